@@ -1,0 +1,82 @@
+"""Everything that our programs raise on purpose, and nothing else.
+
+    LastnodeError
+      ConfigError             a setting, file or credential that cannot be used; the program exits
+      ApiError                the API server answered, but not with success (status, reason, retry_after)
+        NotFound              404: the object, or its whole resource, is not there
+        Conflict              409: somebody else wrote in between, or the UID is another one's
+        Gone                  410: the version or continue token is too old; list again
+        Refused               400, 401, 403, 422: asking again changes nothing until somebody changes something
+        Overloaded            429: asked to come back later
+      Unreachable             no answer: connection refused, reset, silent, TLS
+      Undecodable             one object of a shape that cannot be read
+
+``api.py`` is the only place that turns the transport's exceptions into these.
+"""
+
+
+class LastnodeError(Exception):
+    """The root: catch it to catch all of ours."""
+
+
+class ConfigError(LastnodeError):
+    """A setting, file or credential that cannot be used. The text is one line for a person."""
+
+
+class ApiError(LastnodeError):
+    """The API server's refusal: ``status`` (HTTP), ``retry_after`` in seconds where it named one."""
+
+    def __init__(self, status: int, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class NotFound(ApiError):
+    """404."""
+
+
+class Conflict(ApiError):
+    """409."""
+
+
+class Gone(ApiError):
+    """410, as HTTP status, as a watch event or on a continue token."""
+
+
+class Refused(ApiError):
+    """400, 401, 403 or 422."""
+
+
+class Overloaded(ApiError):
+    """429."""
+
+
+class Unreachable(LastnodeError):
+    """No usable answer from the API server."""
+
+
+class Undecodable(LastnodeError):
+    """One object that cannot be read; the others are not affected."""
+
+
+_BY_STATUS: dict[int, type[ApiError]] = {
+    400: Refused,
+    401: Refused,
+    403: Refused,
+    404: NotFound,
+    409: Conflict,
+    410: Gone,
+    422: Refused,
+    429: Overloaded,
+}
+
+# A Status body may repeat a whole object; a log line should not.
+_MAX_REASON = 256
+
+
+def api_error(status: int, reason: str, retry_after: float | None = None) -> ApiError:
+    """The error class for an HTTP status, with the reason cut to one readable line."""
+    line = " ".join(reason.split())[:_MAX_REASON]
+    return _BY_STATUS.get(status, ApiError)(status, line, retry_after)

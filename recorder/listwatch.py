@@ -1,0 +1,279 @@
+"""One clean list-watch: list in pages, then watch from that version, and begin again when it is too old.
+
+Three layers, each recovering from one kind of failure: ``run`` never ends and waits between rounds; ``_round`` lists
+if it must and then watches; ``_watch`` is one connection. What was learnt from the usual building blocks: they loop
+without a delay when a watch is closed at once or refused, and never notice a connection that went silent.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from threading import Event, Lock
+from typing import Final, Generic, Protocol, TypeVar
+
+import msgspec
+
+from recorder import envelope
+from recorder.api import Api, Stream
+from recorder.backoff import Backoff
+from recorder.discovery import NotServed, collection_path
+from recorder.errors import Gone, LastnodeError, Undecodable
+from recorder.objects import ObjectKey, Record
+
+R = TypeVar("R", bound=Record)
+R_contra = TypeVar("R_contra", bound=Record, contravariant=True)
+
+# Bookmarks come about once a minute on a healthy watch (kube-apiserver's bookmarkFrequency); a connection that
+# brings nothing for longer is dead, whatever TCP says.
+SILENCE_SECONDS: Final = 75.0
+# How long the server shall keep one watch: spread, so that watches of many replicas do not end together.
+WATCH_SECONDS: Final = (300, 600)
+# A watch that lived this long was healthy: the next one starts at once. A shorter one counts as a failure, which is
+# what keeps a server that closes every watch at once from being asked a thousand times a second.
+HEALTHY_SECONDS: Final = 5.0
+PAGE_SIZE: Final = 500
+
+log = logging.getLogger(__name__)
+
+
+class Sink(Protocol[R_contra]):
+    """Who keeps what the list-watch brings. :class:`recorder.store.Store` is one."""
+
+    def upsert(self, obj: R_contra, /) -> None: ...
+
+    def remove(self, obj: R_contra, /) -> None: ...
+
+    def retain(self, keys: set[ObjectKey], /) -> None: ...
+
+
+class Observer(Protocol):
+    """Who counts. Every method is called from the stream's thread and must return quickly."""
+
+    def listed(self, resource: str, seconds: float, objects: int) -> None: ...
+
+    def event(self, resource: str, kind: str) -> None: ...
+
+    def skipped(self, resource: str) -> None: ...
+
+    def failed(self, resource: str, reason: str) -> None: ...
+
+
+class Progress:
+    """What the probes and metrics may ask a stream, from any thread.
+
+    ``synced``: one complete list was seen (or the resource is not served, which is a complete answer too).
+    ``moved_at``: monotonic seconds of the loop's last sign of life. ``heard_at``: of the server's last answer, None
+    before the first. ``trouble``: why it does not work just now, empty when it does.
+    """
+
+    def __init__(self, moved_at: float) -> None:
+        self.synced = False
+        self.moved_at = moved_at
+        self.heard_at: float | None = None
+        self.trouble = ""
+
+
+class ListWatch(Generic[R]):
+    """Keeps ``sink`` equal to the server's objects of ``resource`` (``"plural.group"``) until it is told to stop."""
+
+    def __init__(
+        self,
+        api: Api,
+        resource: str,
+        read: Callable[[bytes | msgspec.Raw], R],
+        sink: Sink[R],
+        *,
+        selectors: Mapping[str, str] | None = None,
+        observer: Observer | None = None,
+        page_size: int = PAGE_SIZE,
+        silence: float = SILENCE_SECONDS,
+        backoff: Backoff | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.resource = resource
+        self.progress = Progress(clock())
+        self._api = api
+        self._read = read
+        self._sink = sink
+        self._selectors = dict(selectors or {})
+        self._observer = observer
+        self._page_size = page_size
+        self._silence = silence
+        self._backoff = backoff or Backoff()
+        self._clock = clock
+        self._path: str | None = None
+        self._version: str | None = None  # where the next watch starts; None: list first
+        self._stream: Stream | None = None
+        self._stopping = Event()
+        self._lock = Lock()
+
+    def run(self) -> None:
+        """Follow the resource until :meth:`stop`; errors are waited out, never raised."""
+        while not self._stopping.is_set():
+            started = self._clock()
+            delay = 0.0
+            try:
+                self._round()
+            except LastnodeError as error:
+                delay = self._recover(error, self._clock() - started)
+            else:
+                delay = self._after(self._clock() - started)
+            self._moved()
+            self._stopping.wait(delay)
+
+    def stop(self) -> None:
+        """End :meth:`run` soon, from any thread; joining its thread is the caller's part."""
+        with self._lock:
+            self._stopping.set()
+            if self._stream is not None:
+                self._stream.abort()
+
+    def _round(self) -> None:
+        if self._path is None:
+            self._path = collection_path(self._api, self.resource)
+        if self._version is None:
+            self._version = self._list(self._path)
+            self.progress.synced = True
+            self.progress.trouble = ""
+        self._watch(self._path, self._version)
+
+    def _after(self, lasted: float) -> float:
+        """A watch that ended by itself: normal after a while, a fault when it happens at once."""
+        if lasted >= HEALTHY_SECONDS or self._stopping.is_set():
+            self._backoff.reset()
+            return 0.0
+        self._failed("closed")
+        return self._backoff.next()
+
+    def _recover(self, error: LastnodeError, lasted: float) -> float:
+        """What the error means for the next round, and how long to wait before it."""
+        if self._stopping.is_set():
+            return 0.0
+        if lasted >= HEALTHY_SECONDS:
+            self._backoff.reset()
+        if isinstance(error, Gone):
+            self._version = None
+        if isinstance(error, NotServed | Undecodable) or getattr(error, "status", None) == 404:
+            self._forget_place(absent=isinstance(error, NotServed))
+        delay = self._backoff.next(getattr(error, "retry_after", None))
+        self._failed(type(error).__name__.lower())
+        self._say(error, delay)
+        return delay
+
+    def _forget_place(self, absent: bool) -> None:
+        """The path led nowhere: ask again where the resource is. Not served at all means: there are no objects."""
+        self._path = None
+        self._version = None
+        if absent:
+            self._sink.retain(set())
+            self.progress.synced = True
+            self._heard()
+
+    def _say(self, error: LastnodeError, delay: float) -> None:
+        # An absent CRD stays absent for months: said once. Everything else is said at each attempt, at the
+        # back-off's own pace.
+        level = logging.WARNING
+        if isinstance(error, NotServed):
+            level = logging.DEBUG if self.progress.trouble == str(error) else logging.INFO
+        self.progress.trouble = str(error)
+        log.log(
+            level, "%s: %s; attempt %d in %.1f s", self.resource, error, self._backoff.attempts + 1, delay,
+            extra={"resource": self.resource, "reason": type(error).__name__},
+        )  # fmt: skip
+
+    def _list(self, path: str) -> str:
+        """Every object, page by page; returns the version to watch from."""
+        started = self._clock()
+        seen: set[ObjectKey] = set()
+        query = {**self._selectors, "limit": str(self._page_size)}
+        while True:
+            page = envelope.page(self._api.get(path, query))
+            self._heard()
+            for item in page.items or ():
+                self._take(item, seen)
+            if not page.token or self._stopping.is_set():
+                break
+            query["continue"] = page.token
+        if not self._stopping.is_set():
+            self._sink.retain(seen)
+            self._listed(self._clock() - started, len(seen))
+        return page.version
+
+    def _take(self, item: msgspec.Raw, seen: set[ObjectKey]) -> None:
+        obj = self._decode_object(item)
+        if obj is not None:
+            seen.add(obj.key)
+            self._sink.upsert(obj)
+
+    def _watch(self, path: str, version: str) -> None:
+        """One connection, until the server or :meth:`stop` ends it.
+
+        :raises Gone: the version is too old: list again.
+        """
+        query = {
+            **self._selectors,
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(random.randint(*WATCH_SECONDS)),
+        }
+        with self._open(path, query) as stream:
+            self._heard()
+            self.progress.trouble = ""
+            for line in stream:
+                self._handle(envelope.event(line))
+                self._heard()
+
+    def _open(self, path: str, query: Mapping[str, str]) -> Stream:
+        stream = self._api.stream(path, query, self._silence)
+        with self._lock:
+            self._stream = stream
+            if self._stopping.is_set():
+                stream.abort()
+        return stream
+
+    def _handle(self, event: envelope.Event) -> None:
+        if event.type == "ERROR":
+            raise envelope.failure(event)
+        if event.type != "BOOKMARK":
+            self._apply(event)
+        # Only now: an event that broke halfway must be asked for again.
+        self._version = envelope.version(event) or self._version
+        if self._observer:
+            self._observer.event(self.resource, event.type)
+
+    def _apply(self, event: envelope.Event) -> None:
+        obj = self._decode_object(event.object)
+        if obj is None:
+            return
+        if event.type == "DELETED":
+            self._sink.remove(obj)
+        else:
+            self._sink.upsert(obj)
+
+    def _decode_object(self, data: msgspec.Raw) -> R | None:
+        """The record, or None for one of a shape that cannot be read: that one is skipped, never the others."""
+        try:
+            return self._read(data)
+        except Undecodable as error:
+            log.warning("%s: an object is skipped: %s", self.resource, error, extra={"resource": self.resource})
+            if self._observer:
+                self._observer.skipped(self.resource)
+            return None
+
+    def _moved(self) -> None:
+        self.progress.moved_at = self._clock()
+
+    def _heard(self) -> None:
+        self.progress.moved_at = self.progress.heard_at = self._clock()
+
+    def _listed(self, seconds: float, objects: int) -> None:
+        log.info("%s: %d objects listed in %.2f s", self.resource, objects, seconds, extra={"resource": self.resource})
+        if self._observer:
+            self._observer.listed(self.resource, seconds, objects)
+
+    def _failed(self, reason: str) -> None:
+        if self._observer:
+            self._observer.failed(self.resource, reason)
+

@@ -1,0 +1,67 @@
+"""The objects of one resource as last seen, by key, with those who want to know of changes.
+
+One thread (its list-watch) brings changes; any thread may read, without a lock, because a dict's get is atomic.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from threading import RLock
+from typing import Generic, TypeVar
+
+from recorder.objects import ObjectKey, Record
+
+R = TypeVar("R", bound=Record)
+
+# (before, after): before is None for a new object, after is None for a removed one.
+Listener = Callable[[R | None, R | None], None]
+
+
+class Store(Mapping[ObjectKey, R], Generic[R]):
+    """Key -> record. Listeners are called in the thread that brings the change, one change at a time."""
+
+    def __init__(self) -> None:
+        self._objects: dict[ObjectKey, R] = {}
+        self._listeners: list[Listener[R]] = []
+        self._lock = RLock()
+
+    def subscribe(self, listener: Listener[R]) -> None:
+        """Call before anything is watched: changes that came earlier are not repeated."""
+        self._listeners.append(listener)
+
+    def upsert(self, obj: R) -> None:
+        """An object as it is now. The version that is known already is not announced again."""
+        with self._lock:
+            before = self._objects.get(obj.key)
+            if before is not None and before.resource_version == obj.resource_version and before.uid == obj.uid:
+                return
+            self._objects[obj.key] = obj
+            self._announce(before, obj)
+
+    def remove(self, obj: R) -> None:
+        """An object is gone; of one that was never seen nobody needs to hear."""
+        with self._lock:
+            before = self._objects.pop(obj.key, None)
+            if before is not None:
+                self._announce(before, None)
+
+    def retain(self, keys: Collection[ObjectKey]) -> None:
+        """After a complete list: whatever is not among ``keys`` went away unseen."""
+        with self._lock:
+            for obj in [obj for key, obj in self._objects.items() if key not in keys]:
+                self.remove(obj)
+
+    def __getitem__(self, key: ObjectKey) -> R:
+        return self._objects[key]
+
+    def get(self, key: ObjectKey, default: R | None = None) -> R | None:  # type: ignore[override]
+        # Not Mapping's own: that one raises and catches a KeyError for every object that is not there.
+        return self._objects.get(key, default)
+
+    def __iter__(self) -> Iterator[ObjectKey]:
+        return iter(list(self._objects))
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def _announce(self, before: R | None, after: R | None) -> None:
+        for listener in self._listeners:
+            listener(before, after)
