@@ -1,0 +1,1 @@
+"""What lastnode is deployed with, and the control plane that it is tried on."""

@@ -1,0 +1,24 @@
+"""The real control plane on one machine: tests, the demo and the benchmarks stand on it. See docs/local.md."""
+
+from .api import Api
+from .apply import apply
+from .binaries import Binaries, Binary, find
+from .component import Component
+from .controlplane import ControlPlane
+from .errors import ApiError, BinaryError, GuardLost, LocalError, PortTaken, StartError
+
+__all__ = [
+    "Api",
+    "ApiError",
+    "Binaries",
+    "Binary",
+    "BinaryError",
+    "Component",
+    "ControlPlane",
+    "GuardLost",
+    "LocalError",
+    "PortTaken",
+    "StartError",
+    "apply",
+    "find",
+]

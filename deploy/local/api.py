@@ -1,0 +1,76 @@
+"""Plain HTTP to the API server and to the components' health endpoints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+from .errors import ApiError
+
+_TIMEOUT = urllib3.Timeout(connect=5.0, read=60.0)
+_PROBE_TIMEOUT = urllib3.Timeout(connect=1.0, read=5.0)
+
+
+class Api:
+    """One user's view of one API server. Thread-safe; opens connections when used."""
+
+    def __init__(self, url: str, ca_file: Path, token: str) -> None:
+        self._url = url
+        self._pool = urllib3.PoolManager(maxsize=8, ca_certs=str(ca_file), timeout=_TIMEOUT, retries=False)
+        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+
+    def get(self, path: str) -> Any:
+        return self.request("GET", path)
+
+    def post(self, path: str, body: Any) -> Any:
+        return self.request("POST", path, body)
+
+    def patch(self, path: str, body: Any, content_type: str = "application/merge-patch+json") -> Any:
+        return self.request("PATCH", path, body, content_type)
+
+    def delete(self, path: str) -> Any:
+        return self.request("DELETE", path)
+
+    def request(
+        self, method: str, path: str, body: Any = None, content_type: str = "application/json"
+    ) -> Any:
+        """The decoded answer (None when empty; the text where it is not JSON). Raises ApiError."""
+        headers = self._headers | ({"Content-Type": content_type} if body is not None else {})
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            response = self._pool.request(method, self._url + path, body=data, headers=headers)
+        except urllib3.exceptions.HTTPError as error:
+            raise ApiError(0, f"{method} {path}: no answer from {self._url}: {error}") from error
+        answer = _decode(response.data)
+        if response.status >= 400:
+            said = answer.get("message") if isinstance(answer, dict) else answer
+            raise ApiError(response.status, f"{method} {path}: {response.status}: {said}")
+        return answer
+
+    def close(self) -> None:
+        self._pool.clear()
+
+
+def _decode(data: bytes) -> Any:
+    if not data:
+        return None
+    try:
+        return json.loads(data)
+    except ValueError:
+        return data.decode("utf-8", "replace")
+
+
+def answers(url: str, ca_file: Path | None = None, token: str | None = None) -> bool:
+    """Whether a GET of this health endpoint answers 200 now. `ca_file` for https; it may not exist yet."""
+    if ca_file is not None and not ca_file.exists():
+        return False
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    trust = str(ca_file) if ca_file else None
+    try:
+        with urllib3.PoolManager(retries=False, timeout=_PROBE_TIMEOUT, ca_certs=trust) as pool:
+            return pool.request("GET", url, headers=headers).status == 200
+    except (urllib3.exceptions.HTTPError, OSError):
+        return False
