@@ -138,9 +138,12 @@ def _identity(entry: Entry, node: Node | None) -> Validity:
     return Validity.VALID
 
 
-def _order(entry: Entry) -> tuple[datetime, str, str, str]:
+def _order(entry: Entry) -> tuple[bool, datetime, str, str, str]:
     # Timestamps in the API have whole seconds: the rest makes the order total, so that merging stays commutative.
-    return (entry.ready_at or _BEFORE_EVERYTHING, entry.pod_uid, entry.node_uid, entry.hostname + "/" + entry.node)
+    # "Dated" comes first: the earliest instant there is (Go's zero time) is a date too.
+    dated = entry.ready_at is not None
+    instant = entry.ready_at or _BEFORE_EVERYTHING
+    return (dated, instant, entry.pod_uid, entry.node_uid, entry.hostname + "/" + entry.node)
 
 
 def _parse_entries(text: str | None) -> list[Entry]:

@@ -1,0 +1,357 @@
+"""The memory of a workload: merging, its text form, and which entry is valid now."""
+
+import itertools
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
+from recorder.memory import (
+    Choice,
+    Entry,
+    Memory,
+    Validity,
+    choose,
+    merge,
+    parse,
+    parse_text,
+    prune,
+    render,
+    validity,
+)
+from recorder.objects import Node
+from tests.unit.strategies import entries, label_values, node_names
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DAY = 24 * 60 * 60.0
+
+entry_lists = st.lists(entries, max_size=12)
+instants = st.datetimes(timezones=st.just(UTC))
+dated_entries = st.builds(
+    Entry,
+    node=node_names(),
+    hostname=st.just("") | label_values,
+    node_uid=st.text(max_size=8),
+    ready_at=instants,
+    pod_uid=st.text(max_size=8),
+)
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+# Objects with the right keys and, at random, the wrong values.
+almost_entries = st.fixed_dictionaries(
+    {},
+    optional={
+        "node": st.just("n1") | json_values,
+        "hostname": st.just("n1") | json_values,
+        "nodeUID": json_values,
+        "readyAt": st.sampled_from(
+            [
+                "2026-11-23T00:00:00Z",
+                "2026-11-23T00:00:00",
+                "9999-12-31T23:59:59-12:00",
+                "0001-01-01T00:00:00+12:00",
+            ]
+        )
+        | json_values,
+        "podUID": json_values,
+    },
+)
+any_text = st.text(st.characters(exclude_categories=()))  # with lone surrogates, which no UTF-8 holds
+garbage = any_text | json_values.map(json.dumps) | st.lists(almost_entries | json_values).map(json.dumps)
+
+
+def at(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def entry(node: str = "n1", *, age: float = 60.0, uid: str = "uid-1", hostname: str | None = None) -> Entry:
+    return Entry(node, node if hostname is None else hostname, uid, at(-age), "pod-1")
+
+
+def node(name: str = "n1", *, uid: str = "uid-1", ready: bool = True, cordoned: bool = False) -> dict[str, Node]:
+    return {name: Node(name=name, uid=uid, hostname=name, ready=ready, unschedulable=cordoned)}
+
+
+# Merging
+
+
+@given(entry_lists, entry_lists)
+def test_merging_is_commutative(one: list[Entry], two: list[Entry]) -> None:
+    assert merge(one, two) == merge(two, one)
+
+
+@given(entry_lists, entry_lists, entry_lists)
+def test_merging_is_associative(one: list[Entry], two: list[Entry], three: list[Entry]) -> None:
+    assert merge(merge(one, two), three) == merge(one, merge(two, three)) == merge(one, two, three)
+
+
+@given(entry_lists)
+def test_merging_is_idempotent(one: list[Entry]) -> None:
+    memory = merge(one)
+    assert merge(memory) == memory
+    assert merge(memory, memory) == memory
+
+
+@given(entry_lists, st.randoms())
+def test_entries_that_arrive_one_by_one_in_any_order_make_the_same_memory(one: list[Entry], random: Random) -> None:
+    shuffled = list(one)
+    random.shuffle(shuffled)
+    memory: Memory = ()
+    for arrived in shuffled:
+        memory = merge(memory, [arrived])
+    assert memory == merge(one)
+
+
+@given(entry_lists)
+def test_a_memory_holds_at_most_five_entries_newest_first_and_one_a_node(one: list[Entry]) -> None:
+    memory = merge(one)
+    assert len(memory) <= 5
+    assert len({kept.node for kept in memory}) == len(memory)
+    if len(memory) > 1:
+        dates = [kept.ready_at for kept in memory if kept.ready_at is not None]
+        assert len(dates) == len(memory)
+        assert dates == sorted(dates, reverse=True)
+
+
+@given(entry_lists)
+def test_what_merging_drops_is_older_than_what_it_keeps(one: list[Entry]) -> None:
+    memory = merge(one)
+    kept = {kept.node: kept.ready_at for kept in memory}
+    oldest = min((date for date in kept.values() if date is not None), default=None)
+    for given_entry in one:
+        if given_entry.ready_at is None:
+            continue
+        same_node = kept.get(given_entry.node)
+        if same_node is not None:
+            assert given_entry.ready_at <= same_node
+        else:
+            assert len(memory) == 5
+            assert oldest is not None
+            assert given_entry.ready_at <= oldest
+
+
+def test_an_undated_entry_is_forgotten_beside_a_dated_one() -> None:
+    assert merge([Entry("bare", "bare")], [entry()]) == (entry(),)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_date_at_the_beginning_of_time_is_still_a_date(order: tuple[int, ...]) -> None:
+    # Go writes its zero time so. Ranked level with "undated", it made the result depend on the merging order.
+    zero = Entry("n1", ready_at=datetime.min.replace(tzinfo=UTC))
+    three = [zero, Entry("n1", "n1"), entry("n2")]
+    first, second, third = (three[index] for index in order)
+    assert merge(merge([first], [second]), [third]) == (entry("n2"), zero)
+
+
+# The text form
+
+
+@given(st.lists(dated_entries, max_size=8))
+def test_a_memory_survives_being_written_and_read(one: list[Entry]) -> None:
+    memory = merge(one)
+    written = {key: text for key, text in render(memory).items() if text is not None}
+    assert parse(written) == memory
+
+
+@given(node_names())
+def test_a_bare_last_node_survives_being_written_and_read(name: str) -> None:
+    memory = parse({LAST_NODE_ANNOTATION: name})
+    assert [kept.node for kept in memory] == [name]
+    assert render(memory) == {LAST_NODE_ANNOTATION: name, RECENT_NODES_ANNOTATION: None}
+
+
+def test_the_text_is_the_one_that_other_programs_rely_on() -> None:
+    remembered = Entry("node-1", "host-1", "nu", datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC), "pu")
+    written = render((remembered, Entry("node-2", ready_at=datetime(2026, 11, 22, tzinfo=UTC))))
+    assert written[LAST_NODE_ANNOTATION] == "node-1"
+    assert json.loads(written[RECENT_NODES_ANNOTATION] or "") == [
+        {
+            "node": "node-1",
+            "hostname": "host-1",
+            "nodeUID": "nu",
+            "readyAt": "2026-11-23T01:02:03Z",
+            "podUID": "pu",
+        },
+        {"node": "node-2", "readyAt": "2026-11-22T00:00:00Z"},
+    ]
+
+
+def test_an_empty_memory_removes_both_annotations() -> None:
+    assert render(()) == {LAST_NODE_ANNOTATION: None, RECENT_NODES_ANNOTATION: None}
+
+
+@given(garbage, st.none() | any_text)
+def test_whatever_the_annotations_hold_is_read_without_an_error(recent: str, last: str | None) -> None:
+    memory = parse_text(last, recent)
+    assert merge(memory) == memory
+    # And what was understood can be written and understood again.
+    written = render(memory)
+    assert parse_text(written[LAST_NODE_ANNOTATION], written[RECENT_NODES_ANNOTATION]) == memory
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '[{"node":"n1","x":' + "[" * 100_000, "{" * 100_000, "\ud800"])
+def test_text_made_to_break_a_parser_counts_as_absent(text: str) -> None:
+    assert parse_text(None, text) == ()
+    assert parse_text("n1", text) == (Entry("n1", "n1"),)
+
+
+@given(st.lists(almost_entries | json_values, max_size=3), st.integers(0, 3))
+def test_an_unreadable_entry_costs_the_readable_ones_nothing(bad: list[object], position: int) -> None:
+    good = {"node": "good", "readyAt": "9999-01-01T00:00:00Z"}
+    text = json.dumps([*bad[:position], good, *bad[position:]])
+    assert "good" in {kept.node for kept in parse_text(None, text)}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"readyAt": "2026-11-23T00:00:00Z"},
+        {"node": "n1"},
+        {"node": "n1", "readyAt": None},
+        {"node": "n1", "readyAt": 5},
+        {"node": "n1", "readyAt": "yesterday"},
+        {"node": "n1", "readyAt": "2026-11-23T00:00:00"},
+        {"node": "N1", "readyAt": "2026-11-23T00:00:00Z"},
+        {"node": "n" * 254, "readyAt": "2026-11-23T00:00:00Z"},
+        {"node": "n1", "hostname": "no label", "readyAt": "2026-11-23T00:00:00Z"},
+        {"node": "n1", "hostname": "h" * 64, "readyAt": "2026-11-23T00:00:00Z"},
+        {"node": "n1", "readyAt": "9999-12-31T23:59:59-12:00"},
+        "n1",
+        None,
+    ],
+)
+def test_an_entry_that_cannot_be_true_is_left_out(item: object) -> None:
+    assert parse_text(None, json.dumps([item])) == ()
+
+
+def test_fields_unknown_to_this_release_are_no_reason_to_forget() -> None:
+    text = '[{"node":"n1","hostname":"h1","readyAt":"2026-11-23T00:00:00Z","zone":{"name":"z"}}]'
+    assert [kept.node for kept in parse_text(None, text)] == ["n1"]
+
+
+def test_times_are_kept_in_utc() -> None:
+    text = '[{"node":"n1","readyAt":"2026-11-23T02:00:00+02:00"}]'
+    (kept,) = parse_text(None, text)
+    assert kept.ready_at == datetime(2026, 11, 23, tzinfo=UTC)
+    assert kept.ready_at.tzinfo is UTC
+
+
+def test_a_bare_last_node_is_honoured_undated_and_taken_as_its_own_hostname() -> None:
+    assert parse({LAST_NODE_ANNOTATION: "n1"}) == (Entry("n1", "n1"),)
+
+
+def test_a_bare_last_node_too_long_for_a_label_has_no_hostname() -> None:
+    assert parse({LAST_NODE_ANNOTATION: "n" * 63}) == (Entry("n" * 63, "n" * 63),)
+    assert parse({LAST_NODE_ANNOTATION: "n" * 64}) == (Entry("n" * 64, ""),)
+
+
+@pytest.mark.parametrize("text", ["", "No Node", "n1\n", "n" * 254])
+def test_a_bare_last_node_that_no_node_can_be_called_is_ignored(text: str) -> None:
+    assert parse({LAST_NODE_ANNOTATION: text}) == ()
+
+
+def test_recent_nodes_wins_over_last_node() -> None:
+    written = render((entry("n1"),)) | {LAST_NODE_ANNOTATION: "other"}
+    assert parse({key: text for key, text in written.items() if text is not None}) == (entry("n1"),)
+
+
+# Validity
+
+
+@given(st.integers(1, 10**9))
+def test_an_entry_is_valid_until_just_before_its_ttl_and_no_longer_at_it(ttl: int) -> None:
+    remembered = Entry("n1", ready_at=NOW)
+    just_before = at(ttl) - timedelta(microseconds=1)
+    assert validity(remembered, now=just_before, ttl=ttl, nodes=None) is Validity.VALID
+    assert validity(remembered, now=at(ttl), ttl=ttl, nodes=None) is Validity.EXPIRED
+
+
+@given(instants, instants)
+def test_a_ttl_of_zero_is_for_ever(ready: datetime, now: datetime) -> None:
+    assert validity(Entry("n1", ready_at=ready), now=now, ttl=0, nodes=None) is Validity.VALID
+
+
+def test_an_entry_from_a_clock_that_runs_ahead_is_valid() -> None:
+    assert validity(entry(age=-5), now=NOW, ttl=DAY, nodes=None) is Validity.VALID
+
+
+def test_the_age_does_not_depend_on_the_time_zone_that_now_is_told_in() -> None:
+    elsewhere = at(DAY - 61).astimezone(timezone(timedelta(hours=9)))
+    assert validity(entry(age=60), now=elsewhere, ttl=DAY, nodes=None) is Validity.VALID
+    assert validity(entry(age=60), now=elsewhere + timedelta(seconds=1), ttl=DAY, nodes=None) is Validity.EXPIRED
+
+
+def test_an_undated_entry_does_not_expire() -> None:
+    assert validity(Entry("n1"), now=NOW, ttl=1, nodes=None) is Validity.VALID
+
+
+@pytest.mark.parametrize(
+    ("nodes", "reason"),
+    [
+        (node(), Validity.VALID),
+        ({}, Validity.NODE_GONE),
+        (node("n2"), Validity.NODE_GONE),
+        (node(uid="uid-2"), Validity.NODE_REPLACED),
+        (node(ready=False), Validity.NODE_NOT_READY),
+        (node(cordoned=True), Validity.NODE_CORDONED),
+        (node(ready=False, cordoned=True), Validity.NODE_NOT_READY),
+        (node(uid="uid-2", ready=False), Validity.NODE_REPLACED),
+    ],
+)
+def test_an_entry_is_as_valid_as_its_node(nodes: dict[str, Node], reason: Validity) -> None:
+    assert validity(entry(), now=NOW, ttl=DAY, nodes=nodes) is reason
+
+
+def test_an_entry_without_a_node_uid_fits_any_node_of_that_name() -> None:
+    assert validity(entry(uid=""), now=NOW, ttl=DAY, nodes=node(uid="uid-2")) is Validity.VALID
+
+
+def test_age_is_judged_before_the_node() -> None:
+    assert validity(entry(age=DAY), now=NOW, ttl=DAY, nodes={}) is Validity.EXPIRED
+
+
+def test_the_newest_valid_entry_is_chosen() -> None:
+    memory = merge([entry("n1", age=10), entry("n2", age=20), entry("n3", age=30)])
+    nodes = node("n1", cordoned=True) | node("n2") | node("n3")
+    assert choose(memory, now=NOW, ttl=DAY, nodes=nodes) == Choice(entry("n2", age=20), Validity.VALID)
+    assert choose(memory, now=NOW, ttl=DAY, nodes=None) == Choice(entry("n1", age=10), Validity.VALID)
+
+
+def test_the_reason_for_no_choice_is_that_of_the_newest_entry() -> None:
+    memory = merge([entry("n1", age=10), entry("n2", age=20)])
+    nodes = node("n1", cordoned=True)
+    assert choose(memory, now=NOW, ttl=DAY, nodes=nodes) == Choice(None, Validity.NODE_CORDONED)
+    assert choose((), now=NOW, ttl=DAY, nodes=nodes) == Choice(None, Validity.NOTHING_REMEMBERED)
+
+
+@given(entry_lists, st.integers(0, 20), st.sets(st.sampled_from([f"node-{number}" for number in range(8)])))
+def test_a_choice_is_the_first_valid_entry_of_the_memory(one: list[Entry], ttl: int, names: set[str]) -> None:
+    memory, now = merge(one), datetime(2026, 11, 23, 0, 0, 9, tzinfo=UTC)
+    nodes = {name: Node(name=name, uid="uid-1", hostname=name, ready=True) for name in names}
+    reasons = [validity(kept, now=now, ttl=ttl, nodes=nodes) for kept in memory]
+    chosen = choose(memory, now=now, ttl=ttl, nodes=nodes)
+    if Validity.VALID in reasons:
+        assert chosen == Choice(memory[reasons.index(Validity.VALID)], Validity.VALID)
+    else:
+        assert chosen == Choice(None, reasons[0] if reasons else Validity.NOTHING_REMEMBERED)
+
+
+def test_pruning_forgets_nodes_that_are_gone_or_replaced_and_no_others() -> None:
+    memory = merge([entry("n1", age=1), entry("n2", age=2), entry("n3", age=3), entry("n4", age=4, uid="")])
+    nodes = node("n1", ready=False, cordoned=True) | node("n2", uid="uid-2") | node("n4", uid="uid-2")
+    assert [kept.node for kept in prune(memory, nodes)] == ["n1", "n4"]
+
+
+def test_an_entry_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        entry().node = "n2"  # type: ignore[misc]
+    assert msgspec.structs.replace(entry(), node="n2").node == "n2"
