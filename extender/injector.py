@@ -135,11 +135,7 @@ def _check_pod_spec(pod_spec: object) -> None:
     client = sys.modules.get("kubernetes.client")
     if client is None or not isinstance(pod_spec, client.V1PodSpec):
         given = type(pod_spec)
-        name = (
-            given.__qualname__
-            if given.__module__ == "builtins"
-            else f"{given.__module__}.{given.__qualname__}"
-        )
+        name = given.__qualname__ if given.__module__ == "builtins" else f"{given.__module__}.{given.__qualname__}"
         raise TypeError(f"pod_spec must be a dict or a kubernetes.client.V1PodSpec, not a {name}")
 
 

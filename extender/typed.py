@@ -20,15 +20,11 @@ def with_term(pod_spec: V1PodSpec, wanted: Term) -> V1PodSpec:
     node_affinity = _part(affinity.node_affinity, V1NodeAffinity, _NODE_AFFINITY)
     terms: list[Any] = _part(node_affinity.preferred_during_scheduling_ignored_during_execution, list, _TERMS)
     for index, found in enumerate(terms):
-        if is_same(
-            _part(found, V1PreferredSchedulingTerm, f"{_TERMS}[{index}]").to_dict(serialize=True), wanted
-        ):
+        if is_same(_part(found, V1PreferredSchedulingTerm, f"{_TERMS}[{index}]").to_dict(serialize=True), wanted):
             return pod_spec
     new = [*terms, V1PreferredSchedulingTerm.from_dict(wanted)]
     # model_copy copies one level and validates nothing: whatever the user's part holds stays as it is.
-    node_affinity = node_affinity.model_copy(
-        update={"preferred_during_scheduling_ignored_during_execution": new}
-    )
+    node_affinity = node_affinity.model_copy(update={"preferred_during_scheduling_ignored_during_execution": new})
     affinity = affinity.model_copy(update={"node_affinity": node_affinity})
     return pod_spec.model_copy(update={"affinity": affinity})
 

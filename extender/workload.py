@@ -39,9 +39,7 @@ def read_workload(workload: Mapping[str, Any]) -> Sought:
     with the workload ("AgentRuntime demo/a: ", or as much of that as is known) and names the path.
     """
     if not isinstance(workload, Mapping):
-        raise TypeError(
-            f"workload must be an object as the API server returns it, not {_described(workload)}"
-        )
+        raise TypeError(f"workload must be an object as the API server returns it, not {_described(workload)}")
     whole = _Part(_title(workload), "", workload)
     kind = whole.field("kind", str)
     if not kind:

@@ -1,0 +1,73 @@
+"""From a pod to the node that it should come back to: from the watched view, never by asking the API server."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from recorder.attribution import Verdict, attribute
+from recorder.cache import MemoryCache
+from recorder.memory import Choice, Entry, Validity, choose
+from recorder.objects import Session
+from recorder.view import View
+
+
+class Reason(StrEnum):
+    """Why there is no node to prefer. A closed set: metrics use it as label values."""
+
+    NOT_SYNCED = "not_synced"
+    UNATTRIBUTED = "unattributed"
+    AMBIGUOUS = "ambiguous"
+    NOT_STICKY = "not_sticky"
+    NOTHING_REMEMBERED = "nothing_remembered"
+    EXPIRED = "expired"
+    NODE_GONE = "node_gone"
+    NODE_REPLACED = "node_replaced"
+    NODE_NOT_READY = "node_not_ready"
+    NODE_CORDONED = "node_cordoned"
+
+
+class Found(NamedTuple):
+    """The entry to prefer, or None and the reason."""
+
+    entry: Entry | None
+    reason: Reason | None
+
+
+class Lookup:
+    """Answers from ``view``. ``synced``: whether the view is complete; ``ttl`` in seconds; ``clock``: wall time."""
+
+    def __init__(
+        self,
+        view: View,
+        cache: MemoryCache,
+        ttl: float,
+        synced: Callable[[], bool],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._view = view
+        self._cache = cache
+        self._ttl = ttl
+        self._synced = synced
+        self._clock = clock
+
+    def find(self, session: Session) -> Found:
+        """Where ``session``'s workload would like it to run."""
+        if not self._synced():
+            return Found(None, Reason.NOT_SYNCED)
+        found = attribute(session, self._view.sandboxes, self._view.workloads.values())
+        if found.workload is None:
+            ambiguous = found.verdict is Verdict.AMBIGUOUS
+            return Found(None, Reason.AMBIGUOUS if ambiguous else Reason.UNATTRIBUTED)
+        if not found.workload.sticky:
+            return Found(None, Reason.NOT_STICKY)
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        memory = self._cache.recall(found.workload)
+        return _found(choose(memory, now=now, ttl=self._ttl, nodes=self._view.nodes_by_name))
+
+
+def _found(choice: Choice) -> Found:
+    if choice.entry is not None or choice.reason is Validity.VALID:
+        return Found(choice.entry, None)
+    return Found(None, Reason(choice.reason))

@@ -1,0 +1,49 @@
+"""What is counted on the extender's side. The only module here that imports prometheus_client."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from extender.lookup import Reason
+
+PREFERRED: Final = "preferred"
+NOT_OFFERED: Final = "not_offered"  # the node was not among the names: infeasible, or left out by sampling
+ALREADY_INJECTED: Final = "already_injected"
+NOT_OURS: Final = "not_ours"
+BAD_REQUEST: Final = "bad_request"
+ERROR: Final = "error"  # a fault of ours, with a line in the log
+
+RESULTS: Final = (PREFERRED, NOT_OFFERED, ALREADY_INJECTED, NOT_OURS, BAD_REQUEST, ERROR, *Reason)
+
+# From a quarter of a millisecond to far beyond any sensible httpTimeout.
+_SECONDS: Final = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+_NODES: Final = (1, 2, 5, 10, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
+
+
+class PrioritizeMetrics:
+    """Counts for POST /prioritize."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "lastnode_prioritize", "Prioritize requests by what came of them.", ["result"], registry=registry
+        )
+        self._seconds = Histogram(
+            "lastnode_prioritize_duration_seconds",
+            "Time to answer a prioritize request, measured inside the program.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._offered = Histogram(
+            "lastnode_prioritize_offered_nodes",
+            "Nodes that the scheduler offered for a session's pod.",
+            buckets=_NODES,
+            registry=registry,
+        )
+        self._results = {result: self._requests.labels(result) for result in RESULTS}
+
+    def request(self, result: str, seconds: float) -> None:
+        self._results[result].inc()
+        self._seconds.observe(seconds)
+
+    def offered(self, nodes: int) -> None:
+        self._offered.observe(nodes)
