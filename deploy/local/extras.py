@@ -18,6 +18,14 @@ def extras(cp: ControlPlane, nodes: int) -> None:
     """Apply the CRDs and start the agent with `nodes` simulated nodes."""
     if CRDS.is_dir():
         apply(cp, CRDS)
-    if importlib.util.find_spec(_AGENT) is not None:
-        argv = [sys.executable, "-m", _AGENT, "--kubeconfig", cp.kubeconfig, "--nodes", str(nodes)]
+    if importlib.util.find_spec(_AGENT) and importlib.util.find_spec(f"{_AGENT}.__main__"):
+        argv: list[str | Path] = [
+            sys.executable,
+            "-m",
+            _AGENT,
+            "--kubeconfig",
+            cp.kubeconfig,
+            "--nodes",
+            str(nodes),
+        ]
         cp.spawn("agent", argv, cwd=REPOSITORY)
