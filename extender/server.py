@@ -4,11 +4,14 @@ One worker, so that there is one view and one registry; threads, because a worke
 is blocked by a single client that sends nothing; and no preloading, because threads do not survive the fork.
 """
 
+import os
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
+from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
 
 from extender.settings import ExtenderSettings
@@ -19,6 +22,9 @@ THREADS = 8
 # connection closed by the server is not sent again, and one preference is lost.
 KEEP_ALIVE_SECONDS = 120
 GRACEFUL_SECONDS = 8
+# The worker's heartbeat file: in memory where there is such a place, so that a slow disk does not look like a dead
+# worker, and a read-only root is no obstacle.
+_MEMORY_DIR = "/dev/shm"
 
 
 class Server(BaseApplication):
@@ -48,13 +54,12 @@ class Server(BaseApplication):
             "preload_app": False,
             "control_socket_disable": True,
             "worker_exit": lambda _server, _worker: self._on_exit(),
-            "logconfig_dict": _INHERIT_LOGGING,
+            "logger_class": _Logger,
+            "worker_tmp_dir": _MEMORY_DIR if os.access(_MEMORY_DIR, os.W_OK) else None,
             **self._tls(),
         }
 
     def _tls(self) -> dict[str, Any]:
-        import ssl
-
         settings = self._settings
         if not settings.tls_cert:
             return {}
@@ -64,12 +69,13 @@ class Server(BaseApplication):
         return options
 
 
-# gunicorn's records go where all others go; by default it would print them beside, in a form of its own.
-_INHERIT_LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "loggers": {"gunicorn.error": {"handlers": [], "propagate": True}, "gunicorn.access": {"propagate": False}},
-}
+class _Logger(glogging.Logger):
+    """gunicorn's records go where all others go; its own handlers would print them beside, in another form."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
 
 
 def check_files(settings: ExtenderSettings) -> None:

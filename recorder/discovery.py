@@ -46,7 +46,7 @@ def split(resource: str) -> tuple[str, str]:
     """
     plural, _, group = resource.partition(".")
     if not plural.isalnum() or plural != plural.lower() or resource.endswith("."):
-        raise ConfigError(f"{resource!r} does not name a resource: expected plural.group, like sandboxes.agents.x-k8s.io")
+        raise ConfigError(f"{resource!r} does not name a resource: expected plural.group, as sandboxes.agents.x-k8s.io")
     return plural, group
 
 

@@ -6,7 +6,7 @@
         NotFound              404: the object, or its whole resource, is not there
         Conflict              409: somebody else wrote in between, or the UID is another one's
         Gone                  410: the version or continue token is too old; list again
-        Refused               400, 401, 403, 422: asking again changes nothing until somebody changes something
+        Refused               400, 403, 422: asking again changes nothing until somebody changes something
         Overloaded            429: asked to come back later
       Unreachable             no answer: connection refused, reset, silent, TLS
       Undecodable             one object of a shape that cannot be read
@@ -46,7 +46,7 @@ class Gone(ApiError):
 
 
 class Refused(ApiError):
-    """400, 401, 403 or 422."""
+    """400, 403 or 422. Not 401: a token that ran out is renewed by whoever issues it."""
 
 
 class Overloaded(ApiError):
@@ -63,7 +63,6 @@ class Undecodable(LastnodeError):
 
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: Refused,
-    401: Refused,
     403: Refused,
     404: NotFound,
     409: Conflict,

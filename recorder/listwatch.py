@@ -108,6 +108,11 @@ class ListWatch(Generic[R]):
         self._stopping = Event()
         self._lock = Lock()
 
+    @property
+    def path(self) -> str | None:
+        """Where the collection is served; None while that is not known."""
+        return self._path
+
     def run(self) -> None:
         """Follow the resource until :meth:`stop`; errors are waited out, never raised."""
         while not self._stopping.is_set():
@@ -276,4 +281,3 @@ class ListWatch(Generic[R]):
     def _failed(self, reason: str) -> None:
         if self._observer:
             self._observer.failed(self.resource, reason)
-

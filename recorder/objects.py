@@ -21,14 +21,14 @@ class ObjectKey(NamedTuple):
 
 
 class WorkloadKey(NamedTuple):
-    """Which workload: kinds share names, so the kind belongs to the key."""
+    """Which workload: kinds share names, so the resource ("plural.group") belongs to the key."""
 
-    kind: str
+    resource: str
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
+        return f"{self.resource} {self.namespace}/{self.name}"
 
 
 class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -59,6 +59,7 @@ class Workload(Record, frozen=True, gc=False, kw_only=True):
     workload away from a new one of the same name.
     """
 
+    resource: str
     kind: str
     sticky: bool
     created_at: datetime | None = None
@@ -67,7 +68,7 @@ class Workload(Record, frozen=True, gc=False, kw_only=True):
 
     @property
     def workload_key(self) -> WorkloadKey:
-        return WorkloadKey(self.kind, self.namespace, self.name)
+        return WorkloadKey(self.resource, self.namespace, self.name)
 
 
 class Sandbox(Record, frozen=True, gc=False, kw_only=True):

@@ -6,9 +6,7 @@ Pure, and on single values rather than objects, because the two sides decode wor
 from recorder.contract import STICKINESS_ENABLED, WARM_POOL_KIND
 
 
-def is_sticky(
-    kind: str, stickiness: bool | None, annotations_value: str | None, warm_pool_size: int | None
-) -> bool:
+def is_sticky(kind: str, stickiness: bool | None, annotations_value: str | None, warm_pool_size: int | None) -> bool:
     """Whether a workload opted in and its opt-in can have an effect.
 
     ``stickiness``: spec.nodeStickiness.enabled, None where it is absent; present, it wins over the annotation.

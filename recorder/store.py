@@ -36,6 +36,17 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
             self._objects[obj.key] = obj
             self._announce(before, obj)
 
+    def adopt(self, obj: R) -> None:
+        """An object as a write's answer showed it: taken unless the watch has already brought something newer.
+
+        Versions of one resource can be compared as numbers (KEP-5504, and etcd revisions ever since).
+        """
+        with self._lock:
+            before = self._objects.get(obj.key)
+            if before is not None and before.uid == obj.uid and not _newer(obj, before):
+                return
+            self.upsert(obj)
+
     def remove(self, obj: R) -> None:
         """An object is gone; of one that was never seen nobody needs to hear."""
         with self._lock:
@@ -65,3 +76,8 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
     def _announce(self, before: R | None, after: R | None) -> None:
         for listener in self._listeners:
             listener(before, after)
+
+
+def _newer(one: Record, other: Record) -> bool:
+    versions = one.resource_version, other.resource_version
+    return all(v.isdecimal() for v in versions) and int(versions[0]) > int(versions[1])

@@ -82,14 +82,36 @@ class _Status(_Part):
     conditions: list[_Condition] | None = None
 
 
+class _NodeAffinity(_Part, rename={"preferred": "preferredDuringSchedulingIgnoredDuringExecution"}):
+    preferred: msgspec.Raw | None = None
+
+
+class _Affinity(_Part):
+    node_affinity: _NodeAffinity | None = None
+
+
 class _PodSpec(_Part):
     node_name: str | None = None
+    affinity: _Affinity | None = None
 
 
-class _Pod(_Part):
+class Pod(_Part):
+    """A pod as far as it matters to anybody of ours; :func:`session_of` makes the record of it."""
+
     metadata: _Metadata
     spec: _PodSpec | None = None
     status: _Status | None = None
+
+    @property
+    def is_session(self) -> bool:
+        """Whether it has the session label; where it has not, it is nobody's business here."""
+        return bool(self.metadata.labels and self.metadata.labels.session)
+
+    @property
+    def preferred_terms(self) -> object:
+        """Its preferred node-affinity terms in builtins, None without any; decoded only when asked for."""
+        affinity = self.spec.affinity.node_affinity if self.spec and self.spec.affinity else None
+        return msgspec.json.decode(affinity.preferred) if affinity and affinity.preferred else None
 
 
 class _NodeSpec(_Part):
@@ -133,14 +155,15 @@ def node(data: bytes | msgspec.Raw) -> Node:
     )
 
 
-def workload(data: bytes | msgspec.Raw) -> Workload:
-    """An AgentRuntime, a CodeInterpreter or another configured kind; custom resources always carry their kind."""
+def workload(resource: str, data: bytes | msgspec.Raw) -> Workload:
+    """An object of the workload ``resource`` ("plural.group"); custom resources always carry their kind."""
     part = _read(_WORKLOAD, data)
     spec = part.spec or _WorkloadSpec()
     annotations = part.metadata.annotations or _Annotations()
     stickiness = spec.node_stickiness.enabled if spec.node_stickiness else None
     return Workload(
         **_identity(part.metadata),
+        resource=resource,
         kind=part.kind,
         sticky=is_sticky(part.kind, stickiness, annotations.stickiness, spec.warm_pool_size),
         created_at=_utc(part.metadata.creation_timestamp),
@@ -162,7 +185,11 @@ def sandbox(data: bytes | msgspec.Raw) -> Sandbox:
 
 def session(data: bytes | msgspec.Raw) -> Session:
     """A session's pod; that it is one is the selector's business."""
-    part = _read(_POD, data)
+    return session_of(_read(_POD, data))
+
+
+def session_of(part: Pod) -> Session:
+    """The record of a pod that is already decoded."""
     status = part.status or _Status()
     over = part.metadata.deletion_timestamp is not None or status.phase in ("Succeeded", "Failed")
     return Session(
@@ -228,4 +255,4 @@ _UNDATED: Final = datetime.fromtimestamp(0, UTC)
 _NODE: Final = msgspec.json.Decoder(_Node)
 _WORKLOAD: Final = msgspec.json.Decoder(_Workload)
 _SANDBOX: Final = msgspec.json.Decoder(_Sandbox)
-_POD: Final = msgspec.json.Decoder(_Pod)
+_POD: Final = msgspec.json.Decoder(Pod)

@@ -1,0 +1,58 @@
+"""What to write on a workload, if anything. Pure."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from recorder import memory
+from recorder.memory import Memory
+from recorder.objects import Node, Workload
+
+
+class Pending(NamedTuple):
+    """Placements that have to reach one workload: the workload's UID and what is not written down yet."""
+
+    uid: str
+    memory: Memory
+
+
+class Skip(StrEnum):
+    """Why nothing is written. A closed set: metrics use it as label values."""
+
+    GONE = "gone"
+    REPLACED = "replaced"
+    NOT_STICKY = "not_sticky"
+    UNCHANGED = "unchanged"
+
+
+def decide(
+    workload: Workload | None, known: Memory, pending: Pending, nodes: Mapping[str, Node] | None
+) -> dict[str, str | None] | Skip:
+    """The annotations to write, None for one to remove, or why there is nothing to write.
+
+    ``known``: the memory that ``workload`` carries. ``nodes``: every node by name, for leaving out those that are gone
+    or replaced; None while they are not all known.
+    """
+    if workload is None:
+        return Skip.GONE
+    if workload.uid != pending.uid:
+        return Skip.REPLACED
+    if not workload.sticky:
+        return Skip.NOT_STICKY
+    merged = memory.merge(known, pending.memory)
+    if nodes is not None:
+        merged = memory.prune(merged, nodes)
+    if merged == known and workload.last_node == (merged[0].node if merged else None):
+        return Skip.UNCHANGED
+    return memory.render(merged)
+
+
+def patch_body(workload: Workload, annotations: Mapping[str, str | None]) -> dict[str, Any]:
+    """The merge patch: only onto this very object (UID) in this very version, else the server answers 409."""
+    return {
+        "metadata": {
+            "uid": workload.uid,
+            "resourceVersion": workload.resource_version,
+            "annotations": dict(annotations),
+        }
+    }

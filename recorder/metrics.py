@@ -1,0 +1,147 @@
+"""What is counted on the recorder's side. The only module here that imports prometheus_client.
+
+Label values come from closed sets and configured resource names; never a workload, a pod or a session.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from recorder.attribution import Verdict
+from recorder.listwatch import ListWatch
+from recorder.writer import RESULTS
+
+CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
+
+# From a pod's Ready to the annotation: ready times have whole seconds, so up to 1 s of it is only their rounding.
+_LAG_BUCKETS = (0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
+_LIST_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30)
+
+
+def new_registry() -> CollectorRegistry:
+    """An empty registry, without the ``_created`` series, which promtool rightly calls a unit error."""
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    prometheus_client.ProcessCollector(registry=registry)
+    return registry
+
+
+def exposition(registry: CollectorRegistry) -> bytes:
+    """Everything in a registry as Prometheus reads it."""
+    return prometheus_client.generate_latest(registry)
+
+
+def count_version(registry: CollectorRegistry, program: str, version: str) -> None:
+    """``lastnode_build_info``: 1, with program and version as labels."""
+    info = Gauge(
+        "lastnode_build_info", "The running program and its version.", ["program", "version"], registry=registry
+    )
+    info.labels(program, version).set(1)
+
+
+class WatchMetrics:
+    """Counts for every list-watch of a program; a :class:`recorder.listwatch.Observer`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._events = Counter(
+            "lastnode_watch_events", "Watch events by resource and type.", ["resource", "type"], registry=registry
+        )
+        self._failures = Counter(
+            "lastnode_watch_failures",
+            "Ended or failed list and watch requests by resource and reason.",
+            ["resource", "reason"],
+            registry=registry,
+        )
+        self._skipped = Counter(
+            "lastnode_objects_skipped", "Objects of a shape that could not be read.", ["resource"], registry=registry
+        )
+        self._lists = Histogram(
+            "lastnode_list_duration_seconds",
+            "Time that a complete list took.",
+            ["resource"],
+            buckets=_LIST_BUCKETS,
+            registry=registry,
+        )
+        self._registry = registry
+
+    def listed(self, resource: str, seconds: float, objects: int) -> None:
+        self._lists.labels(resource).observe(seconds)
+
+    def event(self, resource: str, kind: str) -> None:
+        self._events.labels(resource, kind.lower()).inc()
+
+    def skipped(self, resource: str) -> None:
+        self._skipped.labels(resource).inc()
+
+    def failed(self, resource: str, reason: str) -> None:
+        self._failures.labels(resource, reason).inc()
+
+    def follow(self, watches: Iterable[ListWatch[Any]], clock: Callable[[], float]) -> None:
+        """Gauges read from the streams at each scrape: synced, and how long ago the server was last heard."""
+        synced = Gauge(
+            "lastnode_watch_synced", "1 once the resource was listed completely.", ["resource"], registry=self._registry
+        )
+        age = Gauge(
+            "lastnode_watch_age_seconds",
+            "Seconds since the API server last sent anything for the resource; bookmarks come about once a minute.",
+            ["resource"],
+            registry=self._registry,
+        )
+        for watch in watches:
+            synced.labels(watch.resource).set_function(_synced(watch))
+            age.labels(watch.resource).set_function(_age(watch, clock))
+
+
+class RecordMetrics:
+    """Counts of the recorder's own work; a :class:`recorder.writer.Tally`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._writes = Counter(
+            "lastnode_record_writes", "Decisions on a workload's annotations by result.", ["result"], registry=registry
+        )
+        self._verdicts = Counter(
+            "lastnode_attributions", "Ready sessions by how they were attributed.", ["verdict"], registry=registry
+        )
+        self._lag = Histogram(
+            "lastnode_record_lag_seconds",
+            "From a session's Ready condition to the written annotation.",
+            buckets=_LAG_BUCKETS,
+            registry=registry,
+        )
+        self._registry = registry
+        for result in RESULTS:
+            self._writes.labels(result)
+        for verdict in Verdict:
+            self._verdicts.labels(verdict)
+
+    def write(self, result: str) -> None:
+        self._writes.labels(result).inc()
+
+    def lag(self, seconds: float) -> None:
+        self._lag.observe(seconds)
+
+    def verdict(self, verdict: Verdict) -> None:
+        self._verdicts.labels(verdict).inc()
+
+    def follow(self, pending: Callable[[], float]) -> None:
+        """A gauge read at each scrape: workloads with something not written yet."""
+        gauge = Gauge(
+            "lastnode_record_pending_workloads",
+            "Workloads with a placement that is not written yet.",
+            registry=self._registry,
+        )
+        gauge.set_function(pending)
+
+
+def _synced(watch: ListWatch[Any]) -> Callable[[], float]:
+    return lambda: float(watch.progress.synced)
+
+
+def _age(watch: ListWatch[Any], clock: Callable[[], float]) -> Callable[[], float]:
+    def age() -> float:
+        heard = watch.progress.heard_at
+        return float("inf") if heard is None else clock() - heard
+
+    return age

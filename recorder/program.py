@@ -1,0 +1,93 @@
+"""``lastnode-recorder``: all of its parts put together, started, stopped and joined."""
+
+import logging
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from recorder import api, health, logs, metrics
+from recorder.cache import MemoryCache
+from recorder.crew import Crew
+from recorder.errors import ConfigError
+from recorder.objects import WorkloadKey
+from recorder.placements import Placements
+from recorder.probes import Probes
+from recorder.settings import RecorderSettings, address, fail, load
+from recorder.view import View
+from recorder.workqueue import WorkQueue
+from recorder.writer import Writer
+
+PROG = "lastnode-recorder"
+# SIGTERM has to end within 10 s: the longest thing to wait for is one write in flight.
+STOP_SECONDS = 8.0
+
+log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Everything that runs, with nothing running yet. Read the constructor and you know the program."""
+
+    def __init__(self, settings: RecorderSettings) -> None:
+        server = api.load(settings.kubeconfig, f"{PROG}/{version('lastnode')}", settings.writers + 8)
+        registry = metrics.new_registry()
+        metrics.count_version(registry, "recorder", version("lastnode"))
+        watch_metrics = metrics.WatchMetrics(registry)
+        record_metrics = metrics.RecordMetrics(registry)
+
+        view = View(settings.workloads)
+        watches = view.watches(
+            server,
+            sessions=True,
+            sandbox_resource=settings.sandbox_resource,
+            page_size=settings.page_size,
+            observer=watch_metrics,
+        )
+        queue: WorkQueue[WorkloadKey] = WorkQueue()
+        placements = Placements(view, queue.add, record_metrics.verdict)
+        placements.follow()
+        cache = MemoryCache(settings.memory_ttl)
+        nodes_watch = watches[0]
+        writer = Writer(
+            server, view, placements, queue, cache, record_metrics, nodes_known=lambda: nodes_watch.progress.synced
+        )
+        watch_metrics.follow(watches, time.monotonic)
+        record_metrics.follow(lambda: len(placements))
+        probes = Probes(
+            address(settings.bind),
+            live=health.live_checks(watches),
+            ready=health.ready_checks(watches),
+            metrics=lambda: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
+        )
+
+        self.port = probes.port
+        self.crew = Crew()
+        self.crew.add("probes", probes.run, probes.stop)
+        for number in range(settings.writers):
+            self.crew.add(f"writer-{number}", writer.work, writer.stop)
+        for watch in watches:
+            self.crew.add(f"watch-{watch.resource}", watch.run, watch.stop)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM or SIGINT. 0 after those, 1 when something inside ended, 2 for settings that cannot be used."""
+    try:
+        settings = load(RecorderSettings, PROG, sys.argv[1:] if argv is None else argv)
+        logs.configure(settings.log_format, settings.log_level)
+        recorder = Recorder(settings)
+    except ConfigError as error:
+        fail(PROG, error)
+    log.info("%s %s: %s", PROG, version("lastnode"), settings.line())
+    log.info("probes and metrics on port %d", recorder.port)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: recorder.crew.ended.set())
+    recorder.crew.start()
+    recorder.crew.ended.wait()
+    clean = recorder.crew.stop(STOP_SECONDS) and not recorder.crew.failed
+    log.info("stopped%s", "" if clean else ", not cleanly")
+    return 0 if clean else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,202 @@
+"""The only code that writes: takes workloads from the queue, decides, patches, and retries what may heal.
+
+Nothing pending is lost by a failure: it stays pending until it is written, or until its workload is gone, replaced or
+not sticky any more.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from threading import Event, Lock
+from typing import Protocol
+
+from recorder import wire
+from recorder.api import Api
+from recorder.backoff import Backoff
+from recorder.cache import MemoryCache
+from recorder.decision import Pending, Skip, decide, patch_body
+from recorder.discovery import collection_path, object_path
+from recorder.errors import Conflict, LastnodeError, NotFound, Refused
+from recorder.objects import ObjectKey, Workload, WorkloadKey
+from recorder.placements import Placements
+from recorder.view import View
+from recorder.workqueue import WorkQueue
+
+# Sessions of one workload that become Ready together meet in 409s: a short, spread delay sorts them out.
+_CONFLICT_FIRST = 0.02
+_CONFLICT_CAP = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Tally(Protocol):
+    """Who counts writes; ``result`` is one of RESULTS."""
+
+    def write(self, result: str) -> None: ...
+
+    def lag(self, seconds: float) -> None: ...
+
+
+# written, retried, conflict, refused and every Skip.
+RESULTS = ("written", "conflict", "retried", "refused", *Skip)
+
+
+class Writer:
+    """``work`` runs in as many threads as shall write at once; the queue keeps one workload in one of them."""
+
+    def __init__(
+        self,
+        api: Api,
+        view: View,
+        placements: Placements,
+        queue: WorkQueue[WorkloadKey],
+        cache: MemoryCache,
+        tally: Tally,
+        *,
+        nodes_known: Callable[[], bool],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._api = api
+        self._view = view
+        self._placements = placements
+        self._queue = queue
+        self._cache = cache
+        self._tally = tally
+        self._nodes_known = nodes_known
+        self._clock = clock
+        self._collections: dict[str, str] = {}  # resource -> path
+        self._conflicts: dict[WorkloadKey, Backoff] = {}
+        self._refused: set[str] = set()  # what was already complained about
+        self._pause = _Pause()
+        self._stopping = Event()
+
+    def work(self) -> None:
+        """Write until :meth:`stop`; failures are retried through the queue, never raised."""
+        while (key := self._queue.take()) is not None:
+            try:
+                self._write(key)
+            finally:
+                self._queue.done(key)
+
+    def stop(self) -> None:
+        """Let every :meth:`work` return after the write it is in."""
+        self._stopping.set()
+        self._queue.close()
+
+    def _write(self, key: WorkloadKey) -> None:
+        if self._pause.wait(self._stopping):
+            return
+        pending = self._placements.pending(key)
+        if pending is None:
+            return
+        workload = self._view.workloads[key.resource].get(ObjectKey(key.namespace, key.name))
+        try:
+            self._settle(key, pending, self._apply(workload, pending))
+            self._pause.end()
+        except Conflict:
+            self._count("conflict")
+            self._retry_on_fresh_state(key)
+        except Refused as error:
+            self._give_up(key, pending, error)
+        except NotFound:
+            self._settle(key, pending, Skip.GONE)
+        except LastnodeError as error:
+            self._retry_later(key, error)
+
+    def _apply(self, workload: Workload | None, pending: Pending) -> Skip | None:
+        """One decision and at most one request. None when it was written."""
+        known = self._cache.recall(workload) if workload else ()
+        nodes = self._view.nodes_by_name if self._nodes_known() else None
+        decision = decide(workload, known, pending, nodes)
+        if isinstance(decision, Skip) or workload is None:
+            return Skip(decision) if isinstance(decision, Skip) else Skip.GONE
+        answer = self._api.merge_patch(self._object(workload.workload_key), patch_body(workload, decision))
+        self._view.workloads[workload.resource].adopt(wire.workload(workload.resource, answer))
+        self._say(workload, pending)
+        return None
+
+    def _settle(self, key: WorkloadKey, pending: Pending, skipped: Skip | None) -> None:
+        self._count(skipped or "written")
+        self._conflicts.pop(key, None)
+        if not self._placements.settle(key, pending):
+            self._queue.add(key)
+
+    def _retry_on_fresh_state(self, key: WorkloadKey) -> None:
+        """The version we knew is old: read the object itself, for its watch event may be a while away."""
+        backoff = self._conflicts.setdefault(key, Backoff(_CONFLICT_FIRST, _CONFLICT_CAP, random.uniform))
+        try:
+            fresh = wire.workload(key.resource, self._api.get(self._object(key)))
+            self._view.workloads[key.resource].adopt(fresh)
+        except LastnodeError as error:
+            # Gone (404) too: the next attempt finds out what became of it, and says so.
+            log.debug("%s: not read after a conflict: %s", key, error)
+        self._queue.add(key, backoff.next())
+
+    def _retry_later(self, key: WorkloadKey, error: LastnodeError) -> None:
+        """The server is away, overloaded or broken: that concerns every write, so all of them wait."""
+        self._count("retried")
+        delay = self._pause.begin(getattr(error, "retry_after", None))
+        if not self._stopping.is_set():
+            log.warning("%s: not written: %s; again in %.1f s", key, error, delay, extra=_fields(key, error))
+        self._queue.add(key, delay)
+
+    def _give_up(self, key: WorkloadKey, pending: Pending, error: Refused) -> None:
+        """403 or 422: the same request will be refused again. It stays pending, and the next session tries anew."""
+        self._count("refused")
+        complaint = f"{error.status} {key.resource}"
+        if complaint not in self._refused:
+            self._refused.add(complaint)
+            log.error("%s: refused; tried again with its next session: %s", key, error, extra=_fields(key, error))
+
+    def _object(self, key: WorkloadKey) -> str:
+        collection = self._collections.get(key.resource)
+        if collection is None:
+            collection = self._collections[key.resource] = collection_path(self._api, key.resource)
+        return object_path(collection, key.namespace, key.name)
+
+    def _count(self, result: str) -> None:
+        self._tally.write(result)
+
+    def _say(self, workload: Workload, pending: Pending) -> None:
+        newest = pending.memory[0]
+        if newest.ready_at is not None:
+            ready = newest.ready_at.timestamp()
+            self._tally.lag(max(0.0, self._clock() - ready))
+        log.info(
+            "last node written", extra=_fields(workload.workload_key) | {"node": newest.node, "podUID": newest.pod_uid}
+        )
+
+
+class _Pause:
+    """One pause for all writers while the server cannot take writes: few requests, however many workloads wait."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._backoff = Backoff()
+        self._until = 0.0
+        self._lock = Lock()
+
+    def begin(self, retry_after: float | None) -> float:
+        """A write failed: nobody writes for the returned number of seconds."""
+        with self._lock:
+            remaining = self._until - self._clock()
+            if remaining > 0:
+                return remaining  # a write that was under way when the pause began
+            delay = self._backoff.next(retry_after)
+            self._until = self._clock() + delay
+            return delay
+
+    def end(self) -> None:
+        """A write worked."""
+        with self._lock:
+            self._backoff.reset()
+
+    def wait(self, stopping: Event) -> bool:
+        """Wait the pause out. True when it is time to stop instead."""
+        return stopping.wait(max(0.0, self._until - self._clock()))
+
+
+def _fields(key: WorkloadKey, error: LastnodeError | None = None) -> dict[str, str]:
+    fields = {"namespace": key.namespace, "workload": key.name, "resource": key.resource}
+    return fields | ({"reason": type(error).__name__} if error else {})
