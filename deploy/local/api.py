@@ -34,9 +34,7 @@ class Api:
     def delete(self, path: str) -> Any:
         return self.request("DELETE", path)
 
-    def request(
-        self, method: str, path: str, body: Any = None, content_type: str = "application/json"
-    ) -> Any:
+    def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
         """The decoded answer (None when empty; the text where it is not JSON). Raises ApiError."""
         headers = self._headers | ({"Content-Type": content_type} if body is not None else {})
         data = None if body is None else json.dumps(body).encode()
@@ -73,4 +71,17 @@ def answers(url: str, ca_file: Path | None = None, token: str | None = None) -> 
         with urllib3.PoolManager(retries=False, timeout=_PROBE_TIMEOUT, ca_certs=trust) as pool:
             return pool.request("GET", url, headers=headers).status == 200
     except (urllib3.exceptions.HTTPError, OSError):
+        return False
+
+
+def answers_as(url: str, member: str) -> bool:
+    """Whether the etcd at `url` is healthy and the one whose only member has this name: another control plane's,
+    on a port that ours could not get, would answer as well."""
+    if not answers(f"{url}/health"):
+        return False
+    try:
+        with urllib3.PoolManager(retries=False, timeout=_PROBE_TIMEOUT) as pool:
+            answer = pool.request("POST", f"{url}/v3/cluster/member/list", json={}).json()
+        return [one["name"] for one in answer["members"]] == [member]
+    except (urllib3.exceptions.HTTPError, OSError, ValueError, KeyError, TypeError):
         return False

@@ -23,9 +23,7 @@ class HasApi(Protocol):
     def api(self) -> Api: ...
 
 
-def apply(
-    server: HasApi | Api, what: Path | str | Document | Iterable[Document], seconds: float = 30.0
-) -> None:
+def apply(server: HasApi | Api, what: Path | str | Document | Iterable[Document], seconds: float = 30.0) -> None:
     """Create or change the objects of a YAML file, of every *.yaml of a folder, or given as documents.
 
     Definitions and namespaces are applied first, and `seconds` are given for the kinds they define to be served.
@@ -86,7 +84,7 @@ def _wait_established(api: Api, path: str, deadline: float) -> None:
 
 
 def _established(definition: Document) -> bool:
-    conditions = definition.get("status", {}).get("conditions", [])
+    conditions = definition.get("status", {}).get("conditions") or []  # null until the controller has looked
     return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
 
@@ -103,9 +101,7 @@ def _documents(what: Path | str | Document | Iterable[Document]) -> Iterator[Doc
 
 def _parsed(file: Path) -> list[Document]:
     try:
-        documents = [
-            document for document in yaml.safe_load_all(file.read_text(encoding="utf-8")) if document
-        ]
+        documents = [document for document in yaml.safe_load_all(file.read_text(encoding="utf-8")) if document]
     except (OSError, yaml.YAMLError) as error:
         raise LocalError(f"cannot read {file}: {error}") from error
     if not all(isinstance(document, dict) for document in documents):

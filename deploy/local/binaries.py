@@ -73,9 +73,7 @@ def _offers(part: Part, environ: Mapping[str, str]) -> Iterator[tuple[str, Path]
 
 def _cached(part: Part, cache: Path, report: Report) -> Binary | None:
     path = cache / folder(part) / part.name
-    return (
-        _taken(Binary(part.name, path, part.version, "cache"), report) if os.access(path, os.X_OK) else None
-    )
+    return _taken(Binary(part.name, path, part.version, "cache"), report) if os.access(path, os.X_OK) else None
 
 
 def _built(part: Part, cache: Path, report: Report) -> Binary:

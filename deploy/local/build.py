@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,7 +53,7 @@ def _build_one(part: Part, go: Path, cache: Path, environ: Mapping[str, str]) ->
         code, lines = run([go, "build", *flags, part.package], module, env, progress, describe)
         if code != 0:
             raise _failed(name, lines)
-        os.replace(program.parent, cache / folder(part))
+        program.parent.replace(cache / folder(part))
     progress.done(f"{name}: done")
 
 

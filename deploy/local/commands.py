@@ -11,21 +11,21 @@ from .binaries import Binary
 _NO_FSYNC_SINCE = (3, 5)
 
 
-def etcd(binary: Binary, directory: Path, port: int, durable: bool) -> list[str]:
-    """A single member. `durable`: its data is to outlive it, so writes wait for the disk.
+def etcd(binary: Binary, name: str, directory: Path, port: int, durable: bool) -> list[str]:
+    """A single member of that name. `durable`: its data is to outlive it, so writes wait for the disk.
 
     Its peer port is any (nobody joins), and the peer address it gives is never dialled."""
     url, peer = f"http://127.0.0.1:{port}", "http://127.0.0.1:1"
     fast = not durable and tuple(map(int, binary.version.split(".")[:2])) >= _NO_FSYNC_SINCE
     return [
         str(binary.path),
-        "--name=local",
+        f"--name={name}",
         f"--data-dir={directory}",
         f"--listen-client-urls={url}",
         f"--advertise-client-urls={url}",
         "--listen-peer-urls=http://127.0.0.1:0",
         f"--initial-advertise-peer-urls={peer}",
-        f"--initial-cluster=local={peer}",
+        f"--initial-cluster={name}={peer}",
         *(["--unsafe-no-fsync"] if fast else []),
     ]
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from . import commands, credentials, schedulerconfig, serviceaccounts
-from .api import Api, answers
+from .api import Api, answers, answers_as
 from .binaries import Binaries, find
 from .component import Component, Guard, Ready
 from .credentials import ADMIN, NOBODY, SCHEDULER, User
@@ -48,6 +50,7 @@ class ControlPlane:
         self._reserved: list[int] = []
         self._components: list[Component] = []
         self._users: dict[str, User] = {}
+        self._kubeconfigs: dict[str, Path] = {}  # user -> written in this run
         # Nothing is left to save of a directory that is removed, and an orderly end of etcd and the API server
         # takes 2 s each.
         self._grace = _ORDERLY_SECONDS if keep else 0.0
@@ -118,18 +121,17 @@ class ControlPlane:
     def kubeconfig_for(self, user: str) -> Path:
         """A kubeconfig of that user: one of start(users=…), "admin", "nobody" (no groups, no rights), or at any time
         "system:serviceaccount:NAMESPACE:NAME", which is made when missing and needs RBAC for all it does."""
-        path = self.dir / "kubeconfigs" / (user.replace(":", "-") + ".yaml")
-        if not path.exists():
-            credentials.write_yaml(path, credentials.kubeconfig(self.url, self.ca_file, self._token(user)))
-        return path
+        if user not in self._kubeconfigs:
+            path = self.dir / "kubeconfigs" / (re.sub(r"[^\w.-]", "-", user) + ".yaml")
+            document = credentials.kubeconfig(self.url, self.ca_file, self._token(user))
+            self._kubeconfigs[user] = credentials.write_yaml(path, document)
+        return self._kubeconfigs[user]
 
     def api(self, user: str = ADMIN) -> Api:
         """Plain HTTP as that user (see kubeconfig_for)."""
         return Api(self.url, self.ca_file, self._token(user))
 
-    def start_scheduler(
-        self, name: str, config: SchedulerConfig | None = None, verbosity: int = 2
-    ) -> Component:
+    def start_scheduler(self, name: str, config: SchedulerConfig | None = None, verbosity: int = 2) -> Component:
         """A further kube-scheduler beside the others; `name` is the component's, its profiles are in `config`.
 
         Component.url serves the probes and /metrics to anybody on this machine, verified with ca_file."""
@@ -172,9 +174,7 @@ class ControlPlane:
         """The last lines of every component's log, for a failing test."""
         return "\n".join(f"--- {c.name} ({c.log})\n{c.tail(lines)}" for c in self._components)
 
-    def _start_server(
-        self, users: Mapping[str, Sequence[str]], flags: Mapping[str, str], port: int | None
-    ) -> None:
+    def _start_server(self, users: Mapping[str, Sequence[str]], flags: Mapping[str, str], port: int | None) -> None:
         etcd_port, own_port = self.free_port(), port or self.free_port()
         etcd_url, self.url = f"http://127.0.0.1:{etcd_port}", f"https://127.0.0.1:{own_port}"
         everyone = {ADMIN: ["system:masters"], SCHEDULER: [], NOBODY: [], **users}
@@ -183,10 +183,9 @@ class ControlPlane:
         credentials.write_token_file(token_file, self._users.values())
 
         durable = self._grace > 0  # the directory outlives this run
-        argv = commands.etcd(self._binaries.etcd, self.dir / "etcd", etcd_port, durable)
-        self.etcd = self._start(
-            "etcd", argv, lambda: answers(f"{etcd_url}/health"), self._grace, url=etcd_url
-        )
+        member = f"local-{secrets.token_hex(4)}"
+        argv = commands.etcd(self._binaries.etcd, member, self.dir / "etcd", etcd_port, durable)
+        self.etcd = self._start("etcd", argv, lambda: answers_as(etcd_url, member), self._grace, url=etcd_url)
         both = (own_port, etcd_port)
         argv = commands.apiserver(self._binaries.apiserver, self.ca_file.parent, token_file, both, flags)
         token = self._users[ADMIN].token

@@ -53,7 +53,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 process_group=0,
-                preexec_fn=before_exec,  # noqa: PLW1509 - the guard has no threads
+                preexec_fn=before_exec,
             )
         self.pid = self._process.pid
 

@@ -73,9 +73,7 @@ class Ports:
                 self._lock_file.parent.mkdir(parents=True, exist_ok=True)
                 self._fd = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             except OSError as error:
-                raise LocalError(
-                    f"cannot open the port lock file {self._lock_file}: {error.strerror}"
-                ) from error
+                raise LocalError(f"cannot open the port lock file {self._lock_file}: {error.strerror}") from error
         return self._fd
 
 

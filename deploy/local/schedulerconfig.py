@@ -19,7 +19,7 @@ def for_this_server(config: SchedulerConfig | None, kubeconfig: Path) -> dict[st
     """A copy of `config` (a document or the path of one; None: the scheduler's defaults) that connects with
     `kubeconfig`, without the client's rate limit in the way and without leader election."""
     filled = copy.deepcopy(_read(config))
-    # 1000/2000: so that the scheduler, not its client, is what a benchmark sees (shared measurements used the same).
+    # So that the scheduler, not the rate limit of its client (50/100 by default), is what a benchmark sees.
     connection = {"kubeconfig": str(kubeconfig), "qps": 1000, "burst": 2000}
     filled["clientConnection"] = {**(filled.get("clientConnection") or {}), **connection}
     filled["leaderElection"] = {**(filled.get("leaderElection") or {}), "leaderElect": False}

