@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from extender.preference import EXTENDER_SCORE
-from recorder.wire import Pod
+from recorder.wire import NOTHING, Pod
 
 NOBODY: Final = b"[]"
 
@@ -33,12 +33,12 @@ class Args(
     """ExtenderArgs with its offered nodes still in bytes. The second three are the lower-case spellings."""
 
     pod: Pod | None = None
-    names: msgspec.Raw | None = None
-    nodes: msgspec.Raw | None = None
+    names: msgspec.Raw = NOTHING
+    nodes: msgspec.Raw = NOTHING
     pod_: Pod | None = None
-    names_: msgspec.Raw | None = None
-    nodes_: msgspec.Raw | None = None
-    camel: msgspec.Raw | None = msgspec.field(default=None, name="nodeNames")
+    names_: msgspec.Raw = NOTHING
+    nodes_: msgspec.Raw = NOTHING
+    camel: msgspec.Raw = msgspec.field(default=NOTHING, name="nodeNames")
 
 
 class _Meta(msgspec.Struct, gc=False):
@@ -71,8 +71,8 @@ class Request:
         if pod is None:
             raise BadRequest("no pod")
         self.pod = pod
-        self._names = args.names or args.names_ or args.camel
-        self._nodes = args.nodes or args.nodes_
+        self._names = _given(args.names, args.names_, args.camel)
+        self._nodes = _given(args.nodes, args.nodes_)
 
     def offers(self, node: str) -> bool:
         """Whether ``node`` (a valid node name) is one of the feasible nodes that the scheduler asks about.
@@ -80,19 +80,18 @@ class Request:
         :raises BadRequest: the names are of a wrong type.
         """
         try:
-            if self._names is not None:
+            if self._names:
                 return _among_names(self._names, node)
-            return self._nodes is not None and node in _names_of(self._nodes)
+            return bool(self._nodes) and node in _names_of(self._nodes)
         except (msgspec.DecodeError, RecursionError) as error:
             raise BadRequest(str(error)) from error
 
     def count(self) -> int:
         """How many nodes are offered: counted by commas where they are names, since a name cannot hold one."""
-        if self._names is not None:
-            names = bytes(self._names)
-            return names.count(b",") + 1 if names.count(b'"') else 0
+        if self._names:
+            return self._names.count(b",") + 1 if b'"' in self._names else 0
         try:
-            return len(_names_of(self._nodes)) if self._nodes is not None else 0
+            return len(_names_of(self._nodes)) if self._nodes else 0
         except (msgspec.DecodeError, RecursionError):
             return 0
 
@@ -106,8 +105,12 @@ def favour(node: str) -> bytes:
     return msgspec.json.encode([{"Host": node, "Score": EXTENDER_SCORE}])
 
 
-def _among_names(names: msgspec.Raw, node: str) -> bool:
-    text = bytes(names)
+def _given(*spellings: msgspec.Raw) -> bytes:
+    """The first spelling that is there and not null, else nothing."""
+    return next((text for raw in spellings if (text := bytes(raw)) not in (b"", b"null")), b"")
+
+
+def _among_names(text: bytes, node: str) -> bool:
     if not text.startswith(b"["):
         raise msgspec.DecodeError("NodeNames is not a list")
     if b"\\" in text:  # escaped spellings are legal, though nobody writes node names so
@@ -115,5 +118,5 @@ def _among_names(names: msgspec.Raw, node: str) -> bool:
     return f'"{node}"'.encode() in text
 
 
-def _names_of(nodes: msgspec.Raw) -> set[str]:
+def _names_of(nodes: bytes) -> set[str]:
     return {node.metadata.name for node in _NODES.decode(nodes).items or ()}

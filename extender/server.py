@@ -40,7 +40,7 @@ class Server(BaseApplication):
         for name, value in self._options().items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> Any:
         return self._make_app()
 
     def _options(self) -> dict[str, Any]:

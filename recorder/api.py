@@ -14,9 +14,9 @@ from urllib.parse import urlencode
 
 import urllib3
 from kubernetes import client, config
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from recorder.errors import ApiError, ConfigError, Unreachable, api_error
+from recorder.errors import ApiError, ConfigError, Silent, Unreachable, api_error
 
 # Everything but a watch is answered within this, or counts as unreachable: kube-apiserver's own limit is 60 s.
 REQUEST_TIMEOUT = 30.0
@@ -156,13 +156,16 @@ class Stream:
     def __iter__(self) -> Iterator[bytes]:
         """Each line without its end. An unfinished last line is dropped: the server broke off inside it.
 
-        :raises Unreachable: the connection broke or stayed silent for too long.
+        :raises Silent: nothing came for the silence limit.
+        :raises Unreachable: the connection broke.
         """
         pending = b""
         try:
             for chunk in self._response.stream(_CHUNK_BYTES):
                 *lines, pending = (pending + chunk).split(b"\n")
                 yield from lines
+        except ReadTimeoutError as error:
+            raise Silent("nothing came for longer than the silence limit") from error
         except (HTTPError, HTTPException, OSError, AttributeError, ValueError) as error:
             # urllib3 reads from a None file object when another thread aborts: AttributeError, ValueError.
             raise Unreachable(_one_line(error)) from error

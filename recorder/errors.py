@@ -8,7 +8,8 @@
         Gone                  410: the version or continue token is too old; list again
         Refused               400, 403, 422: asking again changes nothing until somebody changes something
         Overloaded            429: asked to come back later
-      Unreachable             no answer: connection refused, reset, silent, TLS
+      Unreachable             no answer: connection refused, reset, TLS
+        Silent                a watch that brought nothing for so long that it may be dead
       Undecodable             one object of a shape that cannot be read
 
 ``api.py`` is the only place that turns the transport's exceptions into these.
@@ -55,6 +56,10 @@ class Overloaded(ApiError):
 
 class Unreachable(LastnodeError):
     """No usable answer from the API server."""
+
+
+class Silent(Unreachable):
+    """A watch brought no byte for its silence limit."""
 
 
 class Undecodable(LastnodeError):

@@ -18,14 +18,15 @@ from recorder import envelope
 from recorder.api import Api, Stream
 from recorder.backoff import Backoff
 from recorder.discovery import NotServed, collection_path
-from recorder.errors import Gone, LastnodeError, Undecodable
+from recorder.errors import Gone, LastnodeError, Silent, Undecodable
 from recorder.objects import ObjectKey, Record
 
 R = TypeVar("R", bound=Record)
 R_contra = TypeVar("R_contra", bound=Record, contravariant=True)
 
-# Bookmarks come about once a minute on a healthy watch (kube-apiserver's bookmarkFrequency); a connection that
-# brings nothing for longer is dead, whatever TCP says.
+# Bookmarks come about once a minute on a healthy watch (kube-apiserver's bookmarkFrequency), so one that brings nothing
+# for longer may be dead, whatever TCP says: it is opened anew. Where etcd reports no progress (its default is every
+# 10 min) an idle resource is silent without a fault; then this is one cheap request in 75 s.
 SILENCE_SECONDS: Final = 75.0
 # How long the server shall keep one watch: spread, so that watches of many replicas do not end together.
 WATCH_SECONDS: Final = (300, 600)
@@ -157,6 +158,10 @@ class ListWatch(Generic[R]):
             return 0.0
         if lasted >= HEALTHY_SECONDS:
             self._backoff.reset()
+        if isinstance(error, Silent):
+            log.debug("%s: %s; watched anew", self.resource, error)
+            self._failed("silent")
+            return 0.0 if lasted >= HEALTHY_SECONDS else self._backoff.next()
         if isinstance(error, Gone):
             self._version = None
         if isinstance(error, NotServed | Undecodable) or getattr(error, "status", None) == 404:

@@ -15,6 +15,8 @@ from recorder.objects import Node, Sandbox, Session, Workload
 from recorder.optin import is_sticky
 
 T = TypeVar("T")
+# An absent field that is kept in bytes. (A null comes as b"null": msgspec takes "Raw | None" for null alone.)
+NOTHING: Final = msgspec.Raw()
 
 
 class _Part(msgspec.Struct, gc=False, rename="camel"):
@@ -83,7 +85,7 @@ class _Status(_Part):
 
 
 class _NodeAffinity(_Part, rename={"preferred": "preferredDuringSchedulingIgnoredDuringExecution"}):
-    preferred: msgspec.Raw | None = None
+    preferred: msgspec.Raw = NOTHING
 
 
 class _Affinity(_Part):
@@ -111,7 +113,7 @@ class Pod(_Part):
     def preferred_terms(self) -> object:
         """Its preferred node-affinity terms in builtins, None without any; decoded only when asked for."""
         affinity = self.spec.affinity.node_affinity if self.spec and self.spec.affinity else None
-        return msgspec.json.decode(affinity.preferred) if affinity and affinity.preferred else None
+        return msgspec.json.decode(affinity.preferred) if affinity and affinity.preferred != NOTHING else None
 
 
 class _NodeSpec(_Part):
