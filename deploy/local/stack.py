@@ -1,0 +1,134 @@
+"""lastnode on the local control plane: the CRDs, the node agent, recorder, extender and schedulers, put together.
+
+Tests, demo and benchmarks start their cluster here, each with what it needs.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+
+from .api import Api
+from .apply import apply
+from .component import Component
+from .controlplane import ControlPlane
+from .errors import LocalError
+from .paths import REPOSITORY
+
+CRDS = Path(__file__).with_name("crds")
+SCHEDULER_CONFIG = REPOSITORY / "scheduler-config"
+
+
+class Stack:
+    """A control plane with what is put on it. A context manager; leaving it stops everything.
+
+    cp: the control plane; api: plain HTTP as administrator; recorder, extender, agent: Components once started.
+    """
+
+    def __init__(self, cp: ControlPlane) -> None:
+        self.cp = cp
+        self.api: Api = cp.api()
+        self.agent: Component | None = None
+        self.recorder: Component | None = None
+        self.extender: Component | None = None
+        self.recorder_url = ""
+        self.extender_url = ""
+
+    @classmethod
+    def start(cls, *, crds: Sequence[str] = ("with-stickiness", "sandbox-v1alpha1"), **control_plane: Any) -> Self:
+        """A control plane without a scheduler, with the CRDs of these folders of deploy/local/crds.
+
+        control_plane: for ControlPlane.start()."""
+        stack = cls(ControlPlane.start(scheduler=False, **control_plane))
+        try:
+            for folder in crds:
+                apply(stack.cp, CRDS / folder)
+            return stack
+        except BaseException:
+            stack.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.cp.close()
+
+    def start_agent(self, nodes: int, *flags: str) -> Component:
+        """The node agent with that many nodes, all of them Ready when this returns."""
+        argv = ("-m", "deploy.local.agent", "--kubeconfig", str(self.cp.kubeconfig), "--nodes", str(nodes), *flags)
+        self.agent = self.cp.spawn("agent", [sys.executable, *argv], cwd=REPOSITORY)
+        self.wait(lambda: len(self.ready_nodes()) >= nodes, "the nodes to be Ready", within=60)
+        return self.agent
+
+    def start_recorder(self, *flags: str, name: str = "recorder", user: str | None = None) -> Component:
+        """The recorder, ready when this returns; flags as on its command line."""
+        component, self.recorder_url = self._start_program(name, "recorder.program", flags, user)
+        self.recorder = component
+        return component
+
+    def start_extender(self, *flags: str, name: str = "extender", user: str | None = None) -> Component:
+        """The extender, ready when this returns; flags as on its command line."""
+        component, self.extender_url = self._start_program(name, "extender.program", flags, user)
+        self.extender = component
+        return component
+
+    def start_scheduler(self, config: str, *, name: str = "kube-scheduler", verbosity: int = 2) -> Component:
+        """A real kube-scheduler with that file of scheduler-config/, its extender being ours."""
+        return self.cp.start_scheduler(name, self.scheduler_config(config), verbosity)
+
+    def scheduler_config(self, config: str) -> dict[str, Any]:
+        """The document of a file of scheduler-config/ with the extender's address of this run, nothing else changed."""
+        document: dict[str, Any] = yaml.safe_load((SCHEDULER_CONFIG / config).read_text(encoding="utf-8"))
+        document = copy.deepcopy(document)
+        for extender in document.get("extenders", ()):
+            if not self.extender_url:
+                raise LocalError(f"{config} names an extender: start it first")
+            extender["urlPrefix"] = self.extender_url
+        return document
+
+    def ready_nodes(self) -> list[str]:
+        """Names of the nodes that are Ready now."""
+        nodes = self.api.get("/api/v1/nodes")["items"]
+        return [node["metadata"]["name"] for node in nodes if is_ready(node)]
+
+    def metrics(self, url: str) -> dict[str, float]:
+        """Every sample of a program's /metrics, by its full name with labels."""
+        with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+        return {name: float(value) for name, value in samples}
+
+    def wait(self, reached: Callable[[], bool], what: str, within: float = 30.0) -> None:
+        """Poll until `reached`. Raises LocalError, with the end of every log, when it takes longer than that."""
+        deadline = time.monotonic() + within
+        while not reached():
+            if time.monotonic() > deadline:
+                raise LocalError(f"waited {within:g} s in vain for {what}\n{self.cp.logs_tail()}")
+            time.sleep(0.05)
+
+    def _start_program(self, name: str, module: str, flags: Sequence[str], user: str | None) -> tuple[Component, str]:
+        url = f"http://127.0.0.1:{self.cp.free_port()}"
+        kubeconfig = self.cp.kubeconfig if user is None else self.cp.kubeconfig_for(user)
+        argv = [sys.executable, "-m", module, "--kubeconfig", str(kubeconfig), "--bind", url.removeprefix("http://")]
+        component = self.cp.spawn(name, [*argv, *flags], ready_url=f"{url}/readyz", cwd=REPOSITORY)
+        return component, url
+
+
+def is_ready(obj: Mapping[str, Any]) -> bool:
+    """Whether a node's or pod's Ready condition is True."""
+    conditions = obj.get("status", {}).get("conditions") or []
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
