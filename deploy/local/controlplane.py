@@ -189,13 +189,12 @@ class ControlPlane:
         both = (own_port, etcd_port)
         argv = commands.apiserver(self._binaries.apiserver, self.ca_file.parent, token_file, both, flags)
         token = self._users[ADMIN].token
-        self.apiserver = self._start(
-            "kube-apiserver",
-            argv,
-            lambda: answers(f"{self.url}/readyz", self.ca_file, token),
-            self._grace,
-            url=self.url,
-        )
+
+        def ready() -> bool:
+            return answers(f"{self.url}/readyz", self.ca_file, token)
+
+        grace = min(self._grace, _APISERVER_SECONDS)
+        self.apiserver = self._start("kube-apiserver", argv, ready, grace, url=self.url)
         self.apiserver.orderly_seconds = _APISERVER_SECONDS
 
     def _start(

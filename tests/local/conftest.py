@@ -14,7 +14,7 @@ def binaries() -> Binaries:
     return find()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def plane(binaries: Binaries) -> Iterator[ControlPlane]:
     with ControlPlane.start(binaries=binaries, users={"reader": ["readers"]}) as plane:
         yield plane

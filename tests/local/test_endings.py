@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +54,16 @@ def test_nothing_is_left_when_the_program_that_has_it_ends(ending: str, code: in
         assert nothing_is_left(facts)  # at once: the program itself has waited for it
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
-def test_nothing_is_left_when_a_signal_ends_the_whole_foreground_group(number: signal.Signals) -> None:
-    with driver("wait") as (process, facts):
-        assert all(lives(pid) for pid in facts["pids"])
-        assert Path(facts["dir"]).is_dir()
-        os.killpg(process.pid, number)
-        assert process.wait(20) != 0
-        eventually(lambda: nothing_is_left(facts), f"everything of {facts} is gone")
+def test_nothing_is_left_when_a_signal_ends_the_whole_foreground_group() -> None:
+    signals = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
+    with ExitStack() as stack, ThreadPoolExecutor(len(signals)) as pool:  # together: most of it is starting
+        drivers = list(pool.map(lambda _: stack.enter_context(driver("wait")), signals))
+        for number, (process, facts) in zip(signals, drivers, strict=True):
+            assert all(lives(pid) for pid in facts["pids"])
+            assert Path(facts["dir"]).is_dir()
+            os.killpg(process.pid, number)
+            assert process.wait(20) != 0
+            eventually(lambda facts=facts: nothing_is_left(facts), f"all of {facts} is gone after {number.name}")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux's kernel ends the components of a killed guard")
