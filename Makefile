@@ -1,0 +1,73 @@
+# Every command sets up what it needs: the virtual environment here, the control plane's binaries in the user's cache.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+READY := $(VENV)/.ready
+# The first Python that is new enough; PYTHON=… overrides it.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)
+NODES ?= 20
+# Test processes at a time; each may run a control plane of its own (about 1 GB).
+JOBS ?= 2
+
+.PHONY: help setup demo test test-unit lint fmt bench cluster cluster-down binaries lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make the virtual environment with the pinned dependencies
+
+$(READY): requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "lastnode needs Python 3.11 or newer on PATH (or make PYTHON=/path/to/python3.12 …)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment (on Debian: apt install python3-venv)" >&2; exit 1; }
+	@echo "installing the pinned dependencies into $(VENV)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## Watch sessions come back to their nodes on a real control plane
+	@$(PY) -m deploy.demo
+
+test: $(READY) ## Run every test (the first time builds the control plane: about 6 minutes)
+	@$(PY) -m deploy.local binaries
+	@$(PY) -m pytest -q -n $(JOBS) --dist loadfile tests
+
+test-unit: $(READY) ## Run only the tests that need no control plane
+	@$(PY) -m pytest -q -n $(JOBS) tests/unit
+
+lint: $(READY) ## Check style, types and layers; repair nothing
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: make fmt"; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports
+	@$(BIN)/yamllint --strict scheduler-config deploy
+	@$(BIN)/shellcheck .ci/run
+
+fmt: $(READY) ## Repair style
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+
+bench: $(READY) ## Measure; figures with their machine are in docs/benchmarks.md
+	@$(PY) -m benchmarks
+
+cluster: $(READY) ## Leave a control plane with NODES=20 simulated nodes running; prints KUBECONFIG
+	@$(PY) -m deploy.local up --nodes $(NODES)
+
+cluster-down: $(READY) ## Stop what make cluster started
+	@$(PY) -m deploy.local down
+
+binaries: $(READY) ## Find or build etcd, kube-apiserver and kube-scheduler
+	@$(PY) -m deploy.local binaries
+
+lock: $(READY) ## Write requirements/*.txt anew from pyproject.toml (needs uv: pip install uv)
+	@uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		pyproject.toml -o requirements/run.txt
+	@uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		pyproject.toml --group dev -o requirements/dev.txt
+
+clean: ## Remove what the commands above made in this folder
+	@rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
