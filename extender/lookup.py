@@ -6,11 +6,15 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from recorder.attribution import Verdict, attribute
+from recorder.attribution import Attribution, Verdict, attribute
 from recorder.cache import MemoryCache
 from recorder.memory import Choice, Entry, Validity, choose
-from recorder.objects import Session
+from recorder.objects import ObjectKey, Session
 from recorder.view import View
+
+# How long a request may wait for a Sandbox that the watch has not brought yet. It is spent inside kube-scheduler's
+# serial loop, so it must stay far below httpTimeout (300 ms); events are normally a few milliseconds away.
+SANDBOX_SECONDS = 0.03
 
 
 class Reason(StrEnum):
@@ -56,7 +60,7 @@ class Lookup:
         """Where ``session``'s workload would like it to run."""
         if not self._synced():
             return Found(None, Reason.NOT_SYNCED)
-        found = attribute(session, self._view.sandboxes, self._view.workloads.values())
+        found = self._attribute(session)
         if found.workload is None:
             ambiguous = found.verdict is Verdict.AMBIGUOUS
             return Found(None, Reason.AMBIGUOUS if ambiguous else Reason.UNATTRIBUTED)
@@ -65,6 +69,14 @@ class Lookup:
         now = datetime.fromtimestamp(self._clock(), UTC)
         memory = self._cache.recall(found.workload)
         return _found(choose(memory, now=now, ttl=self._ttl, nodes=self._view.nodes_by_name))
+
+    def _attribute(self, session: Session) -> Attribution:
+        found = attribute(session, self._view.sandboxes, self._view.workloads.values())
+        if found.verdict is not Verdict.SANDBOX_UNKNOWN or not session.sandbox:
+            return found
+        # The pod is made moments after its Sandbox, so its request may overtake the Sandbox's watch event.
+        self._view.sandboxes.expect(ObjectKey(session.namespace, session.sandbox), SANDBOX_SECONDS)
+        return attribute(session, self._view.sandboxes, self._view.workloads.values())
 
 
 def _found(choice: Choice) -> Found:

@@ -67,9 +67,13 @@ def collection_path(api: Api, resource: str) -> str:
 
 def object_path(collection: str, namespace: str, name: str) -> str:
     """The path of one object of a collection: ``/apis/g/v/things`` → ``/apis/g/v/namespaces/ns/things/name``."""
+    return f"{namespaced(collection, namespace)}/{name}"
+
+
+def namespaced(collection: str, namespace: str) -> str:
+    """The same collection in one namespace; unchanged for cluster-scoped objects, whose ``namespace`` is empty."""
     base, _, plural = collection.rpartition("/")
-    place = f"/namespaces/{namespace}" if namespace else ""
-    return f"{base}{place}/{plural}/{name}"
+    return f"{base}/namespaces/{namespace}/{plural}" if namespace else collection
 
 
 def _versions(api: Api, resource: str, group: str) -> list[str]:

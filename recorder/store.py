@@ -4,7 +4,7 @@ One thread (its list-watch) brings changes; any thread may read, without a lock,
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from threading import RLock
+from threading import Condition
 from typing import Generic, TypeVar
 
 from recorder.objects import ObjectKey, Record
@@ -21,7 +21,7 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
     def __init__(self) -> None:
         self._objects: dict[ObjectKey, R] = {}
         self._listeners: list[Listener[R]] = []
-        self._lock = RLock()
+        self._lock = Condition()  # its lock may be taken again by the same thread
 
     def subscribe(self, listener: Listener[R]) -> None:
         """Call before anything is watched: changes that came earlier are not repeated."""
@@ -34,6 +34,7 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
             if before is not None and before.resource_version == obj.resource_version and before.uid == obj.uid:
                 return
             self._objects[obj.key] = obj
+            self._lock.notify_all()
             self._announce(before, obj)
 
     def adopt(self, obj: R) -> None:
@@ -59,6 +60,12 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
         with self._lock:
             for obj in [obj for key, obj in self._objects.items() if key not in keys]:
                 self.remove(obj)
+
+    def expect(self, key: ObjectKey, seconds: float) -> R | None:
+        """The object, waiting up to ``seconds`` for one that is not there yet; None when it did not come."""
+        with self._lock:
+            self._lock.wait_for(lambda: key in self._objects, seconds)
+            return self._objects.get(key)
 
     def __getitem__(self, key: ObjectKey) -> R:
         return self._objects[key]
