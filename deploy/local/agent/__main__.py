@@ -17,9 +17,7 @@ _WATCHES = 6
 def main(arguments: Sequence[str] | None = None) -> int:
     settings = parse(arguments)
     level = logging.DEBUG if settings.verbose else logging.INFO
-    logging.basicConfig(
-        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     try:
         api = load(settings.kubeconfig, "lastnode-local-agent", settings.writers + _WATCHES)

@@ -193,9 +193,7 @@ class Kubelets:
         message = "this pod's annotations say that its container fails"
         self._patch(run.pod, podstatus.failed(run.pod, machine.node.address, now.wall, "Error", message))
 
-    def _later(
-        self, machine: Machine, run: _Run, at: float, act: Callable[[Machine, _Run, Moment], None]
-    ) -> None:
+    def _later(self, machine: Machine, run: _Run, at: float, act: Callable[[Machine, _Run, Moment], None]) -> None:
         """``act`` at that time, unless the pod is gone or ending by then; later still while its node is down."""
 
         def step(now: Moment) -> None:

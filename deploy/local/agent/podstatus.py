@@ -14,9 +14,7 @@ def starting(pod: SeenPod, host: str, wall: datetime, running: bool) -> dict[str
     """Not Ready yet: ``running`` or still waiting for its image."""
     state = _running(wall) if running else _waiting("ContainerCreating", "")
     why = "ContainersNotReady"
-    return _status(
-        pod, host, wall, phase="Running" if running else "Pending", state=state, ready=False, why=why
-    )
+    return _status(pod, host, wall, phase="Running" if running else "Pending", state=state, ready=False, why=why)
 
 
 def ready(pod: SeenPod, host: str, wall: datetime, start_up: dict[str, float]) -> dict[str, Any]:
@@ -29,9 +27,7 @@ def ready(pod: SeenPod, host: str, wall: datetime, start_up: dict[str, float]) -
 
 def unready(pod: SeenPod, host: str, wall: datetime) -> dict[str, Any]:
     """Running, but its readiness probe fails."""
-    return _status(
-        pod, host, wall, phase="Running", state=_running(wall), ready=False, why="ContainersNotReady"
-    )
+    return _status(pod, host, wall, phase="Running", state=_running(wall), ready=False, why="ContainersNotReady")
 
 
 def unpullable(pod: SeenPod, host: str, wall: datetime) -> dict[str, Any]:
@@ -43,9 +39,7 @@ def unpullable(pod: SeenPod, host: str, wall: datetime) -> dict[str, Any]:
 def failed(pod: SeenPod, host: str, wall: datetime, reason: str, message: str) -> dict[str, Any]:
     """Failed: every container ended with exit code 1."""
     ended = {"exitCode": 1, "reason": "Error", "startedAt": timestamp(wall), "finishedAt": timestamp(wall)}
-    status = _status(
-        pod, host, wall, phase="Failed", state={"terminated": ended}, ready=False, why="PodFailed"
-    )
+    status = _status(pod, host, wall, phase="Failed", state={"terminated": ended}, ready=False, why="PodFailed")
     return {**status, "reason": reason, "message": message}
 
 

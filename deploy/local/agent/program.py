@@ -1,6 +1,7 @@
 """The wiring: watches bring changes into one queue, one thread decides, the writers send."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
@@ -135,7 +136,7 @@ class Agent:
     def _follow(self, watch: ListWatch[Any]) -> None:
         try:
             watch.run()
-        except BaseException as error:  # noqa: BLE001 - raised again where run() was called
+        except BaseException as error:  # raised again where run() was called
             self._failure = error
             self.stop()
 
@@ -176,7 +177,7 @@ class Agent:
         served = len(self._kubelets.machines)
         if not self._announced and served >= self._settings.nodes and not self._unlisted & {"nodes", "pods"}:
             self._announced = True
-            print(f"ready: {served} nodes", flush=True)
+            print(f"ready: {served} nodes (pid {os.getpid()})", flush=True)
 
 
 def _now() -> Moment:

@@ -32,9 +32,7 @@ def create(collection: str, body: dict[str, Any], key: str, origin: object = Non
 
 def patch(path: str, uid: str, body: dict[str, Any]) -> Request:
     """A merge patch of that very object: with another UID under the same name the server answers 409."""
-    return Request(
-        uid, "PATCH", path, {**body, "metadata": {"uid": uid, **body.get("metadata", {})}}, MERGE_PATCH
-    )
+    return Request(uid, "PATCH", path, {**body, "metadata": {"uid": uid, **body.get("metadata", {})}}, MERGE_PATCH)
 
 
 def delete_pod(namespace: str, name: str, uid: str, *, at_once: bool) -> Request:

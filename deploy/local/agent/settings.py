@@ -83,35 +83,21 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_nodes(group: argparse._ArgumentGroup) -> None:
     shape = NodeShape()
-    group.add_argument(
-        "--nodes", type=_count(0), default=20, metavar="N", help="nodes to make where they are missing"
-    )
-    group.add_argument(
-        "--node-prefix", default="node-", metavar="TEXT", help="their names are this and a number"
-    )
-    group.add_argument(
-        "--hostname-suffix", default="", metavar="TEXT", help="the hostname label is the name and this"
-    )
+    group.add_argument("--nodes", type=_count(0), default=20, metavar="N", help="nodes to make where they are missing")
+    group.add_argument("--node-prefix", default="node-", metavar="TEXT", help="their names are this and a number")
+    group.add_argument("--hostname-suffix", default="", metavar="TEXT", help="the hostname label is the name and this")
     group.add_argument("--cpu", default=shape.cpu, metavar="QUANTITY", help="CPUs of a node")
     group.add_argument("--memory", default=shape.memory, metavar="QUANTITY", help="memory of a node")
-    group.add_argument(
-        "--pods", type=_count(1), default=shape.pods, metavar="N", help="pods that a node takes"
-    )
+    group.add_argument("--pods", type=_count(1), default=shape.pods, metavar="N", help="pods that a node takes")
 
 
 def _add_images(group: argparse._ArgumentGroup) -> None:
     model = Model()
-    group.add_argument(
-        "--image-size", type=_count(1), default=model.sizes.median, metavar="BYTES", help="the median"
-    )
+    group.add_argument("--image-size", type=_count(1), default=model.sizes.median, metavar="BYTES", help="the median")
     group.add_argument("--image-spread", type=_positive(zero=True), default=model.sizes.spread, metavar="X",
                        help="standard deviation of the sizes' logarithm")  # fmt: skip
-    group.add_argument(
-        "--seed", type=_count(0), default=model.sizes.seed, metavar="N", help="other sizes per name"
-    )
-    group.add_argument(
-        "--image-cache", type=_count(1), metavar="BYTES", help="what a node keeps (default: all)"
-    )
+    group.add_argument("--seed", type=_count(0), default=model.sizes.seed, metavar="N", help="other sizes per name")
+    group.add_argument("--image-cache", type=_count(1), metavar="BYTES", help="what a node keeps (default: all)")
     group.add_argument("--bandwidth", type=_positive(), default=model.bandwidth, metavar="BYTES/S",
                        help="of the pulls of one node")  # fmt: skip
     group.add_argument("--container-start", type=_positive(zero=True), default=model.container_start, metavar="S",
@@ -144,9 +130,7 @@ def _positive(zero: bool = False) -> Callable[[str], float]:
         except ValueError:
             value = math.nan
         if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not a number {'of at least' if zero else 'above'} 0"
-            )
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number {'of at least' if zero else 'above'} 0")
         return value
 
     return parse_number

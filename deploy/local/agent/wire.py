@@ -27,7 +27,8 @@ class SeenPod(Record, frozen=True, gc=False, kw_only=True):
     """``containers``: (name, image), init containers not among them. ``images``: those of all containers.
 
     ``owner``/``owner_uid``: the Sandbox that controls the pod. ``annotations``: only those of the stand-in.
-    ``kept``: conditions of others (the scheduler's), to be written back as they are.
+    ``kept``: conditions of others (the scheduler's), to be written back as they are. ``start_up``: the message of
+    :data:`names.START_UP`.
     """
 
     node: str
@@ -41,6 +42,7 @@ class SeenPod(Record, frozen=True, gc=False, kw_only=True):
     images: list[str]
     annotations: dict[str, str]
     kept: list[dict[str, Any]]
+    start_up: str
 
     @property
     def over(self) -> bool:
@@ -180,6 +182,7 @@ def pod(data: bytes | msgspec.Raw) -> SeenPod:
         images=[c.image for c in [*(part.spec.init_containers or ()), *part.spec.containers]],
         annotations={key: value for key, value in annotations.items() if key.startswith(names.PREFIX)},
         kept=[c for c in part.status.conditions or () if c.get("type") not in _KUBELETS_OWN],
+        start_up=(_condition(part.status.conditions, names.START_UP) or {}).get("message", ""),
     )
 
 
@@ -210,9 +213,7 @@ def _since(condition: dict[str, Any] | None) -> datetime | None:
     """Since when a condition is True, None where it is not."""
     if condition is None or condition.get("status") != "True":
         return None
-    return datetime.fromisoformat(condition.get("lastTransitionTime") or "1970-01-01T00:00:00Z").astimezone(
-        UTC
-    )
+    return datetime.fromisoformat(condition.get("lastTransitionTime") or "1970-01-01T00:00:00Z").astimezone(UTC)
 
 
 def _identity(metadata: _Metadata) -> dict[str, str]:
