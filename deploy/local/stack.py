@@ -117,7 +117,7 @@ class Stack:
         deadline = time.monotonic() + within
         while not reached():
             if time.monotonic() > deadline:
-                raise LocalError(f"waited {within:g} s in vain for {what}\n{self.cp.logs_tail()}")
+                raise LocalError(f"waited {within:g} s in vain for {what}\n{self.cp.logs_tail(8)}")
             time.sleep(0.05)
 
     def _start_program(self, name: str, module: str, flags: Sequence[str], user: str | None) -> tuple[Component, str]:
