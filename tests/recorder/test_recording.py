@@ -1,0 +1,374 @@
+"""What the recorder writes, on a real API server: which sessions count, whose they are, and in which order."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from recorder.contract import (
+    LAST_NODE_ANNOTATION,
+    MAX_RECENT_NODES,
+    RECENT_NODES_ANNOTATION,
+    STICKINESS_ANNOTATION,
+)
+from tests.recorder.space import AGENT, INTERPRETER, OPTED_IN, Space, moment
+
+KINDS = pytest.mark.parametrize("kind", [AGENT, INTERPRETER])
+
+
+def attributions(space: Space, verdict: str) -> float:
+    return space.metric(f'lastnode_attributions_total{{verdict="{verdict}"}}')
+
+
+@KINDS
+def test_a_ready_session_writes_both_annotations_in_the_contract_s_form(space: Space, kind: str) -> None:
+    node = space.node("a", hostname="host-of-a")
+    space.workload(kind=kind)
+    pod = space.session("s", node, ready_at=7)
+    space.written(node, kind=kind)
+    annotations = space.read(kind=kind)["metadata"]["annotations"]
+    assert annotations[LAST_NODE_ANNOTATION] == node
+    entry = {
+        "node": node,
+        "hostname": "host-of-a",
+        "nodeUID": space.node_uid(node),
+        "readyAt": moment(7),
+        "podUID": pod["metadata"]["uid"],
+    }
+    assert json.loads(annotations[RECENT_NODES_ANNOTATION]) == [entry]
+    assert set(annotations) == {LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", entry["readyAt"])
+
+
+def test_nothing_is_written_while_a_session_runs_but_is_not_ready(space: Space) -> None:
+    node = space.node("a")
+    space.workload()
+    pod = space.pod("s", node, sandbox=space.sandbox("s"))
+    space.status(pod, "Running")
+    space.settled()
+    assert space.untouched()
+    space.status(pod, "Running", ready_at=5)
+    space.written(node)
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
+def test_a_session_that_ended_before_it_was_ready_writes_nothing(space: Space, phase: str) -> None:
+    node = space.node("a")
+    space.workload()
+    pod = space.pod("s", node, sandbox=space.sandbox("s"))
+    space.status(pod, phase)
+    # A kubelet that reports late, and contradicts itself: terminal counts.
+    space.status(pod, phase, ready_at=5)
+    space.settled()
+    assert space.untouched()
+
+
+def test_a_session_that_is_being_deleted_before_it_was_ready_writes_nothing(space: Space) -> None:
+    node = space.node("a")
+    space.workload()
+    pod = space.pod("s", node, sandbox=space.sandbox("s"))
+    space.delete_pod(pod, grace=30)
+    space.status(pod, "Running", ready_at=5)
+    space.settled()
+    assert space.untouched()
+
+
+def test_a_session_that_ends_after_it_was_ready_stays_remembered(space: Space) -> None:
+    node = space.node("a")
+    space.workload()
+    pod = space.session("s", node, ready_at=5)
+    space.written(node)
+    space.delete_pod(pod)
+    space.settled()
+    assert space.last_node() == node
+
+
+@KINDS
+@pytest.mark.parametrize("enabled", [False, None])
+def test_a_workload_without_opt_in_stays_untouched(space: Space, kind: str, enabled: bool | None) -> None:
+    node = space.node("a")
+    space.workload(kind=kind, enabled=enabled)
+    space.session("s", node, ready_at=5)
+    space.settled()
+    assert space.untouched(kind=kind)
+
+
+def test_the_field_wins_over_the_annotation(space: Space) -> None:
+    node = space.node("a")
+    space.workload(enabled=False, annotations=OPTED_IN)
+    space.session("s", node, ready_at=5)
+    space.settled()
+    assert space.untouched()
+
+
+def test_a_code_interpreter_with_a_warm_pool_stays_untouched(space: Space) -> None:
+    node = space.node("a")
+    space.workload("pool", INTERPRETER, warm_pool=2)
+    space.workload("poolless", INTERPRETER, warm_pool=0)
+    space.session("s1", node, ready_at=5, workload="pool")
+    space.session("s2", node, ready_at=5, workload="poolless")
+    space.written(node, "poolless", INTERPRETER)
+    space.settled()
+    assert space.untouched("pool", INTERPRETER)
+
+
+def test_opting_in_while_a_session_runs_remembers_that_session(space: Space) -> None:
+    node = space.node("a")
+    space.workload(enabled=False)
+    space.session("s", node, ready_at=5)
+    space.settled()
+    space.change({"spec": {"nodeStickiness": {"enabled": True}}})
+    space.written(node)
+
+
+@KINDS
+def test_where_the_crd_has_no_field_the_annotation_opts_in(published_space: Space, kind: str) -> None:
+    node = published_space.node("a")
+    published_space.workload("in", kind, enabled=None, annotations=OPTED_IN)
+    published_space.workload("other", kind, enabled=None, annotations={STICKINESS_ANNOTATION: "Enabled"})
+    # The API server drops the field that its CRD does not have, so this one has not opted in.
+    published_space.workload("dropped", kind, enabled=True)
+    for name in ("other", "dropped", "in"):
+        published_space.session(f"s-{name}", node, ready_at=5, workload=name)
+    published_space.written(node, "in", kind)
+    published_space.settled()
+    assert published_space.untouched("other", kind)
+    assert published_space.untouched("dropped", kind)
+
+
+def test_a_pod_s_own_labels_name_its_workload_without_a_sandbox(space: Space) -> None:
+    node = space.node("a")
+    space.workload()
+    space.status(space.pod("s", node, workload="w"), "Running", ready_at=5)
+    space.written(node)
+
+
+def test_a_pod_s_own_labels_win_over_its_sandbox(space: Space) -> None:
+    node = space.node("a")
+    space.workload("of-the-pod")
+    space.workload("of-the-sandbox")
+    pod = space.pod("s", node, sandbox=space.sandbox("s", "of-the-sandbox"), workload="of-the-pod")
+    space.status(pod, "Running", ready_at=5)
+    space.written(node, "of-the-pod")
+    space.settled()
+    assert space.untouched("of-the-sandbox")
+
+
+def test_a_pod_without_the_session_label_is_nobody_s_session(space: Space) -> None:
+    node = space.node("a")
+    space.workload()
+    space.status(space.pod("s", node, workload="w", session=False), "Running", ready_at=5)
+    space.settled()
+    assert space.untouched()
+
+
+def test_a_name_that_two_kinds_share_is_skipped_counted_and_said_until_one_is_gone(space: Space) -> None:
+    node = space.node("a")
+    space.workload(kind=AGENT)
+    space.workload(kind=INTERPRETER)
+    before = attributions(space, "ambiguous")
+    space.session("s", node, ready_at=5)
+    space.settled()
+    assert space.untouched(kind=AGENT)
+    assert space.untouched(kind=INTERPRETER)
+    assert attributions(space, "ambiguous") == before + 1
+    log = space.stack.recorder.log.read_text(encoding="utf-8")
+    lines = [line for line in map(json.loads, log.splitlines()) if line.get("namespace") == space.name]
+    assert [line["pod"] for line in lines if line.get("reason") == "ambiguous"] == ["s"]
+    space.delete(kind=AGENT)
+    space.written(node, kind=INTERPRETER)
+
+
+@KINDS
+def test_the_kind_tells_workloads_of_one_name_apart(space: Space, kind: str) -> None:
+    node = space.node("a")
+    for each in (AGENT, INTERPRETER):
+        space.workload(kind=each)
+    space.session("s", node, ready_at=5, kind=kind)
+    space.written(node, kind=kind)
+    space.settled()
+    assert space.untouched(kind=INTERPRETER if kind == AGENT else AGENT)
+
+
+def test_a_sandbox_that_says_its_workload_only_later_is_waited_for(space: Space) -> None:
+    node = space.node("a")
+    space.workload()
+    pod = space.pod("s", node, sandbox=space.sandbox("s", workload=None))
+    space.status(pod, "Running", ready_at=5)
+    space.settled()
+    assert space.untouched()
+    space.label_sandbox("s", "w")
+    space.written(node)
+
+
+def test_a_sandbox_made_anew_under_the_same_name_does_not_speak_for_an_older_pod(space: Space) -> None:
+    node = space.node("a")
+    space.workload("former")
+    space.workload("present")
+    pod = space.pod("s", node, sandbox=space.sandbox("s", "former"))
+    space.delete_sandbox("s")
+    space.sandbox("s", "present")
+    space.settled()
+    # Its own pod shows that the recorder has seen the new Sandbox.
+    other = space.pod("other", node, sandbox=space.sandbox("other", "former"))
+    space.status(other, "Running", ready_at=4)
+    space.written(node, "former")
+    space.status(pod, "Running", ready_at=5)
+    space.settled()
+    assert space.untouched("present")
+    assert [entry["podUID"] for entry in space.recent("former")] == [other["metadata"]["uid"]]
+
+
+def test_a_workload_made_right_after_its_pod_is_waited_for(space: Space) -> None:
+    node = space.node("a")
+    for attempt in range(20):
+        name = f"w{attempt}"
+        pod = space.pod(f"s{attempt}", node, workload=name)
+        space.status(pod, "Running", ready_at=5)
+        workload = space.workload(name)
+        if pod["metadata"]["creationTimestamp"] == workload["metadata"]["creationTimestamp"]:
+            break
+    else:
+        pytest.fail("never was a pod and then a workload made within one second")
+    space.written(node, name)
+
+
+def test_a_session_on_a_node_not_seen_yet_waits_for_the_node(space: Space) -> None:
+    space.workload()
+    pod = space.session("s", f"{space.name}-late", ready_at=5)
+    space.settled()
+    assert space.untouched()
+    node = space.node("late")
+    space.written(node)
+    assert space.recent()[0] == {
+        "node": node,
+        "hostname": node,
+        "nodeUID": space.node_uid(node),
+        "readyAt": moment(5),
+        "podUID": pod["metadata"]["uid"],
+    }
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "null", '{"node": "x"}', "[1, 2]", "[" * 10_000, '[{"node": "A b"}]'])
+def test_an_unreadable_memory_is_rewritten(space: Space, text: str) -> None:
+    node = space.node("a")
+    space.workload(annotations={RECENT_NODES_ANNOTATION: text, LAST_NODE_ANNOTATION: "not a node/name"})
+    space.session("s", node, ready_at=5)
+    space.written(node)
+    assert [entry["node"] for entry in space.recent()] == [node]
+
+
+def test_a_readable_entry_survives_beside_an_unreadable_one(space: Space) -> None:
+    known, node = space.node("known"), space.node("a")
+    entry = {"node": known, "nodeUID": space.node_uid(known), "readyAt": moment(1), "podUID": "p"}
+    space.workload(annotations={RECENT_NODES_ANNOTATION: json.dumps([7, entry])})
+    space.session("s", node, ready_at=5)
+    space.written(node)
+    assert [entry["node"] for entry in space.recent()] == [node, known]
+
+
+def test_a_node_without_the_hostname_label_is_remembered_without_one(space: Space) -> None:
+    node = space.node("a", hostname=None)
+    space.workload()
+    space.session("s", node, ready_at=5)
+    space.written(node)
+    assert "hostname" not in space.recent()[0]
+
+
+def test_at_most_five_nodes_are_remembered_newest_first_each_once(space: Space) -> None:
+    nodes = [space.node(f"n{number}") for number in range(MAX_RECENT_NODES + 2)]
+    space.workload()
+    for second, node in enumerate([*nodes, nodes[-2]]):
+        space.session(f"s{second}", node, ready_at=second)
+    space.written(nodes[-2])
+    space.settled()
+    wanted = [nodes[-2], nodes[-1], *reversed(nodes[2:-2])]
+    assert [entry["node"] for entry in space.recent()] == wanted
+    assert len(wanted) == MAX_RECENT_NODES
+
+
+def test_an_older_ready_seen_later_never_overwrites_a_newer_one(space: Space) -> None:
+    older, newer = space.node("older"), space.node("newer")
+    space.workload()
+    space.session("second", newer, ready_at=20)
+    space.written(newer)
+    space.session("first", older, ready_at=10)
+    space.stack.wait(lambda: len(space.recent()) == 2, "both sessions to be remembered")
+    assert space.last_node() == newer
+    assert [(entry["node"], entry["readyAt"]) for entry in space.recent()] == [
+        (newer, moment(20)),
+        (older, moment(10)),
+    ]
+
+
+def test_an_older_session_on_the_same_node_changes_nothing(space: Space) -> None:
+    node = space.node("a")
+    space.workload()
+    space.session("second", node, ready_at=20)
+    space.written(node)
+    version = space.read()["metadata"]["resourceVersion"]
+    space.session("first", node, ready_at=10)
+    space.settled()
+    assert space.read()["metadata"]["resourceVersion"] == version
+
+
+def test_what_is_unchanged_is_not_written_again(space: Space) -> None:
+    node = space.node("a")
+    space.workload()
+    pod = space.session("s", node, ready_at=5)
+    space.written(node)
+    version = space.read()["metadata"]["resourceVersion"]
+    for address in ("10.0.0.1", "10.0.0.2"):
+        space.status(pod, "Running", ready_at=5, podIP=address)
+    space.settled()
+    assert space.read()["metadata"]["resourceVersion"] == version
+
+
+def test_a_session_that_lost_and_regained_readiness_counts_from_the_later_time(space: Space) -> None:
+    node = space.node("a")
+    space.workload()
+    pod = space.session("s", node, ready_at=5)
+    space.written(node)
+    space.status(pod, "Running")
+    space.status(pod, "Running", ready_at=9)
+    space.stack.wait(lambda: space.recent()[0]["readyAt"] == moment(9), "the later ready time")
+
+
+def test_a_workload_made_anew_inherits_nothing_from_a_late_session(space: Space) -> None:
+    node = space.node("a")
+    space.workload()
+    space.session("early", node, ready_at=1)
+    space.written(node)
+    late = space.pod("late", node, sandbox=space.sandbox("late"))
+    space.second_after(late)
+    space.workload()
+    space.status(late, "Running", ready_at=5)
+    space.settled()
+    assert space.untouched()
+    assert attributions(space, "workload_replaced") >= 1
+
+
+def test_a_node_that_is_gone_or_replaced_is_forgotten_at_the_next_write(space: Space) -> None:
+    gone, replaced, kept = (space.node(name) for name in ("gone", "replaced", "kept"))
+    space.workload()
+    for second, node in enumerate((gone, replaced, kept)):
+        space.session(f"s{second}", node, ready_at=second)
+    space.stack.wait(lambda: len(space.recent()) == 3, "three nodes to be remembered")
+    space.delete_node(gone)
+    space.delete_node(replaced)
+    space.node("replaced")
+    # A session on a node made after them: its entry needs that node, hence all earlier events of nodes.
+    newest = space.node("newest")
+    space.session("s3", newest, ready_at=9)
+    space.written(newest)
+    assert [entry["node"] for entry in space.recent()] == [newest, kept]
+
+
+def test_annotations_of_others_are_left_alone(space: Space) -> None:
+    node = space.node("a")
+    space.workload(annotations={"example.com/mine": "kept"})
+    space.session("s", node, ready_at=5)
+    space.written(node)
+    assert space.read()["metadata"]["annotations"]["example.com/mine"] == "kept"
