@@ -1,0 +1,140 @@
+"""The real scheduler's own arithmetic: both forms of the preference add 200 points, and never twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from deploy.local.component import Component
+from deploy.local.stack import Stack
+from extender import prefer_node
+from tests.extender.cluster import (
+    Wire,
+    create,
+    entry,
+    eventually,
+    favoured,
+    make_nodes,
+    path_of,
+    place,
+    pod_spec,
+    remove,
+    scheduled,
+    session_pod,
+    sticky_runtime,
+)
+
+POOL = "points"
+NODES = [f"points-{number}" for number in range(10)]
+WANTED = NODES[6]
+POINTS = 200
+
+_FINAL = re.compile(r"\"Calculated node's final score for pod\" pod=\"(?P<pod>[^\"]+)\" node=\"(?P<node>[^\"]+)\" "
+                    r"score=(?P<score>-?\d+)")  # fmt: skip
+
+
+class Placed(NamedTuple):
+    node: str
+    scores: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def nodes(shared: Stack) -> Iterator[dict[str, Any]]:
+    """Ten equal, idle nodes."""
+    yield make_nodes(shared, NODES, POOL)
+    for name in NODES:
+        shared.api.delete(f"/api/v1/nodes/{name}")
+
+
+@pytest.fixture
+def known(stack: Stack, wire: Wire, nodes: dict[str, Any], namespace: str) -> str:
+    """A workload that the extender knows to want WANTED; returns its name."""
+    create(stack, sticky_runtime("known", namespace, entry(nodes[WANTED])))
+    answer = wire.expect("preferred", session_pod(namespace, workload="known"), NODES)
+    assert answer.hosts == favoured(WANTED)
+    return "known"
+
+
+def final_scores(scheduler: Component, pod: dict[str, Any]) -> dict[str, int]:
+    """Node -> score, from the scheduler's log."""
+    name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+    lines = _FINAL.finditer(scheduler.log.read_text(encoding="utf-8", errors="replace"))
+    return {line["node"]: int(line["score"]) for line in lines if line["pod"] == name}
+
+
+def placed(stack: Stack, scheduler: Component, pod: dict[str, Any]) -> Placed:
+    """Where the scheduler puts the pod on the idle cluster, and how it scored the nodes for it."""
+    node = place(stack, pod)
+    try:
+        scores = eventually(lambda: final_scores(scheduler, pod), f"scores of {path_of(pod)} in {scheduler.log}")
+        assert sorted(scores) == NODES
+        return Placed(node, scores)
+    finally:
+        remove(stack, pod)
+
+
+def points_added(stack: Stack, scheduler: Component, plain: dict[str, Any], preferring: dict[str, Any]) -> int:
+    """What the preference adds to WANTED's score; every other node must keep the score it had."""
+    before = placed(stack, scheduler, plain).scores
+    node, after = placed(stack, scheduler, preferring)
+    assert node == WANTED
+    assert {name: after[name] for name in NODES if name != WANTED} == {
+        name: before[name] for name in NODES if name != WANTED
+    }
+    return after[WANTED] - before[WANTED]
+
+
+def test_the_extender_adds_200_points(
+    stack: Stack, scheduler: Component, wire: Wire, namespace: str, known: str
+) -> None:
+    plain = session_pod(namespace, "plain", spec=pod_spec(POOL))
+    before = wire.results()["preferred"]
+    ours = session_pod(namespace, "known", workload=known, spec=pod_spec(POOL))
+    assert points_added(stack, scheduler, plain, ours) == POINTS
+    assert wire.results()["preferred"] == before + 1
+
+
+@pytest.mark.parametrize("match", ["hostname", "name"])
+def test_the_injected_term_adds_the_same_200_points(
+    stack: Stack, scheduler: Component, nodes: dict[str, Any], namespace: str, match: Any
+) -> None:
+    plain = session_pod(namespace, "plain", spec=pod_spec(POOL))
+    injected = session_pod(namespace, "injected", spec=prefer_node(pod_spec(POOL), WANTED, match=match))
+    assert points_added(stack, scheduler, plain, injected) == POINTS
+
+
+@pytest.mark.parametrize("match", ["hostname", "name"])
+def test_a_pod_with_the_term_that_the_extender_knows_too_gets_200_points_not_400(
+    stack: Stack, scheduler: Component, wire: Wire, namespace: str, known: str, match: Any
+) -> None:
+    plain = session_pod(namespace, "plain", spec=pod_spec(POOL))
+    spec = prefer_node(pod_spec(POOL), WANTED, match=match)
+    both = session_pod(namespace, "both", workload=known, spec=spec)
+    before = wire.results()["already_injected"]
+    assert points_added(stack, scheduler, plain, both) == POINTS
+    assert wire.results()["already_injected"] == before + 1
+
+
+def test_a_term_for_another_node_counts_beside_the_extenders_answer(
+    stack: Stack, scheduler: Component, nodes: dict[str, Any], namespace: str, known: str
+) -> None:
+    other = NODES[2]
+    pod = session_pod(namespace, "torn", workload=known, spec=prefer_node(pod_spec(POOL), other))
+    plain = placed(stack, scheduler, session_pod(namespace, "plain", spec=pod_spec(POOL))).scores
+    scores = placed(stack, scheduler, pod).scores
+    assert (scores[WANTED] - plain[WANTED], scores[other] - plain[other]) == (POINTS, POINTS)
+
+
+def test_the_extender_is_not_asked_when_only_one_node_is_feasible(
+    stack: Stack, scheduler: Component, wire: Wire, namespace: str, known: str
+) -> None:
+    before = sum(wire.results().values())
+    only = {"nodeSelector": {"kubernetes.io/hostname": NODES[0]}}
+    pod = session_pod(namespace, "alone", workload=known, spec={**pod_spec(), **only})
+    create(stack, pod)
+    assert scheduled(stack, pod) == NODES[0]
+    remove(stack, pod)
+    assert sum(wire.results().values()) == before
