@@ -1,0 +1,89 @@
+"""What a node holds and how long pulling takes, as pure functions of what happened."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.local.agent.images import ImageSizes, tagged
+from deploy.local.agent.imagestore import ImageStore, Pull
+
+
+def test_an_image_is_pulled_once_and_held_from_then_on() -> None:
+    store = ImageStore(bandwidth=100)
+    assert store.admit("a", [("x:1", 200)], now=10.0) == Pull(12.0, 200)
+    assert store.held(now=11.9) == []
+    assert store.held(now=12.0) == [("x:1", 200)]
+    assert store.admit("b", [("x:1", 200)], now=20.0) == Pull(20.0, 0)
+
+
+def test_pulls_wait_for_each_other() -> None:
+    store = ImageStore(bandwidth=100)
+    store.admit("a", [("x:1", 200)], now=0.0)
+    assert store.admit("b", [("y:1", 100)], now=1.0) == Pull(3.0, 100)
+
+
+def test_an_image_on_its_way_is_waited_for_and_not_pulled_twice() -> None:
+    store = ImageStore(bandwidth=100)
+    store.admit("a", [("x:1", 200)], now=0.0)
+    assert store.admit("b", [("x:1", 200)], now=1.5) == Pull(2.0, 0)
+
+
+def test_a_begun_pull_is_finished_without_its_pod() -> None:
+    store = ImageStore(bandwidth=100)
+    store.admit("a", [("x:1", 200)], now=0.0)
+    store.release("a", now=0.5)
+    assert store.held(now=2.0) == [("x:1", 200)]
+
+
+def test_the_image_used_longest_ago_makes_room() -> None:
+    store = ImageStore(bandwidth=100, capacity=300)
+    for number, image in enumerate(["x:1", "y:1", "x:1"]):
+        store.admit("pod", [(image, 100)], now=10.0 * number)
+        store.release("pod", now=10.0 * number + 5)
+    store.admit("pod", [("z:1", 150)], now=100.0)
+    assert [name for name, _ in store.held(now=200.0)] == ["z:1", "x:1"]
+
+
+def test_an_image_in_use_is_never_dropped() -> None:
+    store = ImageStore(bandwidth=100, capacity=100)
+    store.admit("a", [("x:1", 100)], now=0.0)
+    store.admit("b", [("y:1", 100)], now=0.0)
+    assert {name for name, _ in store.held(now=10.0)} == {"x:1", "y:1"}
+    assert store.release("a", now=10.0)
+    assert store.held(now=10.0) == [("y:1", 100)]
+
+
+def test_what_was_on_the_disk_is_not_pulled() -> None:
+    store = ImageStore(bandwidth=100)
+    store.remember([("x:1", 100)])
+    assert store.admit("a", [("x:1", 100)], now=5.0) == Pull(5.0, 0)
+
+
+POD = st.tuples(st.sampled_from("abcd"), st.lists(st.sampled_from("uvwxyz"), max_size=3))
+
+
+@given(st.lists(POD, max_size=30), st.integers(50, 400))
+def test_the_cache_is_over_its_limit_only_by_what_is_in_use(steps: list[tuple[str, list[str]]], limit: int) -> None:
+    store = ImageStore(bandwidth=1e9, capacity=limit)
+    used: dict[str, set[str]] = {}
+    for now, (pod, images) in enumerate(steps):
+        pull = store.admit(pod, [(image, 100) for image in images], float(now))
+        used[pod] = set(images)
+        assert pull.done_at >= now
+        held = {name for name, _ in store.held(now + 0.5)}
+        in_use = set().union(*used.values())
+        assert in_use <= held
+        assert 100 * len(held) <= limit or held == in_use
+
+
+def test_sizes_follow_from_seed_and_name_alone() -> None:
+    assert ImageSizes()("x:1") == ImageSizes()("x:1")
+    assert ImageSizes()("x:1") != ImageSizes()("x:2")
+    assert ImageSizes(seed=1)("x:1") != ImageSizes(seed=2)("x:1")
+    assert ImageSizes(median=1000, spread=0.0)("x:1") == 1000
+
+
+def test_an_image_without_a_tag_is_the_latest_as_the_scheduler_sees_it() -> None:
+    assert tagged("nginx") == "nginx:latest"
+    assert tagged("localhost:5000/nginx") == "localhost:5000/nginx:latest"
+    assert tagged("nginx:1") == "nginx:1"
+    assert tagged("nginx@sha256:0123") == "nginx@sha256:0123"
