@@ -41,10 +41,11 @@ def apply_crds(cp: ControlPlane, *, stickiness: bool = True, sandbox: SandboxVer
 
 def start_agent(cp: ControlPlane, nodes: int, *flags: str, name: str = "agent") -> Component:
     """The agent as a component of the control plane, Ready nodes made. Raises StartError with the end of its log."""
-    argv = [sys.executable, "-m", "deploy.local.agent", "--kubeconfig", cp.kubeconfig, "--nodes", str(nodes), *flags]
+    program: list[str | Path] = [sys.executable, "-m", "deploy.local.agent"]
+    argv = [*program, "--kubeconfig", cp.kubeconfig, "--nodes", str(nodes), *flags]
     agent = cp.spawn(name, argv, cwd=REPOSITORY)
     # The line that it writes when its nodes are there; a restarted one goes on in the same log under another pid.
-    agent.ready = lambda: re.search(rf"^ready: .*\(pid {agent.pid}\)$", _text(agent.log), re.MULTILINE) is not None
+    agent.ready = lambda: re.search(rf"ready: .*\(pid {agent.pid}\)", _text(agent.log)) is not None
     agent.wait_ready()
     return agent
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
@@ -177,7 +178,9 @@ class Agent:
         served = len(self._kubelets.machines)
         if not self._announced and served >= self._settings.nodes and not self._unlisted & {"nodes", "pods"}:
             self._announced = True
-            print(f"ready: {served} nodes (pid {os.getpid()})", flush=True)
+            # One write: a log that others write to as well must not tear the line.
+            sys.stdout.write(f"ready: {served} nodes (pid {os.getpid()})\n")
+            sys.stdout.flush()
 
 
 def _now() -> Moment:
