@@ -157,7 +157,7 @@ class Space:
         )
 
     def second_after(self, obj: Object) -> None:
-        """Wait for a second later than the object's creation on the server's clock: creation times have no fractions."""
+        """Wait until what is created gets a later time than ``obj`` has: creation times are whole seconds."""
         created = obj["metadata"]["creationTimestamp"]
 
         def passed() -> bool:
