@@ -1,0 +1,50 @@
+"""`make demo` as a user sees it, and the arithmetic behind its totals."""
+
+import subprocess
+import sys
+
+from deploy.demo.outcome import Run, outcome_of, total_of
+from deploy.local.paths import REPOSITORY
+
+
+def test_the_demo_ends_well_and_prints_both_faces_the_control_arm_and_the_lost_nodes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.demo"], cwd=REPOSITORY, capture_output=True, text=True, timeout=280
+    )
+    shown = done.stdout
+    assert done.returncode == 0, shown + done.stderr
+    assert "NOT AS PROMISED" not in shown
+    for line in ("(a) extender", "(b) injector", "control: the same without stickiness", "untouched:"):
+        assert line in shown, shown
+    for fault in ("cordoned", "full", "deleted"):
+        assert shown.count(fault) == 2, shown  # once a face
+    assert shown.count("40 of 40") == 2, shown
+
+
+def test_a_demo_that_cannot_start_its_cluster_fails_with_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.demo", "--nodes", "many"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_session_is_first_reused_or_moved_by_where_the_one_before_ran() -> None:
+    assert outcome_of("a", None) == "first"
+    assert outcome_of("a", "a") == "reused"
+    assert outcome_of("b", "a") == "moved"
+
+
+def test_totals_count_only_their_own_arm_and_only_sessions_that_could_come_back() -> None:
+    def run(arm: str, outcome: str, seconds: float) -> Run:
+        return Run(arm, "AgentRuntime", "w", "1", "n", outcome, seconds)  # type: ignore[arg-type]
+
+    runs = [run("x", "first", 4.0), run("x", "reused", 1.0), run("x", "moved", 3.0), run("y", "moved", 9.0)]
+    total = total_of("x", runs)
+    assert (total.returning, total.reused, total.share) == (2, 1, 0.5)
+    assert (total.first_seconds, total.reused_seconds, total.moved_seconds) == (4.0, 1.0, 3.0)
+    assert total_of("nobody", runs).share == 0.0
