@@ -1,0 +1,134 @@
+"""What to write on a workload, if anything."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder import memory
+from recorder.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
+from recorder.decision import Pending, Skip, decide, patch_body
+from recorder.memory import Entry, parse_text, render
+from recorder.objects import Node, Workload
+from tests.unit.strategies import entries
+
+memories = st.lists(entries, max_size=7).map(memory.merge)
+# What a session leaves: always dated.
+placements = st.lists(entries.filter(lambda entry: entry.ready_at is not None), min_size=1, max_size=3).map(
+    memory.merge
+)
+
+
+def workload(uid: str = "u", sticky: bool = True, annotations: dict[str, str | None] | None = None) -> Workload:
+    annotations = annotations or {}
+    return Workload(
+        namespace="ns",
+        name="w",
+        uid=uid,
+        resource_version="7",
+        resource="agentruntimes.example.com",
+        kind="AgentRuntime",
+        sticky=sticky,
+        last_node=annotations.get(LAST_NODE_ANNOTATION),
+        recent_nodes=annotations.get(RECENT_NODES_ANNOTATION),
+    )
+
+
+def after(before: Workload, written: dict[str, str | None]) -> Workload:
+    """The workload with a merge patch's annotations on it."""
+    return msgspec.structs.replace(
+        before, last_node=written[LAST_NODE_ANNOTATION], recent_nodes=written[RECENT_NODES_ANNOTATION]
+    )
+
+
+def known(one: Workload) -> memory.Memory:
+    return parse_text(one.last_node, one.recent_nodes)
+
+
+def nodes_of(*memories: memory.Memory) -> dict[str, Node]:
+    """Every node that they name, with the UID of one of its entries."""
+    return {
+        entry.node: Node(name=entry.node, uid=entry.node_uid, hostname="", ready=True)
+        for one in memories
+        for entry in one
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "skip"),
+    [
+        (None, Skip.GONE),
+        (workload(uid="another"), Skip.REPLACED),
+        (workload(uid="another", sticky=False), Skip.REPLACED),
+        (workload(sticky=False), Skip.NOT_STICKY),
+    ],
+)
+@given(pending=placements)
+def test_no_workload_to_write_on_is_told_apart(target: Workload | None, skip: Skip, pending: memory.Memory) -> None:
+    assert decide(target, (), Pending("u", pending), None) is skip
+
+
+@given(placements)
+def test_the_first_placement_is_written(pending: memory.Memory) -> None:
+    assert decide(workload(), (), Pending("u", pending), None) == render(pending)
+
+
+@given(memories, placements)
+def test_what_is_written_is_the_merge_of_both(before: memory.Memory, pending: memory.Memory) -> None:
+    target = workload(annotations=render(before))
+    decision = decide(target, known(target), Pending("u", pending), None)
+    result = target if isinstance(decision, Skip) else after(target, decision)
+    assert known(result) == memory.merge(known(target), pending)
+
+
+@given(memories, placements)
+def test_writing_again_is_never_needed(before: memory.Memory, pending: memory.Memory) -> None:
+    target = workload(annotations=render(before))
+    decision = decide(target, known(target), Pending("u", pending), None)
+    if not isinstance(decision, Skip):
+        target = after(target, decision)
+    assert decide(target, known(target), Pending("u", pending), None) is Skip.UNCHANGED
+
+
+@given(memories, st.permutations(range(3)), st.lists(placements, min_size=3, max_size=3))
+def test_the_order_of_writes_does_not_matter(
+    before: memory.Memory, order: list[int], sessions: list[memory.Memory]
+) -> None:
+    def written(chosen: list[memory.Memory]) -> Workload:
+        target = workload(annotations=render(before))
+        for pending in chosen:
+            decision = decide(target, known(target), Pending("u", pending), None)
+            target = target if isinstance(decision, Skip) else after(target, decision)
+        return target
+
+    one, other = written(sessions), written([sessions[index] for index in order])
+    assert (one.last_node, one.recent_nodes) == (other.last_node, other.recent_nodes)
+
+
+@given(memories, placements)
+def test_entries_of_nodes_that_are_gone_are_left_out(before: memory.Memory, pending: memory.Memory) -> None:
+    target = workload(annotations=render(before))
+    nodes = nodes_of(pending)
+    decision = decide(target, known(target), Pending("u", pending), nodes)
+    result = known(target if isinstance(decision, Skip) else after(target, decision))
+    assert result == memory.prune(memory.merge(known(target), pending), nodes)
+
+
+def test_when_the_last_remembered_node_is_gone_both_annotations_go() -> None:
+    entry = Entry(node="n")
+    target = workload(annotations={LAST_NODE_ANNOTATION: "n"})
+    decision = decide(target, known(target), Pending("u", (entry,)), {})
+    assert decision == {LAST_NODE_ANNOTATION: None, RECENT_NODES_ANNOTATION: None}
+
+
+@given(placements)
+def test_a_last_node_that_disagrees_with_the_memory_is_put_right(pending: memory.Memory) -> None:
+    target = workload(annotations=render(pending) | {LAST_NODE_ANNOTATION: "someone-else-s"})
+    assert decide(target, known(target), Pending("u", pending), None) == render(pending)
+
+
+def test_a_patch_fits_only_this_very_object_in_this_very_version() -> None:
+    body = patch_body(workload(), {LAST_NODE_ANNOTATION: "n"})
+    assert body == {"metadata": {"uid": "u", "resourceVersion": "7", "annotations": {LAST_NODE_ANNOTATION: "n"}}}
