@@ -106,6 +106,7 @@ class ListWatch(Generic[R]):
         self._path: str | None = None
         self._version: str | None = None  # where the next watch starts; None: list first
         self._stream: Stream | None = None
+        self._watching_since: float | None = None  # of this round's watch, once the server accepted it
         self._stopping = Event()
         self._lock = Lock()
 
@@ -117,14 +118,13 @@ class ListWatch(Generic[R]):
     def run(self) -> None:
         """Follow the resource until :meth:`stop`; errors are waited out, never raised."""
         while not self._stopping.is_set():
-            started = self._clock()
-            delay = 0.0
+            self._watching_since = None
             try:
                 self._round()
             except LastnodeError as error:
-                delay = self._recover(error, self._clock() - started)
+                delay = self._recover(error)
             else:
-                delay = self._after(self._clock() - started)
+                delay = self._after()
             self._moved()
             self._stopping.wait(delay)
 
@@ -144,24 +144,31 @@ class ListWatch(Generic[R]):
             self.progress.trouble = ""
         self._watch(self._path, self._version)
 
-    def _after(self, lasted: float) -> float:
+    def _was_healthy(self) -> bool:
+        """Whether this round's watch lived for a while. A slow list or connection is no sign of health: it may be
+        the fault itself."""
+        since = self._watching_since
+        return since is not None and self._clock() - since >= HEALTHY_SECONDS
+
+    def _after(self) -> float:
         """A watch that ended by itself: normal after a while, a fault when it happens at once."""
-        if lasted >= HEALTHY_SECONDS or self._stopping.is_set():
+        if self._was_healthy() or self._stopping.is_set():
             self._backoff.reset()
             return 0.0
         self._failed("closed")
         return self._backoff.next()
 
-    def _recover(self, error: LastnodeError, lasted: float) -> float:
+    def _recover(self, error: LastnodeError) -> float:
         """What the error means for the next round, and how long to wait before it."""
         if self._stopping.is_set():
             return 0.0
-        if lasted >= HEALTHY_SECONDS:
+        healthy = self._was_healthy()
+        if healthy:
             self._backoff.reset()
         if isinstance(error, Silent):
             log.debug("%s: %s; watched anew", self.resource, error)
             self._failed("silent")
-            return 0.0 if lasted >= HEALTHY_SECONDS else self._backoff.next()
+            return 0.0 if healthy else self._backoff.next()
         if isinstance(error, Gone):
             self._version = None
         if isinstance(error, NotServed | Undecodable) or getattr(error, "status", None) == 404:
@@ -230,6 +237,7 @@ class ListWatch(Generic[R]):
         }
         with self._open(path, query) as stream:
             self._heard()
+            self._watching_since = self._clock()
             self.progress.trouble = ""
             for line in stream:
                 self._handle(envelope.event(line))

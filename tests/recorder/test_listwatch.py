@@ -1,0 +1,366 @@
+"""The list-watch against the real API server, through a proxy that breaks the connection in every way there is."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import urllib3
+import yaml
+
+from deploy.local.apply import apply
+from deploy.local.errors import ApiError
+from deploy.local.stack import CRDS, Stack
+from recorder import api, wire
+from recorder.backoff import Backoff
+from recorder.listwatch import HEALTHY_SECONDS, ListWatch
+from recorder.objects import ObjectKey
+from recorder.store import Store
+from tests.recorder.tcpproxy import TcpProxy
+
+PAGE = 3  # so that a handful of objects takes several pages
+QUICK = 0.02  # seconds of back-off: faults here end when the test says so
+_numbers = itertools.count(1)
+
+
+class Counts:
+    """An observer: what was counted, in order."""
+
+    def __init__(self) -> None:
+        self.lists = 0
+        self.events: Counter[str] = Counter()
+        self.skips = 0
+        self.failures: list[str] = []
+
+    def listed(self, resource: str, seconds: float, objects: int) -> None:
+        self.lists += 1
+
+    def event(self, resource: str, kind: str) -> None:
+        self.events[kind] += 1
+
+    def skipped(self, resource: str) -> None:
+        self.skips += 1
+
+    def failed(self, resource: str, reason: str) -> None:
+        self.failures.append(reason)
+
+
+class Followed:
+    """A running list-watch of the nodes (or another resource) with the label ``mine``, and what it kept."""
+
+    def __init__(self, plane: Stack, proxy: TcpProxy, kubeconfig: Path, mine: str) -> None:
+        self.plane, self.proxy, self.mine = plane, proxy, mine
+        self.kubeconfig = kubeconfig
+        self.store: Store[Any] = Store()
+        self.counts = Counts()
+        self.backoff = Backoff(QUICK, QUICK)
+
+    @contextmanager
+    def running(self, resource: str = "nodes", read: Any = wire.node, **options: Any) -> Iterator[ListWatch[Any]]:
+        server = api.load(str(self.kubeconfig), "test")
+        options = {"backoff": self.backoff, "page_size": PAGE} | options
+        watch = ListWatch(
+            server, resource, read, self.store,
+            selectors={"labelSelector": f"of={self.mine}"}, observer=self.counts, **options,
+        )  # fmt: skip
+        thread = Thread(target=watch.run)
+        thread.start()
+        try:
+            yield watch
+        finally:
+            watch.stop()
+            thread.join(10)
+            server.close()
+            assert not thread.is_alive()
+
+    def create(self, *names: str) -> None:
+        for name in names:
+            body = {"metadata": {"name": f"{self.mine}-{name}", "labels": {"of": self.mine}}}
+            self.plane.api.post("/api/v1/nodes", body)
+
+    def delete(self, *names: str) -> None:
+        for name in names:
+            self.plane.api.delete(f"/api/v1/nodes/{self.mine}-{name}")
+
+    def on_the_server(self) -> dict[ObjectKey, str]:
+        items = self.plane.api.get(f"/api/v1/nodes?labelSelector=of%3D{self.mine}")["items"]
+        return {ObjectKey("", item["metadata"]["name"]): item["metadata"]["resourceVersion"] for item in items}
+
+    def equal(self) -> bool:
+        """Whether what is kept is what the server has, version by version."""
+        return {key: obj.resource_version for key, obj in self.store.items()} == self.on_the_server()
+
+    def becomes_equal(self) -> None:
+        self.until(self.equal, f"the store to equal the server; it has {sorted(map(str, self.store))}")
+
+    def until(self, reached: Callable[[], bool], what: str, within: float = 30.0) -> None:
+        self.plane.wait(reached, what, within)
+
+
+@pytest.fixture
+def followed(plane: Stack, tmp_path: Path) -> Iterator[Followed]:
+    with TcpProxy(int(plane.cp.url.rpartition(":")[2])) as proxy:
+        yield Followed(plane, proxy, proxy.kubeconfig(plane.cp.kubeconfig, tmp_path / "config"), f"l{next(_numbers)}")
+
+
+def test_it_follows_what_is_there_what_comes_and_what_goes(followed: Followed) -> None:
+    followed.create(*"abcdefg")
+    with followed.running() as watch:
+        followed.until(lambda: watch.progress.synced, "the first list")
+        assert followed.equal()
+        assert len(followed.store) == 7
+        followed.create("new")
+        followed.delete("a")
+        followed.becomes_equal()
+    assert followed.counts.lists == 1
+    assert followed.counts.events["ADDED"] == 1
+    assert followed.counts.events["DELETED"] >= 1
+
+
+def test_a_cut_connection_is_opened_again_without_a_new_list(followed: Followed) -> None:
+    followed.create("a")
+    with followed.running():
+        followed.becomes_equal()
+        for name in "bcd":
+            followed.proxy.cut()
+            followed.create(name)
+            followed.becomes_equal()
+    assert followed.counts.lists == 1
+
+
+def test_what_changes_while_the_server_cannot_be_reached_is_not_missed(followed: Followed) -> None:
+    followed.create("gone", "stays")
+    with followed.running() as watch:
+        followed.becomes_equal()
+        followed.proxy.refusing = True
+        followed.proxy.cut()
+        followed.create("new")
+        followed.delete("gone")
+        followed.until(lambda: "unreachable" in followed.counts.failures, "the refused connection to be noticed")
+        followed.until(lambda: bool(watch.progress.trouble), "the trouble to be told")
+        assert not followed.equal()
+        followed.proxy.refusing = False
+        followed.becomes_equal()
+        followed.until(lambda: not watch.progress.trouble, "the trouble to be over")
+
+
+def test_a_connection_that_went_silent_is_noticed(followed: Followed) -> None:
+    followed.create("a")
+    with followed.running(silence=1.0):
+        followed.becomes_equal()
+        followed.proxy.stalled = True
+        followed.create("b")
+        followed.until(lambda: "silent" in followed.counts.failures, "the silence to be noticed")
+        assert not followed.equal()
+        # The dead connections stay dead; new ones work.
+        followed.proxy.cut()
+        followed.proxy.stalled = False
+        followed.becomes_equal()
+
+
+def test_an_idle_watch_is_reopened_after_its_silence_and_loses_nothing(followed: Followed) -> None:
+    with followed.running(silence=0.5):
+        followed.until(lambda: followed.counts.failures.count("silent") >= 2, "two silences")
+        followed.create("a")
+        followed.becomes_equal()
+    assert followed.counts.lists == 1
+
+
+def test_a_server_that_hangs_up_at_once_is_asked_no_more_often_than_the_back_off_allows(followed: Followed) -> None:
+    # Delays of 0.1, 0.2, 0.4 and 0.8 s at least come before the sixth attempt.
+    followed.backoff = Backoff(0.2, 10.0, lambda low, high: low)
+    followed.proxy.refusing = True
+    with followed.running():
+        followed.until(lambda: followed.proxy.connections >= 5, "five attempts")
+    _spread(followed.proxy.opened_at, [0.1, 0.2, 0.4, 0.8])
+
+
+def test_a_watch_that_is_closed_at_once_each_time_backs_off(followed: Followed) -> None:
+    followed.create("a")
+    followed.backoff = Backoff(0.2, 10.0, lambda low, high: low)
+    with followed.running() as watch, _cutting(followed.proxy, lambda: watch.progress.synced):
+        followed.until(lambda: followed.proxy.connections >= 4, "four connections")
+    _spread(followed.proxy.opened_at, [0.1, 0.2, 0.4])
+    assert followed.counts.lists == 1
+
+
+def _spread(opened: list[float], least: list[float]) -> None:
+    """Between one connection and the next there was at least the back-off's delay."""
+    gaps = [later - earlier for earlier, later in itertools.pairwise(opened)]
+    assert all(gap >= wanted for gap, wanted in zip(gaps, least, strict=False)), gaps
+
+
+@contextmanager
+def _cutting(proxy: TcpProxy, begun: Callable[[], bool]) -> Iterator[None]:
+    """Cut every connection again and again, as soon as ``begun``."""
+    over: list[bool] = []
+
+    def cut() -> None:
+        while not over:
+            if begun():
+                proxy.cut()
+            time.sleep(0.01)
+
+    thread = Thread(target=cut)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.append(True)
+        thread.join(10)
+
+
+def test_slow_failures_back_off_as_quick_ones_do(followed: Followed) -> None:
+    """A connection that takes long to fail (a firewall that drops packets) is no healthy watch."""
+    followed.proxy.refusing = True
+    followed.proxy.delay = 0.2
+    # For this list-watch each of these failures takes twice as long as a watch has to live to count as healthy.
+    factor = 2 * HEALTHY_SECONDS / followed.proxy.delay
+    with followed.running(clock=lambda: time.monotonic() * factor):
+        followed.until(lambda: len(followed.counts.failures) >= 4, "four failures")
+    assert followed.backoff.attempts >= 4
+
+
+def test_a_version_compacted_away_leads_to_a_new_list(followed: Followed) -> None:
+    followed.create("gone", "stays")
+    with followed.running() as watch:
+        followed.becomes_equal()
+        followed.proxy.refusing = True
+        followed.proxy.cut()
+        followed.delete("gone")
+        followed.create("new")
+        followed.until(lambda: "unreachable" in followed.counts.failures, "the connection to be missed")
+        _compact(followed.plane)
+        # The watch cache still knows old versions; a server that starts anew has none.
+        followed.plane.cp.apiserver.restart()
+        _until_served(followed)
+        followed.proxy.refusing = False
+        followed.becomes_equal()
+        assert watch.progress.trouble == ""
+    assert "gone" in followed.counts.failures
+    assert followed.counts.lists >= 2
+
+
+def test_a_version_from_the_distant_past_leads_to_a_new_list(followed: Followed) -> None:
+    followed.create("a")
+    _compact(followed.plane)
+    with followed.running(page_size=1) as watch:
+        followed.becomes_equal()
+        watch._version = "1"  # as if it had slept since the beginning
+        followed.proxy.cut()
+        followed.create("b")
+        followed.until(lambda: "gone" in followed.counts.failures, "the old version to be refused")
+        followed.becomes_equal()
+
+
+def test_a_restarted_api_server_is_found_again(followed: Followed) -> None:
+    followed.create("a")
+    with followed.running():
+        followed.becomes_equal()
+        followed.plane.cp.apiserver.kill()
+        followed.until(lambda: bool(followed.counts.failures), "the loss to be noticed")
+        followed.plane.cp.apiserver.start()
+        _until_served(followed)
+        followed.create("b")
+        followed.delete("a")
+        followed.becomes_equal()
+
+
+@pytest.mark.parametrize("stalled", [False, True])
+def test_stop_returns_at_once_while_a_watch_is_open(followed: Followed, stalled: bool) -> None:
+    with ExitStack() as stack:
+        watch = stack.enter_context(followed.running(silence=600.0))
+        followed.until(lambda: watch.progress.heard_at is not None and watch._watching_since is not None, "a watch")
+        followed.proxy.stalled = stalled
+        started = time.monotonic()
+        stack.close()
+        assert time.monotonic() - started < 5
+
+
+def test_stop_returns_at_once_while_it_waits_out_a_back_off(followed: Followed) -> None:
+    followed.backoff = Backoff(600.0, 600.0)
+    followed.proxy.refusing = True
+    with ExitStack() as stack:
+        stack.enter_context(followed.running())
+        followed.until(lambda: bool(followed.counts.failures), "a failure")
+        started = time.monotonic()
+        stack.close()
+        assert time.monotonic() - started < 5
+
+
+def test_an_object_that_cannot_be_read_is_skipped_and_counted_alone(followed: Followed) -> None:
+    def picky(data: Any) -> Any:
+        node = wire.node(data)
+        if node.name.endswith("-odd"):
+            wire.node(b'{"metadata": 7}')
+        return node
+
+    followed.create("a", "odd", "z")
+    with followed.running(read=picky):
+        followed.until(lambda: len(followed.store) == 2 and followed.counts.skips == 1, "all but the odd one")
+        followed.create("next")
+        followed.until(lambda: len(followed.store) == 3, "events to go on")
+
+
+def test_a_resource_not_installed_installed_later_and_deleted_is_followed_all_the_way(followed: Followed) -> None:
+    group = f"{followed.mine}.example.com"
+    resource = f"sandboxes.{group}"
+    definition = _definition(resource, group)
+    collection = f"/apis/{group}/v1/namespaces/default/sandboxes"
+
+    def add(name: str) -> None:
+        body = {"apiVersion": f"{group}/v1", "kind": "Sandbox"}
+        followed.plane.api.post(collection, body | {"metadata": {"name": name, "labels": {"of": followed.mine}}})
+
+    with followed.running(resource, wire.sandbox) as watch:
+        followed.until(lambda: watch.progress.synced, "an absent resource to count as an empty one")
+        assert not followed.store
+        assert "not served" in watch.progress.trouble
+        for round_ in range(2):
+            apply(followed.plane.cp, definition)
+            followed.until(lambda: _served(followed.plane, collection), "the collection")
+            add(f"s{round_}")
+            followed.until(
+                lambda name=f"s{round_}": [key.name for key in followed.store] == [name], "the object"  # type: ignore[misc]
+            )  # fmt: skip
+            followed.plane.api.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{resource}")
+            followed.until(lambda: not followed.store, "the objects of a deleted resource to go")
+        followed.until(lambda: "not served" in watch.progress.trouble, "its absence to be told")
+
+
+def _definition(resource: str, group: str) -> dict[str, Any]:
+    """A definition of another group in the likeness of Sandbox's."""
+    published = yaml.safe_load((CRDS / "sandbox-v1alpha1" / "sandboxes.yaml").read_text(encoding="utf-8"))
+    version = published["spec"]["versions"][0] | {"name": "v1"}
+    version["schema"] = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    spec = published["spec"] | {"group": group, "versions": [version]}
+    return {**published, "metadata": {"name": resource}, "spec": spec}
+
+
+def _served(plane: Stack, path: str) -> bool:
+    try:
+        plane.api.get(path)
+    except ApiError:
+        return False
+    return True
+
+
+def _until_served(followed: Followed) -> None:
+    followed.until(lambda: _served(followed.plane, "/api/v1/nodes"), "the API server")
+
+
+def _compact(plane: Stack) -> None:
+    """Compact etcd's history up to now, through its HTTP gateway."""
+    with urllib3.PoolManager() as http:
+        now = http.request("POST", f"{plane.cp.etcd.url}/v3/kv/range", json={"key": "AA=="}).json()["header"][
+            "revision"
+        ]
+        done = http.request("POST", f"{plane.cp.etcd.url}/v3/kv/compaction", json={"revision": now, "physical": True})
+        assert done.status == 200, done.data
