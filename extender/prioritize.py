@@ -4,14 +4,21 @@ The wire types are untagged Go structs, so the field names are upper-case and Go
 are read. Of 5,000 offered names not one becomes a string: the wanted one is looked for in the bytes.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
 
 from extender.preference import EXTENDER_SCORE
+from recorder import wire
+from recorder.objects import Session
 from recorder.wire import NOTHING, Pod
 
 NOBODY: Final = b"[]"
+
+# What decoding raises: wrong JSON or types, too deep, bytes that are no UTF-8, a moment outside the calendar.
+_UNREADABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError)
 
 
 class BadRequest(ValueError):
@@ -63,10 +70,8 @@ class Request:
 
     def __init__(self, body: bytes) -> None:
         """:raises BadRequest: the body is not ExtenderArgs with a pod."""
-        try:
+        with _reading():
             args = _ARGS.decode(body)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise BadRequest(str(error)) from error
         pod = args.pod or args.pod_
         if pod is None:
             raise BadRequest("no pod")
@@ -74,17 +79,31 @@ class Request:
         self._names = _given(args.names, args.names_, args.camel)
         self._nodes = _given(args.nodes, args.nodes_)
 
+    def session(self) -> Session:
+        """The pod as a session.
+
+        :raises BadRequest: one of its fields cannot be read.
+        """
+        with _reading():
+            return wire.session_of(self.pod)
+
+    def preferred_terms(self) -> object:
+        """The pod's preferred node-affinity terms in builtins, None without any.
+
+        :raises BadRequest: they cannot be read.
+        """
+        with _reading():
+            return self.pod.preferred_terms
+
     def offers(self, node: str) -> bool:
         """Whether ``node`` (a valid node name) is one of the feasible nodes that the scheduler asks about.
 
         :raises BadRequest: the names are of a wrong type.
         """
-        try:
+        with _reading():
             if self._names:
                 return _among_names(self._names, node)
             return bool(self._nodes) and node in _names_of(self._nodes)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise BadRequest(str(error)) from error
 
     def count(self) -> int:
         """How many nodes are offered: counted by commas where they are names, since a name cannot hold one."""
@@ -92,7 +111,7 @@ class Request:
             return self._names.count(b",") + 1 if b'"' in self._names else 0
         try:
             return len(_names_of(self._nodes)) if self._nodes else 0
-        except (msgspec.DecodeError, RecursionError):
+        except _UNREADABLE:
             return 0
 
 
@@ -103,6 +122,14 @@ def favour(node: str) -> bytes:
     keep a connection on which bytes are left after the JSON value.
     """
     return msgspec.json.encode([{"Host": node, "Score": EXTENDER_SCORE}])
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise BadRequest(str(error)) from error
 
 
 def _given(*spellings: msgspec.Raw) -> bytes:

@@ -9,7 +9,6 @@ from extender.lookup import Lookup, Reason
 from extender.metrics import PrioritizeMetrics
 from extender.preference import carries
 from extender.prioritize import NOBODY, BadRequest, Request, favour
-from recorder import wire
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +47,10 @@ class Service:
         if not request.pod.is_session:
             return metrics.NOT_OURS, NOBODY
         self._counters.offered(request.count())
-        entry, reason = self._lookup.find(wire.session_of(request.pod))
+        entry, reason = self._lookup.find(request.session())
         if entry is None:
             return reason or Reason.NOTHING_REMEMBERED, NOBODY
-        if carries(request.pod.preferred_terms, entry.node, entry.hostname):
+        if carries(request.preferred_terms(), entry.node, entry.hostname):
             return metrics.ALREADY_INJECTED, NOBODY
         if not request.offers(entry.node):
             return metrics.NOT_OFFERED, NOBODY
