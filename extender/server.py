@@ -15,6 +15,7 @@ from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
 
 from extender.settings import ExtenderSettings
+from extender.threads import PromptWorker
 from recorder.errors import ConfigError
 
 THREADS = 8
@@ -47,7 +48,7 @@ class Server(BaseApplication):
         return {
             "bind": [self._settings.bind],
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": PromptWorker,
             "threads": THREADS,
             "keepalive": KEEP_ALIVE_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,
