@@ -34,6 +34,9 @@ WATCH_SECONDS: Final = (300, 600)
 # what keeps a server that closes every watch at once from being asked a thousand times a second.
 HEALTHY_SECONDS: Final = 5.0
 PAGE_SIZE: Final = 500
+# An API server that is starting may not know its CRDs yet. Objects seen before are given up only when it has said so
+# this many times in a row, with the back-off between.
+BELIEVED_ABSENCES: Final = 3
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +108,7 @@ class ListWatch(Generic[R]):
         self._clock = clock
         self._path: str | None = None
         self._version: str | None = None  # where the next watch starts; None: list first
+        self._absences = 0  # answers in a row that the resource is not served
         self._stream: Stream | None = None
         self._watching_since: float | None = None  # of this round's watch, once the server accepted it
         self._stopping = Event()
@@ -142,6 +146,7 @@ class ListWatch(Generic[R]):
             self._version = self._list(self._path)
             self.progress.synced = True
             self.progress.trouble = ""
+            self._absences = 0
         self._watch(self._path, self._version)
 
     def _was_healthy(self) -> bool:
@@ -182,7 +187,8 @@ class ListWatch(Generic[R]):
         """The path led nowhere: ask again where the resource is. Not served at all means: there are no objects."""
         self._path = None
         self._version = None
-        if absent:
+        self._absences = self._absences + 1 if absent else 0
+        if absent and (not self.progress.synced or self._absences >= BELIEVED_ABSENCES):
             self._sink.retain(set())
             self.progress.synced = True
             self._heard()
@@ -258,7 +264,7 @@ class ListWatch(Generic[R]):
             self._apply(event)
         # Only now: an event that broke halfway must be asked for again.
         self._version = envelope.version(event) or self._version
-        if self._observer:
+        if self._observer is not None:
             self._observer.event(self.resource, event.type)
 
     def _apply(self, event: envelope.Event) -> None:
@@ -276,7 +282,7 @@ class ListWatch(Generic[R]):
             return self._read(data)
         except Undecodable as error:
             log.warning("%s: an object is skipped: %s", self.resource, error, extra={"resource": self.resource})
-            if self._observer:
+            if self._observer is not None:
                 self._observer.skipped(self.resource)
             return None
 
@@ -288,9 +294,9 @@ class ListWatch(Generic[R]):
 
     def _listed(self, seconds: float, objects: int) -> None:
         log.info("%s: %d objects listed in %.2f s", self.resource, objects, seconds, extra={"resource": self.resource})
-        if self._observer:
+        if self._observer is not None:
             self._observer.listed(self.resource, seconds, objects)
 
     def _failed(self, reason: str) -> None:
-        if self._observer:
+        if self._observer is not None:
             self._observer.failed(self.resource, reason)
