@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from deploy.local.agent.nodes import NodeShape, node_object
+from deploy.local.component import Component
 from deploy.local.errors import ApiError
 from deploy.local.stack import Stack
 from deploy.local.workloads import SANDBOX_VERSION, Object, agent_runtime
@@ -34,6 +35,13 @@ def eventually(get: Callable[[], T | None], what: str, seconds: float = 30.0) ->
             raise AssertionError(f"not within {seconds:g} s: {what}")
         time.sleep(0.03)
     return found
+
+
+def start_scheduler(stack: Stack, verbosity: int = 2) -> Component:
+    """kube-scheduler with our extender, which it waits for: on a busy machine no time-out shall decide a test."""
+    config = stack.scheduler_config("extender.yaml")
+    config["extenders"][0]["httpTimeout"] = "20s"
+    return stack.cp.start_scheduler("kube-scheduler", config, verbosity)
 
 
 # Nodes

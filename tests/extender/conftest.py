@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local.component import Component
 from deploy.local.stack import Stack
-from tests.extender.cluster import Wire
+from tests.extender.cluster import Wire, start_scheduler
 
 _numbers = itertools.count(1)
 
@@ -34,7 +34,7 @@ def shared() -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def shared_scheduler(shared: Stack) -> Component:
     """kube-scheduler with our extender; at this verbosity it logs every score."""
-    return shared.start_scheduler("extender.yaml", verbosity=10)
+    return start_scheduler(shared, verbosity=10)
 
 
 @pytest.fixture
