@@ -36,7 +36,7 @@ class Crew:
                 thread.join(max(0.0, deadline - time.monotonic()))
         stuck = [thread.name for thread in self._threads if thread.is_alive()]
         if stuck:
-            log.error("still running after %.0f s: %s", within, ", ".join(stuck))
+            log.warning("still running after %.0f s: %s", within, ", ".join(stuck))
         return not stuck
 
     def _guard(self, name: str, run: Callable[[], None]) -> None:

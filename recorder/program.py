@@ -84,9 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: recorder.crew.ended.set())
     recorder.crew.start()
     recorder.crew.ended.wait()
-    clean = recorder.crew.stop(STOP_SECONDS) and not recorder.crew.failed
-    log.info("stopped%s", "" if clean else ", not cleanly")
-    return 0 if clean else 1
+    # A thread that still waits for an answer of the API server is left behind, and that is no failure: whatever it
+    # would have written, the next start finds again in the live pods.
+    recorder.crew.stop(STOP_SECONDS)
+    log.info("stopped%s", ", because a part of it ended" if recorder.crew.failed else "")
+    return 1 if recorder.crew.failed else 0
 
 
 if __name__ == "__main__":

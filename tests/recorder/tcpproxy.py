@@ -20,9 +20,11 @@ class TcpProxy:
     """A context manager. Set the attributes at any time, from any thread; they concern what happens from then on.
 
     stalled:  nothing is passed on, in either direction, and nothing is closed: the silence of a dead peer
+    mute:     of a new connection only the server's first flight comes through: its TLS handshake succeeds, and then
+              no request is ever answered
     refusing: new connections are closed at once
     delay:    seconds before a new connection is passed on, or closed when it is refused
-    connections: how many were opened so far
+    connections, unanswered: how many were opened so far, and how many answers `mute` has swallowed
     """
 
     def __init__(self, port: int) -> None:
@@ -34,9 +36,11 @@ class TcpProxy:
         self._sockets: set[socket.socket] = set()
         self._threads: list[Thread] = []
         self.stalled = False
+        self.mute = False
         self.refusing = False
         self.delay = 0.0
         self.connections = 0
+        self.unanswered = 0
         self.opened_at: list[float] = []  # monotonic seconds
 
     @property
@@ -95,16 +99,22 @@ class TcpProxy:
             with socket.create_connection(self._target) as server:
                 with self._lock:
                     self._sockets |= {client, server}
-                back = Thread(target=self._pump, args=(server, client), daemon=True)
+                back = Thread(target=self._pump, args=(server, client, self.mute), daemon=True)
                 back.start()
                 self._pump(client, server)
                 back.join()
                 with self._lock:
                     self._sockets -= {client, server}
 
-    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+    def _pump(self, source: socket.socket, target: socket.socket, mute: bool = False) -> None:
+        first = True
         with contextlib.suppress(OSError):
             while data := source.recv(_CHUNK):
+                if mute and not first:
+                    with self._lock:
+                        self.unanswered += 1
+                    continue
+                first = False
                 while self.stalled and not self._closing.is_set():
                     self._closing.wait(_POLL)
                 target.sendall(data)
