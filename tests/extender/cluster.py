@@ -243,6 +243,10 @@ class Wire:
         except AssertionError as error:
             raise AssertionError(f"expected {result!r}, got {last}") from error
 
+    def expect_node(self, node: str, pod: Mapping[str, Any], nodes: Sequence[str]) -> None:
+        """Ask until ``node`` is the one preferred."""
+        eventually(lambda: self.ask(pod, nodes).hosts == favoured(node), f"{node} to be preferred", 15)
+
 
 def extender_args(pod: Mapping[str, Any], nodes: Sequence[str]) -> bytes:
     """What kube-scheduler sends with nodeCacheCapable."""

@@ -57,12 +57,7 @@ def wanted(cluster: Stack) -> dict[str, str]:
 def returned(stack: Stack, wanted: dict[str, str], scheduler_name: str) -> int:
     """How many sessions, one a workload and all alive together, were put on the node that their workload remembers."""
     spec = pod_spec(schedulerName=scheduler_name)
-    pods = {
-        workload: session_pod(
-            "default", f"{workload}-s", workload=workload, spec=pod_spec(schedulerName=scheduler_name)
-        )
-        for workload in wanted
-    }
+    pods = {workload: session_pod("default", f"{workload}-s", workload=workload, spec=spec) for workload in wanted}
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda pod: create(stack, pod), pods.values()))
         placed = dict(zip(pods, threads.map(lambda pod: scheduled(stack, pod), pods.values()), strict=True))
