@@ -38,13 +38,14 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
             self._announce(before, obj)
 
     def adopt(self, obj: R) -> None:
-        """An object as a write's answer showed it: taken unless the watch has already brought something newer.
+        """An object as the answer to a request showed it: taken where it is newer than what the watch has brought.
 
-        Versions of one resource can be compared as numbers (KEP-5504, and etcd revisions ever since).
+        Of an object that is not here the watch has seen the end, so a late answer must not bring it back. Versions of
+        one resource can be compared as numbers (KEP-5504, and etcd revisions ever since).
         """
         with self._lock:
             before = self._objects.get(obj.key)
-            if before is not None and before.uid == obj.uid and not _newer(obj, before):
+            if before is None or not _newer(obj, before):
                 return
             self.upsert(obj)
 

@@ -1,0 +1,129 @@
+"""The store: what it keeps, whom it tells, and which of two versions it believes."""
+
+from __future__ import annotations
+
+import pytest
+
+from recorder.objects import Node, ObjectKey
+from recorder.store import Store
+
+Change = tuple[str | None, str | None]
+
+
+def node(name: str = "n", version: str = "1", uid: str = "u") -> Node:
+    return Node(name=name, uid=uid, resource_version=version, hostname="", ready=True)
+
+
+def told(store: Store[Node]) -> list[Change]:
+    """The versions before and after of every change from now on."""
+    changes: list[Change] = []
+    store.subscribe(
+        lambda before, after: changes.append((before and before.resource_version, after and after.resource_version))
+    )
+    return changes
+
+
+def key(name: str = "n") -> ObjectKey:
+    return ObjectKey("", name)
+
+
+def test_listeners_hear_of_new_changed_and_removed_objects() -> None:
+    store: Store[Node] = Store()
+    changes = told(store)
+    store.upsert(node(version="1"))
+    store.upsert(node(version="2"))
+    store.remove(node(version="3"))
+    assert changes == [(None, "1"), ("1", "2"), ("2", None)]
+    assert not store
+
+
+def test_the_same_version_again_is_no_news() -> None:
+    store: Store[Node] = Store()
+    store.upsert(node())
+    changes = told(store)
+    store.upsert(node())
+    assert changes == []
+
+
+def test_the_same_version_of_another_object_is_news() -> None:
+    store: Store[Node] = Store()
+    store.upsert(node(uid="former"))
+    changes = told(store)
+    store.upsert(node(uid="present"))
+    assert changes == [("1", "1")]
+    assert store[key()].uid == "present"
+
+
+def test_removing_what_was_never_there_is_no_news() -> None:
+    store: Store[Node] = Store()
+    changes = told(store)
+    store.remove(node())
+    assert changes == []
+
+
+def test_after_a_complete_list_the_others_are_removed_and_announced() -> None:
+    store: Store[Node] = Store()
+    for name in "abc":
+        store.upsert(node(name))
+    removed: list[str] = []
+    store.subscribe(lambda before, after: removed.append(before.name) if before and after is None else None)
+    store.retain({key("b"), key("never seen")})
+    assert sorted(removed) == ["a", "c"]
+    assert list(store) == [key("b")]
+    assert len(store) == 1
+
+
+@pytest.mark.parametrize(("known", "answer", "kept"), [("9", "10", "10"), ("10", "9", "10"), ("10", "10", "10")])
+def test_a_write_s_answer_counts_only_where_it_is_newer(known: str, answer: str, kept: str) -> None:
+    store: Store[Node] = Store()
+    store.upsert(node(version=known))
+    store.adopt(node(version=answer))
+    assert store[key()].resource_version == kept
+
+
+def test_an_answer_with_a_version_that_is_no_number_never_replaces_what_the_watch_brought() -> None:
+    store: Store[Node] = Store()
+    store.upsert(node(version="a"))
+    store.adopt(node(version="b"))
+    assert store[key()].resource_version == "a"
+
+
+def test_a_newer_answer_about_an_object_made_anew_is_taken() -> None:
+    store: Store[Node] = Store()
+    store.upsert(node(version="5", uid="former"))
+    store.adopt(node(version="8", uid="present"))
+    assert store[key()].uid == "present"
+
+
+def test_a_late_answer_does_not_bring_a_deleted_object_back() -> None:
+    store: Store[Node] = Store()
+    store.upsert(node(version="5"))
+    store.remove(node(version="6"))
+    store.adopt(node(version="5"))
+    assert not store
+
+
+def test_a_late_answer_does_not_replace_the_object_made_anew_by_the_former_one() -> None:
+    store: Store[Node] = Store()
+    store.upsert(node(version="7", uid="present"))
+    store.adopt(node(version="5", uid="former"))
+    assert store[key()].uid == "present"
+
+
+def test_it_reads_like_any_mapping() -> None:
+    store: Store[Node] = Store()
+    store.upsert(node("a"))
+    assert key("a") in store
+    assert store.get(key("b")) is None
+    assert store.get(key("b"), node("b")) == node("b")
+    with pytest.raises(KeyError):
+        store[key("b")]
+
+
+def test_it_may_change_while_somebody_goes_through_it() -> None:
+    store: Store[Node] = Store()
+    for name in "abc":
+        store.upsert(node(name))
+    for each in store:
+        store.remove(node(each.name))
+    assert not store
