@@ -97,5 +97,5 @@ def _plurals(api: Api, resource: str, version: str) -> set[str]:
 def _decode(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Undecodable(f"discovery: {error}") from error

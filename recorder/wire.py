@@ -230,7 +230,14 @@ def _ready_since(status: _Status | None) -> datetime | None:
 
 
 def _utc(moment: datetime | None) -> datetime | None:
-    return moment.astimezone(UTC) if moment is not None else None
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise Undecodable(f"{moment.isoformat()} has no time zone")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise Undecodable(f"{moment.isoformat()} does not exist in UTC") from error
 
 
 def _labels(metadata: _Metadata) -> _Labels:
@@ -249,7 +256,7 @@ def _identity(metadata: _Metadata) -> dict[str, str]:
 def _read(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw) -> T:
     try:
         return decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Undecodable(str(error)) from error
 
 

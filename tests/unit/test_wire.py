@@ -1,0 +1,270 @@
+"""From bytes to records: real-looking objects, and odd ones, which are Undecodable and nothing worse."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder import contract, wire
+from recorder.errors import Undecodable
+
+READY_AT = datetime(2026, 11, 23, 12, 0, 7, tzinfo=UTC)
+READERS = {
+    "node": wire.node,
+    "sandbox": wire.sandbox,
+    "session": wire.session,
+    "workload": lambda data: wire.workload("agentruntimes.example.com", data),
+}
+
+OWNER = {
+    "apiVersion": "agents.x-k8s.io/v1alpha1",
+    "kind": "Sandbox",
+    "name": "sb",
+    "uid": "sb-uid",
+    "controller": True,
+    "blockOwnerDeletion": True,
+}
+
+
+def pod(**changes: Any) -> dict[str, Any]:
+    """A session's pod as an API server sends it, with a few of the fields that nobody here reads."""
+    made: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "sb",
+            "namespace": "agents",
+            "uid": "pod-uid",
+            "resourceVersion": "4711",
+            "creationTimestamp": "2026-11-23T12:00:00Z",
+            "labels": {contract.SESSION_LABEL: "s-1", contract.SANDBOX_LABEL: "sb", "app": "x"},
+            "annotations": {"example.com/a": "b"},
+            "ownerReferences": [OWNER],
+            "managedFields": [{"manager": "m", "fieldsV1": {"f:spec": {}}}],
+        },
+        "spec": {
+            "nodeName": "node-1",
+            "containers": [{"name": "c", "image": "i", "env": [{"name": "A", "value": "ü \u0000"}]}],
+            "tolerations": [{"operator": "Exists"}],
+        },
+        "status": {
+            "phase": "Running",
+            "podIP": "10.0.0.7",
+            "conditions": [
+                {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-11-23T12:00:01Z"},
+                {
+                    "type": "Ready",
+                    "status": "True",
+                    "lastProbeTime": None,
+                    "lastTransitionTime": "2026-11-23T12:00:07Z",
+                },
+            ],
+        },
+    }
+    for path, value in changes.items():
+        part = made
+        *parents, last = path.split("__")
+        for parent in parents:
+            part = part[parent]
+        part[last] = value
+    return made
+
+
+def encoded(obj: Any) -> bytes:
+    return json.dumps(obj).encode()
+
+
+def session(**changes: Any) -> Any:
+    return wire.session(encoded(pod(**changes)))
+
+
+def test_a_session_s_pod_becomes_a_record_of_what_matters() -> None:
+    got = session()
+    assert (got.namespace, got.name, got.uid, got.resource_version) == ("agents", "sb", "pod-uid", "4711")
+    assert (got.node, got.ready_at, got.over) == ("node-1", READY_AT, False)
+    assert got.created_at == datetime(2026, 11, 23, 12, tzinfo=UTC)
+    assert (got.sandbox, got.sandbox_uid) == ("sb", "sb-uid")
+    assert (got.workload_name, got.workload_kind) == (None, None)
+
+
+def test_raw_parts_of_a_larger_message_read_the_same() -> None:
+    assert wire.session(msgspec.Raw(encoded(pod()))) == session()
+
+
+@pytest.mark.parametrize(
+    ("changes", "ready_at", "over"),
+    [
+        ({"status__conditions": None}, None, False),
+        ({"status": None}, None, False),
+        ({"status__conditions": [{"type": "Ready", "status": "False"}]}, None, False),
+        ({"status__conditions": [{"type": "Ready", "status": "Unknown"}]}, None, False),
+        ({"status__conditions": [{"type": "ContainersReady", "status": "True"}]}, None, False),
+        ({"status__phase": "Failed"}, None, True),
+        ({"status__phase": "Succeeded"}, None, True),
+        ({"metadata__deletionTimestamp": "2026-11-23T12:01:00Z"}, None, True),
+    ],
+)
+def test_only_a_ready_pod_that_goes_on_has_a_ready_time(changes: Any, ready_at: Any, over: bool) -> None:
+    got = session(**changes)
+    assert (got.ready_at, got.over) == (ready_at, over)
+
+
+def test_a_ready_condition_without_a_time_counts_as_the_oldest() -> None:
+    got = session(status__conditions=[{"type": "Ready", "status": "True", "lastTransitionTime": None}])
+    assert got.ready_at == datetime.fromtimestamp(0, UTC)
+
+
+@pytest.mark.parametrize("name", [None, ""])
+def test_a_pod_that_is_not_bound_has_no_node(name: str | None) -> None:
+    assert session(spec__nodeName=name).node is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"controller": False},
+        {"controller": None},
+        {"kind": "ReplicaSet"},
+        {"apiVersion": "v1"},
+        {"apiVersion": "agents.x-k8s.io.example.com/v1"},
+    ],
+)
+def test_only_a_controlling_sandbox_owns_a_session(change: dict[str, Any]) -> None:
+    assert session(metadata__ownerReferences=[OWNER | change]).sandbox is None
+
+
+@pytest.mark.parametrize("version", ["v1alpha1", "v1beta1", "v1"])
+def test_whatever_version_the_owner_is_written_in(version: str) -> None:
+    other = OWNER | {"kind": "Job", "apiVersion": "batch/v1", "controller": False}
+    mine = OWNER | {"apiVersion": f"agents.x-k8s.io/{version}"}
+    assert session(metadata__ownerReferences=[other, mine]).sandbox == "sb"
+
+
+def test_a_pod_s_own_labels_are_read() -> None:
+    labels = {contract.WORKLOAD_NAME_LABEL: "w", contract.WORKLOAD_KIND_LABEL: "AgentRuntime"}
+    got = session(metadata__labels=labels)
+    assert (got.workload_name, got.workload_kind) == ("w", "AgentRuntime")
+    empty = session(metadata__labels=dict.fromkeys(labels, ""))
+    assert (empty.workload_name, empty.workload_kind) == (None, None)
+
+
+def node(**changes: Any) -> Any:
+    made = {
+        "metadata": {"name": "n", "uid": "u", "labels": {contract.HOSTNAME_LABEL: "host"}},
+        "spec": {"podCIDR": "10.0.0.0/24"},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}], "images": [{"names": ["i"]}]},
+    }
+    return wire.node(encoded(made | changes))
+
+
+def test_a_node_has_its_hostname_and_whether_it_takes_pods() -> None:
+    assert (node().hostname, node().ready, node().unschedulable) == ("host", True, False)
+    assert node(spec={"unschedulable": True}).unschedulable
+    assert not node(status={"conditions": [{"type": "Ready", "status": "Unknown"}]}).ready
+    assert not node(status={}).ready
+    assert node(metadata={"name": "n"}).hostname == ""
+
+
+@pytest.mark.parametrize("label", ["x" * 64, "a b", "-a", "ü"])
+def test_a_hostname_that_no_label_could_hold_is_as_good_as_none(label: str) -> None:
+    assert node(metadata={"name": "n", "labels": {contract.HOSTNAME_LABEL: label}}).hostname == ""
+
+
+def workload(spec: Any = None, kind: str = "AgentRuntime", **annotations: str) -> Any:
+    made = {"kind": kind, "metadata": {"name": "w", "annotations": annotations}, "spec": spec}
+    return wire.workload("agentruntimes.example.com", encoded(made))
+
+
+def test_a_workload_has_its_memory_as_text_and_whether_it_opted_in() -> None:
+    got = workload(
+        {"nodeStickiness": {"enabled": True}, "podTemplate": {}},
+        **{contract.LAST_NODE_ANNOTATION: "n", contract.RECENT_NODES_ANNOTATION: "[]"},
+    )
+    assert (got.sticky, got.last_node, got.recent_nodes) == (True, "n", "[]")
+    assert str(got.workload_key) == "agentruntimes.example.com /w"
+    assert not workload().sticky
+    assert workload(**{contract.STICKINESS_ANNOTATION: "enabled"}).sticky
+    assert not workload({"nodeStickiness": {"enabled": True}, "warmPoolSize": 1}, "CodeInterpreter").sticky
+
+
+def test_a_sandbox_has_what_it_says_about_its_workload() -> None:
+    labels = {contract.WORKLOAD_NAME_LABEL: "w", contract.WORKLOAD_KIND_LABEL: "AgentRuntime"}
+    got = wire.sandbox(encoded({"metadata": {"name": "sb", "labels": labels}, "spec": {"podTemplate": 7}}))
+    assert (got.name, got.workload_name, got.workload_kind) == ("sb", "w", "AgentRuntime")
+
+
+ODD = [
+    b"",
+    b"null",
+    b"[]",
+    b"{}",
+    b'{"metadata": null}',
+    b'{"metadata": {"name": 7}}',
+    b'{"metadata": {"name": "n", "labels": []}}',
+    b'{"metadata": {"name": "n", "labels": {"kubernetes.io/hostname": 7, "runtime.agentcube.io/workload-name": 7}}}',
+    b'{"metadata": {"name": "\xff"}}',
+    b'{"metadata": {"name": "n"}',
+    b"[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("data", ODD)
+@pytest.mark.parametrize("kind", READERS)
+def test_an_odd_object_is_undecodable(kind: str, data: bytes) -> None:
+    with pytest.raises(Undecodable):
+        READERS[kind](data)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status__conditions": [None]},
+        {"status__conditions": "Ready"},
+        {"status__conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "yesterday"}]},
+        {"status__conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-23T12:00:07"}]},
+        {
+            "status__conditions": [
+                {"type": "Ready", "status": "True", "lastTransitionTime": "0001-01-01T00:00:00+01:00"}
+            ]
+        },
+        {
+            "status__conditions": [
+                {"type": "Ready", "status": "True", "lastTransitionTime": "9999-12-31T23:59:59-01:00"}
+            ]
+        },
+        {"metadata__creationTimestamp": "2026-13-01T00:00:00Z"},
+        {"metadata__ownerReferences": {}},
+        {"spec": []},
+        {"spec__nodeName": ["a"]},
+        {"status__phase": 7},
+    ],
+)
+def test_a_pod_with_one_odd_field_is_undecodable(changes: Any) -> None:
+    with pytest.raises(Undecodable):
+        session(**changes)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just("0001-01-01T00:00:00+14:00"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+PLACES = [
+    "kind", "metadata", "spec", "status", "metadata__name", "metadata__labels", "metadata__ownerReferences",
+    "metadata__creationTimestamp", "metadata__deletionTimestamp", "spec__nodeName", "spec__affinity",
+    "spec__nodeStickiness", "spec__warmPoolSize", "spec__unschedulable", "status__phase", "status__conditions",
+]  # fmt: skip
+
+
+@given(st.sampled_from(sorted(READERS)), st.sampled_from(PLACES), json_values)
+def test_anything_in_any_place_reads_or_is_undecodable(kind: str, place: str, value: Any) -> None:
+    try:
+        READERS[kind](encoded(pod(**{place: value})))
+    except Undecodable:
+        return
