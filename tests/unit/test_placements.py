@@ -1,0 +1,234 @@
+"""From events to what has to be written, in whatever order the events of the four resources arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.attribution import Verdict
+from recorder.decision import Pending
+from recorder.memory import Entry, merge
+from recorder.objects import Node, ObjectKey, Sandbox, Session, Workload, WorkloadKey
+from recorder.placements import Placements
+from recorder.view import View
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+KINDS = {"agentruntimes.example.com": "AgentRuntime", "codeinterpreters.example.com": "CodeInterpreter"}
+AGENTS, INTERPRETERS = KINDS
+W = WorkloadKey(AGENTS, "ns", "w")
+Event = Callable[[View], None]
+
+
+class Followed:
+    """Placements that follow a view, and whom they scheduled and counted."""
+
+    def __init__(self) -> None:
+        self.view = View(tuple(KINDS))
+        self.scheduled: list[WorkloadKey] = []
+        self.verdicts: list[Verdict] = []
+        self.placements = Placements(self.view, self.scheduled.append, self.verdicts.append)
+        self.placements.follow()
+
+    def play(self, *events: Event) -> Followed:
+        for event in events:
+            event(self.view)
+        return self
+
+    def pending(self, *keys: WorkloadKey) -> dict[WorkloadKey, Pending | None]:
+        return {key: self.placements.pending(key) for key in keys or (W,)}
+
+
+def store_of(view: View, obj: Any) -> Any:
+    stores: dict[type, Any] = {Node: view.nodes, Sandbox: view.sandboxes, Session: view.sessions}
+    return view.workloads[obj.resource] if isinstance(obj, Workload) else stores[type(obj)]
+
+
+def seen(obj: Any) -> Event:
+    return lambda view: store_of(view, obj).upsert(obj)
+
+
+def gone(obj: Any) -> Event:
+    return lambda view: store_of(view, obj).remove(obj)
+
+
+def changed(obj: Any, version: str = "2", **fields: Any) -> Any:
+    return msgspec.structs.replace(obj, resource_version=version, **fields)
+
+
+def node(name: str = "n1") -> Node:
+    return Node(name=name, uid=f"uid-of-{name}", resource_version="1", hostname=f"host-of-{name}", ready=True)
+
+
+def workload(name: str = "w", resource: str = AGENTS, sticky: bool = True, age: float = 60) -> Workload:
+    return Workload(
+        namespace="ns", name=name, uid=f"{resource}/{name}", resource_version="1", resource=resource,
+        kind=KINDS[resource], sticky=sticky, created_at=NOON - timedelta(seconds=age),
+    )  # fmt: skip
+
+
+def sandbox(name: str = "s1", of: str | None = "w") -> Sandbox:
+    return Sandbox(namespace="ns", name=name, uid=f"uid-of-{name}", resource_version="1", workload_name=of)
+
+
+def session(
+    name: str = "s1", on: str | None = "n1", ready: float | None = 5, owned: bool = True, **fields: Any
+) -> Session:
+    owner = {"sandbox": name, "sandbox_uid": f"uid-of-{name}"} if owned else {}
+    return Session(
+        namespace="ns", name=name, uid=f"pod-{name}", resource_version="1", node=on, created_at=NOON,
+        ready_at=None if ready is None else NOON + timedelta(seconds=ready), **owner, **fields,
+    )  # fmt: skip
+
+
+def entry(name: str = "s1", on: str = "n1", ready: float = 5) -> Entry:
+    at = NOON + timedelta(seconds=ready)
+    return Entry(node=on, hostname=f"host-of-{on}", node_uid=f"uid-of-{on}", ready_at=at, pod_uid=f"pod-{name}")
+
+
+ALL = [seen(node()), seen(workload()), seen(sandbox()), seen(session())]
+
+
+@given(st.permutations(ALL))
+def test_the_four_of_a_session_may_come_in_any_order(events: list[Event]) -> None:
+    followed = Followed().play(*events)
+    assert followed.pending() == {W: Pending(workload().uid, (entry(),))}
+    assert W in followed.scheduled
+
+
+SESSIONS = {f"s{number}": (f"n{number % 3}", number * 7 % 5, f"w{number % 2}") for number in range(6)}
+
+
+def world() -> list[Event]:
+    """Six sessions of two workloads on three nodes."""
+    events = [seen(node(f"n{number}")) for number in range(3)]
+    events += [seen(workload(f"w{number}")) for number in range(2)]
+    for name, (on, ready, of) in SESSIONS.items():
+        events += [seen(sandbox(name, of)), seen(session(name, on, ready))]
+    return events
+
+
+@given(st.permutations(world()))
+def test_what_is_pending_does_not_depend_on_the_order_of_events(events: list[Event]) -> None:
+    followed = Followed().play(*events)
+    for number in range(2):
+        key = WorkloadKey(AGENTS, "ns", f"w{number}")
+        placed = [(entry(name, on, ready),) for name, (on, ready, of) in SESSIONS.items() if of == key.name]
+        assert followed.placements.pending(key) == Pending(workload(key.name).uid, merge(*placed))
+
+
+@given(st.permutations(ALL), st.data())
+def test_events_that_are_repeated_change_nothing(events: list[Event], data: st.DataObject) -> None:
+    again = data.draw(st.lists(st.sampled_from(ALL), max_size=4))
+    assert Followed().play(*events, *again).pending() == Followed().play(*ALL).pending()
+
+
+@given(st.permutations([*ALL, seen(changed(sandbox(), version="0", workload_name=None))]))
+def test_a_sandbox_may_get_its_label_late(events: list[Event]) -> None:
+    followed = Followed().play(*events, seen(changed(sandbox(), version="9")))
+    assert followed.pending() == {W: Pending(workload().uid, (entry(),))}
+
+
+def test_a_session_that_is_not_ready_leaves_nothing_and_one_that_becomes_ready_does() -> None:
+    followed = Followed().play(*ALL[:3], seen(session(ready=None)))
+    assert followed.pending() == {W: None}
+    followed.play(seen(changed(session())))
+    assert followed.pending() == {W: Pending(workload().uid, (entry(),))}
+
+
+def test_a_session_that_ended_while_it_waited_leaves_nothing() -> None:
+    followed = Followed().play(seen(node()), seen(sandbox()), seen(session()))
+    followed.play(seen(changed(session(ready=None), over=True)), seen(workload()))
+    assert followed.pending() == {W: None}
+
+
+def test_a_session_that_went_while_it_waited_leaves_nothing() -> None:
+    followed = Followed().play(seen(node()), seen(sandbox()), seen(session()), gone(session()), seen(workload()))
+    assert followed.pending() == {W: None}
+    assert followed.scheduled == []
+
+
+def test_a_session_that_went_after_it_was_pending_stays_pending() -> None:
+    assert Followed().play(*ALL, gone(session())).pending() == {W: Pending(workload().uid, (entry(),))}
+
+
+def test_a_name_of_two_kinds_is_pending_nowhere_until_one_of_them_is_gone() -> None:
+    other = workload(resource=INTERPRETERS)
+    followed = Followed().play(ALL[0], ALL[1], seen(other), *ALL[2:])
+    assert followed.pending(W, other.workload_key) == {W: None, other.workload_key: None}
+    assert followed.verdicts == [Verdict.AMBIGUOUS]
+    followed.play(gone(workload()))
+    assert followed.pending(other.workload_key) == {other.workload_key: Pending(other.uid, (entry(),))}
+    assert followed.verdicts == [Verdict.AMBIGUOUS, Verdict.FOUND]
+
+
+def test_opting_in_later_makes_the_running_session_pending() -> None:
+    followed = Followed().play(seen(node()), seen(workload(sticky=False)), seen(sandbox()), seen(session()))
+    assert followed.pending() == {W: None}
+    followed.play(seen(changed(workload())))
+    assert followed.pending() == {W: Pending(workload().uid, (entry(),))}
+
+
+def test_a_workload_younger_than_the_session_gets_nothing() -> None:
+    followed = Followed().play(seen(node()), seen(sandbox()), seen(session()), seen(workload(age=-1)))
+    assert followed.pending() == {W: None}
+    assert followed.verdicts == [Verdict.WORKLOAD_UNKNOWN, Verdict.WORKLOAD_REPLACED]
+
+
+def test_what_is_pending_for_a_former_workload_is_not_merged_into_the_present_one_s() -> None:
+    young = changed(workload(age=-10), uid="present")
+    late = changed(session("s2", ready=20), created_at=NOON + timedelta(seconds=11))
+    followed = Followed().play(*ALL, gone(workload()), seen(young), seen(sandbox("s2")), seen(late))
+    assert followed.pending() == {W: Pending("present", (entry("s2", ready=20),))}
+
+
+def test_a_removed_workload_with_something_pending_is_scheduled_to_be_settled() -> None:
+    followed = Followed().play(*ALL)
+    followed.scheduled.clear()
+    followed.play(gone(workload()))
+    assert followed.scheduled == [W]
+
+
+def test_nobody_s_session_waits_for_nothing() -> None:
+    followed = Followed().play(ALL[0], ALL[1], seen(session(owned=False)))
+    assert followed.verdicts == [Verdict.UNCLAIMED]
+    followed.play(seen(sandbox()), seen(workload("other")))
+    assert followed.pending() == {W: None}
+    assert followed.verdicts == [Verdict.UNCLAIMED]
+
+
+def test_a_verdict_is_counted_once_however_often_it_is_found_again() -> None:
+    followed = Followed().play(seen(session()), seen(changed(session(), version="3")), seen(changed(sandbox("other"))))
+    assert followed.verdicts == [Verdict.SANDBOX_UNKNOWN]
+
+
+def test_settling_leaves_what_came_meanwhile() -> None:
+    followed = Followed().play(*ALL)
+    writing = followed.placements.pending(W)
+    assert writing is not None
+    followed.play(seen(node("n2")), seen(sandbox("s2")), seen(session("s2", "n2", 9)))
+    assert not followed.placements.settle(W, writing)
+    newest = followed.placements.pending(W)
+    assert newest == Pending(workload().uid, (entry("s2", "n2", 9), entry()))
+    assert len(followed.placements) == 1
+    assert followed.placements.settle(W, newest)
+    assert followed.pending() == {W: None}
+    assert followed.placements.settle(W, newest)
+
+
+def test_a_new_ready_time_of_the_same_session_is_pending_again() -> None:
+    followed = Followed().play(*ALL)
+    written = followed.placements.pending(W)
+    assert written is not None
+    followed.placements.settle(W, written)
+    followed.play(seen(changed(session(ready=8))))
+    assert followed.pending() == {W: Pending(workload().uid, (entry(ready=8),))}
+
+
+def test_keys_read_as_people_write_them() -> None:
+    assert str(W) == f"{AGENTS} ns/w"
+    assert ObjectKey("ns", "w") in Followed().play(*ALL).view.workloads[AGENTS]
