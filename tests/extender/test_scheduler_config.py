@@ -62,6 +62,16 @@ def test_kube_scheduler_would_refuse_a_file_with_a_mistake(stack: Stack) -> None
         stack.cp.start_scheduler("refuses", config)
 
 
+def test_an_extender_switches_kube_schedulers_batching_off_and_none_leaves_it_on(stack: Stack) -> None:
+    """What README.md there says of the price. The scheduler says it of each profile when it starts."""
+    for file, switched_off in [("extender.yaml", True), ("sticky.yaml", False)]:
+        scheduler = stack.start_scheduler(file, name=f"batches-{file}", verbosity=5)
+        scheduler.stop()
+        for profile in ("default-scheduler", "sticky-scheduler"):
+            line = f'because it has extenders configured." profile="{profile}"'
+            assert (line in scheduler.log.read_text(encoding="utf-8")) is switched_off
+
+
 @each_file
 def test_the_sticky_profile_scores_every_node_and_the_default_one_is_left_as_it_is(path: Path) -> None:
     profiles = {profile["schedulerName"]: profile for profile in document(path)["profiles"]}
