@@ -56,7 +56,7 @@ class Worker:
         self.app: Flask = create_app(
             Service(lookup, PrioritizeMetrics(registry)),
             live=health.live_checks(watches),
-            ready=health.ready_checks(watches),
+            ready=health.ready_checks(watches, current=False),
             metrics=lambda: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
         )
         self.crew = Crew()

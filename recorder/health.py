@@ -32,9 +32,13 @@ def report(path: str, checks: Checks, verbose: bool) -> Report:
     return Report(200 if healthy else 503, "\n".join(lines) + "\n")
 
 
-def ready_checks(watches: Iterable[ListWatch[Any]]) -> Checks:
-    """Ready: every resource was listed once. A server lost later changes nothing: the view only grows older."""
-    return {watch.resource: _not_synced(watch) for watch in watches}
+def ready_checks(watches: Iterable[ListWatch[Any]], *, current: bool = False) -> Checks:
+    """Ready: every resource was listed once and, where ``current`` is asked for, the server has not been lost since.
+
+    The recorder does nothing useful without the API server, and says so. The extender answers from its last view, which
+    only grows older: unready, it would be taken out of its Service and answer nobody.
+    """
+    return {watch.resource: _not_synced(watch, current) for watch in watches}
 
 
 def live_checks(watches: Iterable[ListWatch[Any]], clock: Callable[[], float] = time.monotonic) -> Checks:
@@ -42,8 +46,14 @@ def live_checks(watches: Iterable[ListWatch[Any]], clock: Callable[[], float] = 
     return {watch.resource: _stuck(watch, clock) for watch in watches}
 
 
-def _not_synced(watch: ListWatch[Any]) -> Callable[[], str | None]:
-    return lambda: None if watch.progress.synced else f"not listed yet: {watch.progress.trouble or 'just started'}"
+def _not_synced(watch: ListWatch[Any], current: bool) -> Callable[[], str | None]:
+    def check() -> str | None:
+        progress = watch.progress
+        if not progress.synced:
+            return f"not listed yet: {progress.trouble or 'just started'}"
+        return f"lost: {progress.trouble}" if current and progress.lost else None
+
+    return check
 
 
 def _stuck(watch: ListWatch[Any], clock: Callable[[], float]) -> Callable[[], str | None]:

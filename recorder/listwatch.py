@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from threading import Event, Lock
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
@@ -20,9 +20,10 @@ from recorder.backoff import Backoff
 from recorder.discovery import NotServed, collection_path
 from recorder.errors import Gone, LastnodeError, Silent, Undecodable
 from recorder.objects import ObjectKey, Record
+from recorder.progress import Progress
+from recorder.sinks import Observer, Sink
 
 R = TypeVar("R", bound=Record)
-R_contra = TypeVar("R_contra", bound=Record, contravariant=True)
 
 # Bookmarks come about once a minute on a healthy watch (kube-apiserver's bookmarkFrequency), so one that brings nothing
 # for longer may be dead, whatever TCP says: it is opened anew. Where etcd reports no progress (its default is every
@@ -39,43 +40,6 @@ PAGE_SIZE: Final = 500
 BELIEVED_ABSENCES: Final = 3
 
 log = logging.getLogger(__name__)
-
-
-class Sink(Protocol[R_contra]):
-    """Who keeps what the list-watch brings. :class:`recorder.store.Store` is one."""
-
-    def upsert(self, obj: R_contra, /) -> None: ...
-
-    def remove(self, obj: R_contra, /) -> None: ...
-
-    def retain(self, keys: set[ObjectKey], /) -> None: ...
-
-
-class Observer(Protocol):
-    """Who counts. Every method is called from the stream's thread and must return quickly."""
-
-    def listed(self, resource: str, seconds: float, objects: int) -> None: ...
-
-    def event(self, resource: str, kind: str) -> None: ...
-
-    def skipped(self, resource: str) -> None: ...
-
-    def failed(self, resource: str, reason: str) -> None: ...
-
-
-class Progress:
-    """What the probes and metrics may ask a stream, from any thread.
-
-    ``synced``: one complete list was seen (or the resource is not served, which is a complete answer too).
-    ``moved_at``: monotonic seconds of the loop's last sign of life. ``heard_at``: of the server's last answer, None
-    before the first. ``trouble``: why it does not work just now, empty when it does.
-    """
-
-    def __init__(self, moved_at: float) -> None:
-        self.synced = False
-        self.moved_at = moved_at
-        self.heard_at: float | None = None
-        self.trouble = ""
 
 
 class ListWatch(Generic[R]):
@@ -145,7 +109,7 @@ class ListWatch(Generic[R]):
         if self._version is None:
             self._version = self._list(self._path)
             self.progress.synced = True
-            self.progress.trouble = ""
+            self.progress.works()
             self._absences = 0
         self._watch(self._path, self._version)
 
@@ -200,6 +164,7 @@ class ListWatch(Generic[R]):
         if isinstance(error, NotServed):
             level = logging.DEBUG if self.progress.trouble == str(error) else logging.INFO
         self.progress.trouble = str(error)
+        self.progress.lost = not isinstance(error, NotServed | Gone)
         log.log(
             level, "%s: %s; attempt %d in %.1f s", self.resource, error, self._backoff.attempts + 1, delay,
             extra={"resource": self.resource, "reason": type(error).__name__},
@@ -244,7 +209,7 @@ class ListWatch(Generic[R]):
         with self._open(path, query) as stream:
             self._heard()
             self._watching_since = self._clock()
-            self.progress.trouble = ""
+            self.progress.works()
             for line in stream:
                 self._handle(envelope.event(line))
                 self._heard()

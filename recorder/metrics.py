@@ -42,7 +42,7 @@ def count_version(registry: CollectorRegistry, program: str, version: str) -> No
 
 
 class WatchMetrics:
-    """Counts for every list-watch of a program; a :class:`recorder.listwatch.Observer`."""
+    """Counts for every list-watch of a program; a :class:`recorder.sinks.Observer`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._events = Counter(

@@ -57,7 +57,7 @@ class Recorder:
         probes = Probes(
             address(settings.bind),
             live=health.live_checks(watches),
-            ready=health.ready_checks(watches),
+            ready=health.ready_checks(watches, current=True),
             metrics=lambda: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
         )
 

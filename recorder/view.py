@@ -6,8 +6,9 @@ from typing import Any
 
 from recorder import contract, wire
 from recorder.api import Api
-from recorder.listwatch import PAGE_SIZE, ListWatch, Observer
+from recorder.listwatch import PAGE_SIZE, ListWatch
 from recorder.objects import Node, ObjectKey, Sandbox, Session, Workload
+from recorder.sinks import Observer
 from recorder.store import Store
 
 

@@ -10,7 +10,6 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,9 +20,9 @@ from .apply import apply
 from .component import Component
 from .controlplane import ControlPlane
 from .errors import LocalError
+from .extras import CRDS, start_agent
 from .paths import REPOSITORY
 
-CRDS = Path(__file__).with_name("crds")
 SCHEDULER_CONFIG = REPOSITORY / "scheduler-config"
 
 
@@ -69,9 +68,7 @@ class Stack:
 
     def start_agent(self, nodes: int, *flags: str) -> Component:
         """The node agent with that many nodes, all of them Ready when this returns."""
-        argv = ("-m", "deploy.local.agent", "--kubeconfig", str(self.cp.kubeconfig), "--nodes", str(nodes), *flags)
-        self.agent = self.cp.spawn("agent", [sys.executable, *argv], cwd=REPOSITORY)
-        self.wait(lambda: len(self.ready_nodes()) >= nodes, "the nodes to be Ready", within=60)
+        self.agent = start_agent(self.cp, nodes, *flags)
         return self.agent
 
     def start_recorder(self, *flags: str, name: str = "recorder", user: str | None = None) -> Component:
