@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from threading import Event, Thread
 
 import pytest
 
@@ -373,3 +374,31 @@ def test_annotations_of_others_are_left_alone(space: Space) -> None:
     space.session("s", node, ready_at=5)
     space.written(node)
     assert space.read()["metadata"]["annotations"]["example.com/mine"] == "kept"
+
+
+def test_somebody_else_who_writes_all_the_time_is_neither_stopped_nor_overwritten(space: Space) -> None:
+    """Each write in between makes the version that the recorder knows an old one: 409."""
+    nodes = [space.node(f"n{number}") for number in range(3)]
+    space.workload()
+    over = Event()
+    counted = 0
+
+    def write() -> None:
+        nonlocal counted
+        while not over.is_set():
+            counted += 1
+            space.change({"metadata": {"annotations": {"example.com/count": str(counted)}}})
+
+    other = Thread(target=write)
+    other.start()
+    try:
+        for second in range(30):
+            space.session(f"s{second}", nodes[second % 3], ready_at=second)
+        space.stack.wait(lambda: space.recent()[:1] != [] and space.recent()[0]["readyAt"] == moment(29), "the newest")
+    finally:
+        over.set()
+        other.join(30)
+    assert [(entry["node"], entry["readyAt"]) for entry in space.recent()] == [
+        (nodes[second % 3], moment(second)) for second in (29, 28, 27)
+    ]
+    assert space.read()["metadata"]["annotations"]["example.com/count"] == str(counted)
