@@ -12,13 +12,14 @@ import msgspec
 
 from extender.preference import EXTENDER_SCORE
 from recorder import wire
+from recorder.errors import Undecodable
 from recorder.objects import Session
 from recorder.wire import NOTHING, Pod
 
 NOBODY: Final = b"[]"
 
 # What decoding raises: wrong JSON or types, too deep, bytes that are no UTF-8, a moment outside the calendar.
-_UNREADABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError)
+_UNREADABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError, Undecodable)
 
 
 class BadRequest(ValueError):
