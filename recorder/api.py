@@ -8,6 +8,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -56,6 +57,14 @@ def _load_file(configuration: client.Configuration, path: str | None) -> None:
     config.load_kube_config(path, client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
 
 
+def own_namespace(file: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")) -> str:
+    """The namespace of the pod that this runs in; ``default`` outside a cluster."""
+    try:
+        return file.read_text(encoding="utf-8").strip() or "default"
+    except OSError:
+        return "default"
+
+
 class Api:
     """Requests to one API server. Safe to share between threads."""
 
@@ -89,10 +98,11 @@ class Api:
         body: Mapping[str, Any] | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
+        seconds: float = REQUEST_TIMEOUT,
     ) -> bytes:
-        """One request and its whole answer. Raises like :meth:`get`."""
+        """One request and its whole answer, which may take ``seconds``. Raises like :meth:`get`."""
         headers = {"Content-Type": content_type} if body is not None else {}
-        timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=REQUEST_TIMEOUT)
+        timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, seconds), read=seconds)
         payload = None if body is None else json.dumps(body).encode()
         response = self._open(method, _url(path, query), headers | {"Accept": accept}, timeout, payload)
         try:

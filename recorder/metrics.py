@@ -125,8 +125,10 @@ class RecordMetrics:
     def verdict(self, verdict: Verdict) -> None:
         self._verdicts.labels(verdict).inc()
 
-    def follow(self, pending: Callable[[], float]) -> None:
-        """A gauge read at each scrape: workloads with something not written yet."""
+    def follow(self, pending: Callable[[], float], leading: Callable[[], float]) -> None:
+        """Gauges read at each scrape: workloads with something not written yet, and whether this replica writes."""
+        leader = Gauge("lastnode_leader", "1 while this replica may write.", registry=self._registry)
+        leader.set_function(leading)
         gauge = Gauge(
             "lastnode_record_pending_workloads",
             "Workloads with a placement that is not written yet.",

@@ -57,6 +57,11 @@ class Placements:
         with self._lock:
             return self._pending.get(key)
 
+    def keys(self) -> list[WorkloadKey]:
+        """The workloads with something pending."""
+        with self._lock:
+            return list(self._pending)
+
     def settle(self, key: WorkloadKey, written: Pending) -> bool:
         """``written`` needs no more work. False when something newer came meanwhile, which stays pending."""
         with self._lock:
@@ -80,8 +85,10 @@ class Placements:
     def _on_workload(self, before: Workload | None, after: Workload | None) -> None:
         # Also when one is removed: that may end an ambiguity, and what is pending for it has become pointless.
         self._retry("workload", after or before)
-        if before is not None and after is None and self.pending(before.workload_key):
-            self._schedule(before.workload_key)
+        # Or another replica has written it, which is for the writer to find out.
+        changed = before or after
+        if changed is not None and self.pending(changed.workload_key):
+            self._schedule(changed.workload_key)
 
     def _on_node(self, before: Node | None, after: Node | None) -> None:
         if before is None:

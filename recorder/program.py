@@ -2,15 +2,20 @@
 
 import logging
 import signal
+import socket
 import sys
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 
 from recorder import api, health, logs, metrics
 from recorder.cache import MemoryCache
 from recorder.crew import Crew
+from recorder.elector import Elector
 from recorder.errors import ConfigError
+from recorder.leadership import Leadership
+from recorder.lease import Timing
 from recorder.objects import WorkloadKey
 from recorder.placements import Placements
 from recorder.probes import Probes
@@ -49,11 +54,19 @@ class Recorder:
         placements.follow()
         cache = MemoryCache(settings.memory_ttl)
         nodes_watch = watches[0]
+        leadership = Leadership() if settings.leader_elect else Leadership.sole()
         writer = Writer(
-            server, view, placements, queue, cache, record_metrics, nodes_known=lambda: nodes_watch.progress.synced
+            server,
+            view,
+            placements,
+            queue,
+            cache,
+            record_metrics,
+            leadership=leadership,
+            nodes_known=lambda: nodes_watch.progress.synced,
         )
         watch_metrics.follow(watches, time.monotonic)
-        record_metrics.follow(lambda: len(placements))
+        record_metrics.follow(lambda: len(placements), lambda: leadership.held)
         probes = Probes(
             address(settings.bind),
             live=health.live_checks(watches),
@@ -68,6 +81,29 @@ class Recorder:
             self.crew.add(f"writer-{number}", writer.work, writer.stop)
         for watch in watches:
             self.crew.add(f"watch-{watch.resource}", watch.run, watch.stop)
+        if settings.leader_elect:
+            elector = _elector(settings, server, leadership, lambda: _add_all(queue, placements.keys()))
+            self.crew.add("elector", elector.run, elector.stop)
+
+
+def _elector(
+    settings: RecorderSettings, server: api.Api, leadership: Leadership, on_gain: Callable[[], None]
+) -> Elector:
+    return Elector(
+        server,
+        leadership,
+        on_gain,
+        namespace=settings.lease_namespace or api.own_namespace(),
+        name=settings.lease_name,
+        # New at each start: a restarted replica must not take its own old lease for one that it still holds.
+        identity=f"{socket.gethostname()}_{uuid.uuid4()}",
+        timing=Timing.of(settings.lease_duration),
+    )
+
+
+def _add_all(queue: WorkQueue[WorkloadKey], keys: Iterable[WorkloadKey]) -> None:
+    for key in keys:
+        queue.add(key)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

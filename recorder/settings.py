@@ -120,6 +120,12 @@ class RecorderSettings(CommonSettings):
     """Watch session pods and write each workload's last node."""
 
     bind: Bind = Field("0.0.0.0:8889", description="HOST:PORT of probes and metrics")
+    leader_elect: bool = Field(True, description="several replicas: only the one that holds the lease writes")
+    lease_name: str = Field("lastnode-recorder", min_length=1, description="the Lease's name")
+    lease_namespace: str = Field("", description="its namespace (default: the pod's own, else default)")
+    lease_duration: Seconds = Field(
+        15.0, ge=1, description="how long a replica that fell silent keeps the lease; it stops writing after two thirds"
+    )
     writers: int = Field(8, ge=1, le=64, description="workloads written at the same time")
 
 

@@ -18,6 +18,7 @@ from recorder.cache import MemoryCache
 from recorder.decision import Pending, Skip, decide, patch_body
 from recorder.discovery import collection_path, object_path
 from recorder.errors import Conflict, LastnodeError, NotFound, Refused
+from recorder.leadership import Leadership
 from recorder.objects import ObjectKey, Workload, WorkloadKey
 from recorder.placements import Placements
 from recorder.view import View
@@ -54,6 +55,7 @@ class Writer:
         cache: MemoryCache,
         tally: Tally,
         *,
+        leadership: Leadership,
         nodes_known: Callable[[], bool],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -63,6 +65,7 @@ class Writer:
         self._queue = queue
         self._cache = cache
         self._tally = tally
+        self._leadership = leadership
         self._nodes_known = nodes_known
         self._clock = clock
         self._collections: dict[str, str] = {}  # resource -> path
@@ -94,6 +97,8 @@ class Writer:
         try:
             self._settle(key, pending, self._apply(workload, pending))
             self._pause.end()
+        except _Standby:
+            return  # it stays pending: for when the lease is won, or until the other replica's write is seen
         except Conflict:
             self._count("conflict")
             self._retry_on_fresh_state(key)
@@ -111,7 +116,10 @@ class Writer:
         decision = decide(workload, known, pending, nodes)
         if isinstance(decision, Skip) or workload is None:
             return Skip(decision) if isinstance(decision, Skip) else Skip.GONE
-        answer = self._api.merge_patch(self._object(workload.workload_key), patch_body(workload, decision))
+        with self._leadership.writing() as allowed:
+            if not allowed:
+                raise _Standby
+            answer = self._api.merge_patch(self._object(workload.workload_key), patch_body(workload, decision))
         self._view.workloads[workload.resource].adopt(wire.workload(workload.resource, answer))
         self._say(workload, pending)
         return None
@@ -166,6 +174,10 @@ class Writer:
         log.info(
             "last node written", extra=_fields(workload.workload_key) | {"node": newest.node, "podUID": newest.pod_uid}
         )
+
+
+class _Standby(Exception):
+    """Another replica holds the lease."""
 
 
 class _Pause:

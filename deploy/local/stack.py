@@ -72,8 +72,9 @@ class Stack:
         return self.agent
 
     def start_recorder(self, *flags: str, name: str = "recorder", user: str | None = None) -> Component:
-        """The recorder, ready when this returns; flags as on its command line."""
-        component, self.recorder_url = self._start_program(name, "recorder.program", flags, user)
+        """The recorder, ready when this returns; flags as on its command line. By default it is the only one."""
+        alone = () if "--leader-elect" in flags else ("--no-leader-elect",)
+        component, self.recorder_url = self._start_program(name, "recorder.program", (*alone, *flags), user)
         self.recorder = component
         return component
 
@@ -120,7 +121,8 @@ class Stack:
     def _start_program(self, name: str, module: str, flags: Sequence[str], user: str | None) -> tuple[Component, str]:
         url = f"http://127.0.0.1:{self.cp.free_port()}"
         kubeconfig = self.cp.kubeconfig if user is None else self.cp.kubeconfig_for(user)
-        argv = [sys.executable, "-m", module, "--kubeconfig", str(kubeconfig), "--bind", url.removeprefix("http://")]
+        whose = () if "--kubeconfig" in flags else ("--kubeconfig", str(kubeconfig))
+        argv = [sys.executable, "-m", module, *whose, "--bind", url.removeprefix("http://")]
         component = self.cp.spawn(name, [*argv, *flags], ready_url=f"{url}/readyz", cwd=REPOSITORY)
         return component, url
 
