@@ -6,6 +6,7 @@ Prints, once everything is up, a line of JSON with the pids, the ports and the d
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 
@@ -13,6 +14,9 @@ from deploy.local import ControlPlane
 
 
 def main(ending: str) -> None:
+    # A test run in the background (nohup, a shell's &) passes ignored signals on; a person's terminal does not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with ControlPlane.start() as plane:
         beside = plane.spawn("beside", [sys.executable, "-c", "import time; time.sleep(600)"])
         components = [plane.etcd, plane.apiserver, plane.scheduler, beside]
