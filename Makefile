@@ -33,10 +33,10 @@ demo: $(READY) ## Watch sessions come back to their nodes on a real control plan
 
 test: $(READY) ## Run every test (the first time builds the control plane: about 6 minutes)
 	@$(PY) -m deploy.local binaries
-	@$(PY) -m pytest -q -n $(JOBS) --dist loadfile tests
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests
 
 test-unit: $(READY) ## Run only the tests that need no control plane
-	@$(PY) -m pytest -q -n $(JOBS) tests/unit
+	@$(PY) -m pytest -n $(JOBS) tests/unit
 
 lint: $(READY) ## Check style, types and layers; repair nothing
 	@$(BIN)/ruff check .

@@ -24,6 +24,7 @@ PREFIX = "LASTNODE_"
 # What the kubelet itself puts into the environment for a Service whose name begins with "lastnode".
 _SERVICE_LINK = re.compile(r"LASTNODE_(.*_)?(SERVICE_(HOST|PORT)(_.*)?|PORT(_\d+_.*)?)$")
 _DURATION = re.compile(r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
+_OBJECT_NAME = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 _UNITS = (86400.0, 3600.0, 60.0, 1.0)
 
 
@@ -121,8 +122,10 @@ class RecorderSettings(CommonSettings):
 
     bind: Bind = Field("0.0.0.0:8889", description="HOST:PORT of probes and metrics")
     leader_elect: bool = Field(True, description="several replicas: only the one that holds the lease writes")
-    lease_name: str = Field("lastnode-recorder", min_length=1, description="the Lease's name")
-    lease_namespace: str = Field("", description="its namespace (default: the pod's own, else default)")
+    lease_name: str = Field("lastnode-recorder", pattern=_OBJECT_NAME, description="the Lease's name")
+    lease_namespace: str = Field(
+        "", pattern=f"^$|{_OBJECT_NAME}", description="its namespace; empty: the pod's own, else 'default'"
+    )
     lease_duration: Seconds = Field(
         15.0, ge=1, description="how long a replica that fell silent keeps the lease; it stops writing after two thirds"
     )

@@ -118,6 +118,10 @@ def test_all_bad_values_are_told_in_one_line(tmp_path: Path, file: Path) -> None
         ("sandbox-resource", "sandboxes"),
         ("workload-resources", ""),
         ("workload-resources", "a.example.com,,b.example.com"),
+        ("lease-name", "A/b"),
+        ("lease-name", ""),
+        ("lease-namespace", "a/../b"),
+        ("lease-duration", "0.5"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_name(name: str, value: str) -> None:
