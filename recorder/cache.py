@@ -44,11 +44,6 @@ class MemoryCache:
             self._keep(workload, parsed)
         return parsed
 
-    def forget(self, workload: Workload) -> None:
-        """The workload is gone, or no longer sticky."""
-        with self._lock:
-            self._items.pop(workload.uid, None)
-
     def __len__(self) -> int:
         with self._lock:
             return len(self._items)

@@ -98,11 +98,6 @@ class Stack:
             extender["urlPrefix"] = self.extender_url
         return document
 
-    def ready_nodes(self) -> list[str]:
-        """Names of the nodes that are Ready now."""
-        nodes = self.api.get("/api/v1/nodes")["items"]
-        return [node["metadata"]["name"] for node in nodes if is_ready(node)]
-
     def metrics(self, url: str) -> dict[str, float]:
         """Every sample of a program's /metrics, by its full name with labels."""
         with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:

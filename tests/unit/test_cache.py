@@ -109,15 +109,6 @@ def test_it_is_bounded_and_forgets_those_not_used_for_longest() -> None:
     assert MAX_MEMORIES > 0
 
 
-def test_a_forgotten_workload_is_parsed_anew() -> None:
-    cache = MemoryCache(TTL, Clock())
-    first = cache.recall(workload(memory()))
-    cache.forget(workload(memory()))
-    again = cache.recall(workload(memory()))
-    assert again == first
-    assert again is not first
-
-
 @pytest.mark.parametrize("year", [1, 9999])
 def test_the_ends_of_time_are_no_trouble(year: int) -> None:
     ready_at = datetime(year, 1, 1, tzinfo=UTC)
