@@ -1,0 +1,255 @@
+"""The recorder may do what it needs and nothing else: its own ServiceAccount, the real authorizer, the audit log."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from deploy.local.errors import ApiError
+from deploy.local.stack import Stack
+from recorder.lease import Timing
+from tests.rbac import NAMESPACE, Account, Audit, Program, Right, granted, keeps_the_pace, manifest, watched
+from tests.recorder.conftest import _running as running
+from tests.recorder.space import AGENT, INTERPRETER, Space
+from tests.recorder.tcpproxy import TcpProxy
+
+GROUP = "runtime.agentcube.volcano.sh"
+PLURALS = {AGENT: "agentruntimes", INTERPRETER: "codeinterpreters"}
+KINDS = pytest.mark.parametrize("kind", [AGENT, INTERPRETER])
+WATCHED = watched(manifest("recorder"))
+LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
+LEASE = {"metadata": {"name": "lastnode-recorder"}, "spec": {}}  # nobody's
+REFUSALS = 2  # in a row, where the pace is looked at for longer
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def audit(tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    return Audit(tmp_path_factory.mktemp("audit"))
+
+
+@pytest.fixture(scope="module")
+def stack(audit: Audit) -> Iterator[Stack]:
+    yield from running(Stack.start(apiserver_flags=audit.flags))
+
+
+@pytest.fixture(scope="module")
+def shipped(stack: Stack, audit: Audit) -> Account:
+    return Account(stack, audit, "recorder")
+
+
+@pytest.fixture
+def account(shipped: Account) -> Iterator[Account]:
+    yield shipped
+    shipped.restore()
+
+
+@pytest.fixture
+def proxy(stack: Stack) -> Iterator[TcpProxy]:
+    with TcpProxy(int(stack.cp.url.rpartition(":")[2])) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def recorder(account: Account, proxy: TcpProxy, tmp_path: Path) -> Iterator[Program]:
+    kubeconfig = proxy.kubeconfig(account.kubeconfig, tmp_path / "kubeconfig")
+    recorder = Program(account, "recorder.program", kubeconfig, f"recorder-{next(_numbers)}")
+    yield recorder
+    recorder.stop()
+    remove_lease(account.stack)
+
+
+def start(stack: Stack, recorder: Program) -> None:
+    recorder.start("--lease-namespace", NAMESPACE)
+    stack.wait(recorder.is_ready, "the recorder to be ready")
+
+
+def remove_lease(stack: Stack) -> None:
+    """Otherwise the next recorder would wait for one that ended without the right to give it back."""
+    try:
+        stack.api.delete(f"{LEASES}/{LEASE['metadata']['name']}")
+    except ApiError as error:
+        if error.status != 404:
+            raise
+
+
+def right(verb: str, kind: str) -> Right:
+    return Right(verb, GROUP, PLURALS[kind])
+
+
+def kind_of(collection: str) -> str:
+    """A kind of workload whose sessions cannot be recorded without that resource."""
+    return INTERPRETER if collection.startswith(PLURALS[INTERPRETER]) else AGENT
+
+
+@contextmanager
+def disturbed(space: Space, kind: str) -> Iterator[None]:
+    """Somebody else writes to the workload all the time, so the version that the recorder knows is an old one: 409."""
+    over = Event()
+
+    def write() -> None:
+        for number in itertools.count():
+            if over.is_set():
+                return
+            space.change({"metadata": {"annotations": {"example.com/count": str(number)}}}, kind=kind)
+
+    other = Thread(target=write)
+    other.start()
+    try:
+        yield
+    finally:
+        over.set()
+        other.join(30)
+
+
+def sessions_until_asked(account: Account, space: Space, kind: str, wanted: Right) -> str:
+    """Sessions on one new node after the other until that request was seen; returns the last one's node."""
+    nodes: list[str] = []
+
+    def reached() -> bool:
+        nodes.append(space.node(f"n{len(nodes)}"))
+        space.session(f"s{len(nodes)}", nodes[-1], ready_at=len(nodes))
+        return wanted in account.rights_asked()
+
+    space.workload(kind=kind)
+    with disturbed(space, kind):
+        account.stack.wait(reached, f"{wanted} in the audit log")
+    return nodes[-1]
+
+
+def test_it_uses_every_right_that_it_is_granted_and_no_other(stack: Stack, account: Account, recorder: Program) -> None:
+    start(stack, recorder)
+    for kind in PLURALS:
+        space = Space(stack)
+        node = sessions_until_asked(account, space, kind, right("get", kind))
+        space.written(node, kind=kind)
+    stack.wait(lambda: account.rights_asked() >= account.granted, f"{account.granted - account.rights_asked()}")
+    assert account.rights_asked() == account.granted
+    assert account.all_refused() == []
+    groups = {right.group for right in account.granted} - {""}
+    assert all(path.split("/")[1] == "apis" and path.split("/")[2] in groups for path in account.other_paths())
+
+
+@pytest.mark.parametrize("collection", WATCHED)
+def test_it_says_what_it_may_not_read_and_catches_up_when_it_may(
+    stack: Stack, account: Account, recorder: Program, collection: str
+) -> None:
+    space, kind = Space(stack), kind_of(collection)
+    missing = {right.verb: right for right in account.granted if right.collection == collection}
+    account.allow_only(account.granted - {missing["list"], missing["watch"]})
+    recorder.start("--lease-namespace", NAMESPACE)
+    stack.wait(lambda: recorder.misses(collection), f"/readyz to name {collection}")
+    stack.wait(lambda: recorder.says_forbidden(collection), f"the log to name {collection}")
+    counted = recorder.refusals(collection)
+    assert counted > 0
+    first = space.node("a")
+    space.workload(kind=kind)
+    space.session("s1", first, ready_at=1)
+
+    account.allow_only(account.granted - {missing["watch"]})
+    space.written(first, kind=kind)  # a list is enough for what is there already
+    stack.wait(lambda: recorder.refusals(collection) > counted, "the watch to be refused")
+    stack.wait(lambda: recorder.misses(collection), f"/readyz to name {collection}")
+    second = space.node("b")
+    space.session("s2", second, ready_at=2)
+
+    account.restore()
+    space.written(second, kind=kind)
+    stack.wait(recorder.is_ready, "the recorder to be ready again")
+    assert [entry["node"] for entry in space.recent(kind=kind)] == [second, first]
+    assert {asked.right for asked in account.all_refused()} == {missing["list"], missing["watch"]}
+    refused = account.refused(collection)
+    assert len(refused) > 1
+    assert keeps_the_pace(refused)
+
+
+@KINDS
+def test_a_forbidden_write_is_asked_for_once_a_session_and_made_up_for_later(
+    stack: Stack, account: Account, recorder: Program, kind: str
+) -> None:
+    space = Space(stack)
+    first, second = space.node("a"), space.node("b")
+    space.workload(kind=kind)
+    start(stack, recorder)
+    account.allow_only(account.granted - {right("patch", kind)})
+    space.session("s1", first, ready_at=1)
+    collection = right("patch", kind).collection
+    stack.wait(lambda: recorder.says_forbidden(collection), f"the log to name {collection}")
+    assert recorder.metric('lastnode_record_writes_total{result="refused"}') == 1
+    assert recorder.metric("lastnode_record_pending_workloads") == 1
+
+    account.restore()
+    space.session("s2", second, ready_at=2)
+    space.written(second, kind=kind)
+    assert [entry["node"] for entry in space.recent(kind=kind)] == [second, first]
+    assert [asked.right for asked in account.all_refused()] == [right("patch", kind)]
+
+
+@KINDS
+def test_without_the_fresh_state_after_a_conflict_it_waits_for_the_watch(
+    stack: Stack, account: Account, recorder: Program, kind: str
+) -> None:
+    space, get, patch = Space(stack), right("get", kind), right("patch", kind)
+    start(stack, recorder)
+    account.allow_only(account.granted - {get})
+    node = sessions_until_asked(account, space, kind, get)
+    space.written(node, kind=kind)
+    assert {asked.right for asked in account.all_refused()} == {get}
+    assert recorder.says_forbidden("not read after a conflict")
+    conflicts = [asked for asked in account.asked() if asked.right == patch and asked.code == 409]
+    assert 1 <= len(account.all_refused()) <= len(conflicts)
+    assert recorder.metric('lastnode_record_writes_total{result="conflict"}') == len(conflicts)
+
+
+@pytest.mark.parametrize(
+    "verb", sorted(right.verb for right in granted(manifest("recorder")) if right.resource == "leases")
+)
+def test_without_a_right_on_its_lease_it_does_not_write_and_makes_up_for_it_later(
+    stack: Stack, account: Account, recorder: Program, verb: str
+) -> None:
+    space, needed = Space(stack), Right(verb, "coordination.k8s.io", "leases")
+    if verb == "update":
+        stack.api.post(LEASES, LEASE)  # to be taken, not made
+    node = space.node("a")
+    space.workload()
+    account.allow_only(account.granted - {needed})
+    start(stack, recorder)
+    space.session("s", node, ready_at=1)
+    stack.wait(lambda: len(account.all_refused()) >= REFUSALS, f"{needed} to be refused")
+    assert recorder.says_forbidden(f"lease {NAMESPACE}/")
+    assert recorder.metric("lastnode_leader") == 0
+    assert space.untouched()
+
+    account.restore()
+    space.written(node)
+    assert recorder.metric("lastnode_leader") == 1
+    assert {asked.right for asked in account.all_refused()} == {needed}
+    moments = [asked.at for asked in account.all_refused()]
+    assert all(later - earlier >= Timing().retry for earlier, later in itertools.pairwise(moments))
+
+
+def test_a_running_recorder_that_loses_every_right_asks_seldom_and_loses_nothing(
+    stack: Stack, account: Account, recorder: Program, proxy: TcpProxy
+) -> None:
+    space = Space(stack)
+    space.workload()
+    start(stack, recorder)
+    account.allow_only(set())
+    proxy.cut()  # the API server does not end a watch because its right has gone
+    for collection in WATCHED:
+        stack.wait(lambda c=collection: len(account.refused(c)) >= REFUSALS, f"{REFUSALS} refusals of {collection}")  # type: ignore[misc]
+        assert recorder.misses(collection)
+        assert recorder.says_forbidden(collection)
+    node = space.node("a")
+    space.session("s", node, ready_at=1)
+
+    account.restore()
+    space.written(node)
+    stack.wait(recorder.is_ready, "the recorder to be ready again")
+    assert all(keeps_the_pace(account.refused(collection)) for collection in WATCHED)
