@@ -1,23 +1,45 @@
-"""Run every benchmark, or those that are named: python -m benchmarks [injector] [prioritize]."""
+"""Run every benchmark, or those that are named: python -m benchmarks [--scale N] [injector] [prioritize] [recorder].
 
-import sys
+The scale is the number of workloads, of Sandboxes and of pods; SCALE in the environment (make bench SCALE=2000) says
+the same.
+"""
 
-from benchmarks import injector, prioritize
+import argparse
+import os
+from collections.abc import Callable, Sequence
+
+from benchmarks import injector, prioritize, recorder
 from benchmarks.measure import machine
 
-BENCHMARKS = {"injector": injector.run, "prioritize": prioritize.run}
+SCALE = 20_000
+LEAST = 400
+
+BENCHMARKS: dict[str, Callable[[int], str]] = {
+    "injector": lambda _: injector.run(),
+    "prioritize": lambda _: prioritize.run(),
+    "recorder": recorder.run,
+}
 
 
-def main(names: list[str]) -> int:
-    unknown = [name for name in names if name not in BENCHMARKS]
-    if unknown:
-        print(f"no benchmark called {', '.join(unknown)}: there are {', '.join(BENCHMARKS)}", file=sys.stderr)
-        return 2
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; default: all of them")
+    parser.add_argument("--scale", type=_scale, default=os.environ.get("SCALE", str(SCALE)))
+    wanted = parser.parse_args(argv)
+    if unknown := [name for name in wanted.names if name not in BENCHMARKS]:
+        parser.error(f"no benchmark called {', '.join(unknown)}: there are {', '.join(BENCHMARKS)}")
     print(f"{machine()}\n")
-    for name in names or BENCHMARKS:
-        print(f"## {name}\n\n{BENCHMARKS[name]()}\n", flush=True)
+    for name in wanted.names or BENCHMARKS:
+        print(f"## {name}\n\n{BENCHMARKS[name](wanted.scale)}\n", flush=True)
     return 0
 
 
+def _scale(text: str) -> int:
+    number = int(text)
+    if number < LEAST:
+        raise argparse.ArgumentTypeError(f"{number} is too few to measure: at least {LEAST}")
+    return number
+
+
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main())

@@ -1,0 +1,40 @@
+"""What a process uses, as Linux's /proc tells it. Elsewhere there is no such figure, and a table says so."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Memory(NamedTuple):
+    """Resident memory in MB (10^6 bytes): now, and the most since the start or since :func:`forget_peak`."""
+
+    now: float
+    peak: float
+
+
+def memory(pid: int) -> Memory | None:
+    """None where there is no /proc."""
+    path = Path(f"/proc/{pid}/status")
+    if not path.exists():
+        return None
+    fields = dict(line.split(":", 1) for line in path.read_text().splitlines())
+    return Memory(*(int(fields[name].split()[0]) * 1024 / 1e6 for name in ("VmRSS", "VmHWM")))
+
+
+def forget_peak(pid: int) -> None:
+    """Count the peak anew from here (clear_refs(5) of proc(5)); nothing where there is no /proc."""
+    path = Path(f"/proc/{pid}/clear_refs")
+    if path.exists():
+        path.write_text("5")
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """User and system time since its start; None where there is no /proc."""
+    path = Path(f"/proc/{pid}/stat")
+    if not path.exists():
+        return None
+    # Fields 14 and 15, counted after the command's name, which may hold blanks and brackets.
+    fields = path.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,28 @@
+"""The peer of the recorder's writes: the same merge patches, sent by a process that does nothing else."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any
+
+from recorder import api
+
+Patch = tuple[str, dict[str, Any]]  # path, body
+
+
+def send(kubeconfig: str, patches: Sequence[Patch], connections: int) -> None:
+    """Send them from a process of their own, so that whoever measures does not share its interpreter's lock.
+
+    :raises ApiError, Unreachable: as the first patch that failed.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        pool.submit(_send, kubeconfig, patches, connections).result()
+
+
+def _send(kubeconfig: str, patches: Sequence[Patch], connections: int) -> None:
+    server = api.load(kubeconfig, "lastnode-bench-raw", connections)
+    with ThreadPoolExecutor(connections) as pool:
+        for _ in pool.map(lambda patch: server.merge_patch(*patch), patches):
+            pass

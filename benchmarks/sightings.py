@@ -1,0 +1,69 @@
+"""A watch of the bench's own: when did which event come? On this process's clock, to the microsecond."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Condition, Thread
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from recorder import envelope
+from recorder.api import Api
+from recorder.errors import LastnodeError
+
+_SILENCE = 300.0
+
+
+class Sightings:
+    """Every event of one collection from now on, with the time at which it came; decoded afterwards, by whoever asks.
+
+    A context manager; the watch is open when it is entered and joined when it is left.
+    """
+
+    def __init__(self, api: Api, collection: str, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._lines: list[tuple[float, bytes]] = []
+        self._came = Condition()
+        version = envelope.page(api.get(collection, {"limit": "1"})).version
+        query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": "3600"}
+        self._stream = api.stream(collection, query, _SILENCE)
+        self._thread = Thread(target=self._read, name=f"sightings {collection}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._stream.abort()
+        self._thread.join(5.0)
+
+    def wait(self, count: int, seconds: float) -> None:
+        """Until that many events came. Raises TimeoutError."""
+        with self._came:
+            if not self._came.wait_for(lambda: len(self._lines) >= count, seconds):
+                raise TimeoutError(f"{len(self._lines)} of {count} events came within {seconds:g} s")
+
+    def times(self) -> list[float]:
+        """When each event came, in order."""
+        return [moment for moment, _ in self._lines]
+
+    def first(self, key: Callable[[msgspec.Raw], Any]) -> dict[Any, float]:
+        """``key`` of an event's object -> when it was first seen; objects whose key is None are left out."""
+        seen: dict[Any, float] = {}
+        for moment, line in self._lines:
+            if (found := key(envelope.event(line).object)) is not None:
+                seen.setdefault(found, moment)
+        return seen
+
+    def _read(self) -> None:
+        try:
+            with self._stream as stream:
+                for line in stream:
+                    with self._came:
+                        self._lines.append((self._clock(), line))
+                        self._came.notify_all()
+        except LastnodeError:
+            return  # aborted; one that broke shows as events that do not come
