@@ -31,7 +31,7 @@ NODES = 100
 WRITERS = 8  # the recorder's default
 RATE = 100.0  # sessions a second
 IDLE_SECONDS = 30.0
-_COME_LATE = "late-node"
+_COME_LATE = "late-00"
 _LIMIT = 600.0  # seconds after which the bench gives up waiting for anything
 _WATCHED = ("nodes", "pods", "agentruntimes", "codeinterpreters", "sandboxes")
 
@@ -86,7 +86,7 @@ class _Bench:
         self._stack = stack
         self._scale = scale
         self._cast = cast(scale)
-        self._api = load(str(stack.cp.kubeconfig), "lastnode-bench", population.CONNECTIONS + 4)
+        self._api = load(str(stack.cp.kubeconfig), "lastnode-bench", 16)
 
     @property
     def _recorder(self) -> Component:
@@ -100,7 +100,7 @@ class _Bench:
         started = time.perf_counter()
         # Mixed, as they would be: a burst's pods do not stand side by side in a list.
         members = sorted(self._cast.all, key=lambda member: member.workload[::-1])
-        population.fill(self._api, members, _node_names()[1:5])
+        population.fill(self._api, self._stack.cp.etcd.url, members, _node_names()[1:5])
         collections = (population.WORKLOADS, population.SANDBOXES, population.PODS)
         sizes = " + ".join(f"{population.mean_bytes(self._api, path) / 1000:.1f}" for path in collections)
         seconds = time.perf_counter() - started
@@ -279,7 +279,7 @@ _LISTED = (
 
 
 def _node_names() -> list[str]:
-    return [f"node-{number}" for number in range(NODES)]
+    return [f"node-{number:02d}" for number in range(NODES)]
 
 
 def _seconds(call: Callable[[], object]) -> float:
