@@ -79,6 +79,8 @@ class Audit:
 
     def __init__(self, directory: Path) -> None:
         self._log = directory / "audit.log"
+        self._read = 0  # bytes
+        self._events: dict[str, Object] = {}
         ours = {"level": "Metadata", "userGroups": [f"system:serviceaccounts:{NAMESPACE}"]}
         policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"]}
         path = directory / "audit-policy.yaml"
@@ -87,9 +89,17 @@ class Audit:
 
     def of(self, user: str) -> list[Object]:
         """The user's requests so far, each once (a watch is noted at its start and at its end)."""
-        *complete, _ = self._log.read_text(encoding="utf-8").split("\n") if self._log.exists() else ("",)
-        events = [json.loads(line) for line in complete]
-        return list({event["auditID"]: event for event in events if event["user"]["username"] == user}.values())
+        self._read_on()
+        return [event for event in self._events.values() if event["user"]["username"] == user]
+
+    def _read_on(self) -> None:
+        if not self._log.exists():
+            return
+        with self._log.open("rb") as log:
+            log.seek(self._read)
+            complete, end, _ = log.read().rpartition(b"\n")
+        self._read += len(complete + end)
+        self._events |= {event["auditID"]: event for event in map(json.loads, complete.splitlines())}
 
 
 class Account:
@@ -101,6 +111,7 @@ class Account:
         self.user = f"system:serviceaccount:{NAMESPACE}:{self.name}"
         self.documents = manifest(program)
         self.granted = granted(self.documents)
+        self._in_force = self.granted
         self._audit = audit
         self._before = 0
         apply(stack.cp, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, *self.documents])
@@ -112,6 +123,9 @@ class Account:
 
     def allow_only(self, rights: set[Right]) -> None:
         """Cut the manifest's roles down to these rights, and wait until the authorizer knows."""
+        if rights == self._in_force:
+            return
+        self._in_force = rights
         for document in self.documents:
             if document["kind"] in ROLES:
                 apply(
@@ -180,7 +194,7 @@ class Program:
 
     def stop(self) -> None:
         if self._component is not None:
-            self._component.stop()
+            self._component.kill()
 
     def readiness(self) -> tuple[int, str]:
         """Status and text of /readyz."""
