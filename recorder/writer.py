@@ -138,7 +138,10 @@ class Writer:
             self._view.workloads[key.resource].adopt(fresh)
         except LastnodeError as error:
             # Gone (404) too: the next attempt finds out what became of it, and says so.
-            log.debug("%s: not read after a conflict: %s", key, error)
+            log.log(
+                logging.WARNING if isinstance(error, Refused) else logging.DEBUG,
+                "%s: not read after a conflict: %s", key, error, extra=_fields(key, error),
+            )  # fmt: skip
         self._queue.add(key, backoff.next())
 
     def _retry_later(self, key: WorkloadKey, error: LastnodeError) -> None:
