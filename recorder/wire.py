@@ -3,6 +3,7 @@
 Decoding this way costs 0.03 ms a pod of 9 KB; decoding it into the official client's models costs 1.8 ms.
 """
 
+import sys
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -166,7 +167,7 @@ def workload(resource: str, data: bytes | msgspec.Raw) -> Workload:
     return Workload(
         **_identity(part.metadata),
         resource=resource,
-        kind=part.kind,
+        kind=sys.intern(part.kind),
         sticky=is_sticky(part.kind, stickiness, annotations.stickiness, spec.warm_pool_size),
         created_at=_utc(part.metadata.creation_timestamp),
         last_node=annotations.last_node,
@@ -197,7 +198,7 @@ def session_of(part: Pod) -> Session:
     return Session(
         **_identity(part.metadata),
         **_ownership(part.metadata),
-        node=(part.spec.node_name or None) if part.spec else None,
+        node=sys.intern(part.spec.node_name) if part.spec and part.spec.node_name else None,
         ready_at=None if over else _ready_since(status),
         created_at=_utc(part.metadata.creation_timestamp),
         over=over,
@@ -246,7 +247,8 @@ def _labels(metadata: _Metadata) -> _Labels:
 
 def _identity(metadata: _Metadata) -> dict[str, str]:
     return {
-        "namespace": metadata.namespace,
+        # Tens of thousands of objects share a few namespaces (and kinds, and nodes): one text each, not one an object.
+        "namespace": sys.intern(metadata.namespace),
         "name": metadata.name,
         "uid": metadata.uid,
         "resource_version": metadata.resource_version,
