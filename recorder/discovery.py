@@ -4,15 +4,15 @@ agent-sandbox serves Sandbox as v1alpha1 in some releases and as v1beta1 in othe
 watches nothing on half of the clusters.
 """
 
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
 from recorder.api import Api
-from recorder.errors import ConfigError, NotFound, Undecodable
+from recorder.decoding import decode
+from recorder.errors import ConfigError, NotFound
 
 _CORE: Final = "/api/v1"
-T = TypeVar("T")
 
 
 class _Version(msgspec.Struct, rename="camel"):
@@ -79,7 +79,7 @@ def namespaced(collection: str, namespace: str) -> str:
 def _versions(api: Api, resource: str, group: str) -> list[str]:
     """Group/version pairs, the preferred one first."""
     try:
-        answer = _decode(api.get(f"/apis/{group}"), _Group)
+        answer = decode(_GROUP, api.get(f"/apis/{group}"), _WHAT)
     except NotFound as error:
         raise NotServed(resource) from error
     ordered = [answer.preferred_version, *answer.versions]
@@ -88,14 +88,12 @@ def _versions(api: Api, resource: str, group: str) -> list[str]:
 
 def _plurals(api: Api, resource: str, version: str) -> set[str]:
     try:
-        answer = _decode(api.get(f"/apis/{version}"), _ServedList)
+        answer = decode(_SERVED, api.get(f"/apis/{version}"), _WHAT)
     except NotFound as error:
         raise NotServed(resource) from error
     return {served.name for served in answer.resources}
 
 
-def _decode(data: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Undecodable(f"discovery: {error}") from error
+_WHAT: Final = "discovery"
+_GROUP: Final = msgspec.json.Decoder(_Group)
+_SERVED: Final = msgspec.json.Decoder(_ServedList)

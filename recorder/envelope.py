@@ -1,10 +1,11 @@
 """What surrounds objects on the wire: the pages of a list and the events of a watch. Objects inside stay bytes."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from recorder.errors import ApiError, Undecodable, api_error
+from recorder.decoding import decode
+from recorder.errors import ApiError, api_error
 
 
 class _ListMeta(msgspec.Struct, rename={"token": "continue", "version": "resourceVersion"}):
@@ -47,35 +48,26 @@ class _Failure(msgspec.Struct):
 
 def page(data: bytes) -> Page:
     """:raises Undecodable: not a list, as from the two functions below for what is not theirs."""
-    decoded: Page = _decode(_PAGE, data)
-    return decoded
+    return decode(_PAGE, data, _WHAT)
 
 
 def event(line: bytes) -> Event:
     """One line of a watch."""
-    decoded: Event = _decode(_EVENT, line)
-    return decoded
+    return decode(_EVENT, line, _WHAT)
 
 
 def version(event: Event) -> str:
     """The version of the object inside, whatever kind it is; bookmarks have nothing else."""
-    decoded: _Versioned = _decode(_VERSIONED, event.object)
-    return decoded.metadata.version
+    return decode(_VERSIONED, event.object, _WHAT).metadata.version
 
 
 def failure(event: Event) -> ApiError:
     """The error that an ERROR event's Status tells, in the class that the same HTTP status would have."""
-    status = _decode(_FAILURE, event.object)
+    status = decode(_FAILURE, event.object, _WHAT)
     return api_error(status.code, status.message)
 
 
-def _decode(decoder: msgspec.json.Decoder[Any], data: bytes | msgspec.Raw) -> Any:
-    try:
-        return decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Undecodable(f"not what an API server sends: {error}") from error
-
-
+_WHAT: Final = "not what an API server sends"
 _PAGE: Final = msgspec.json.Decoder(Page)
 _EVENT: Final = msgspec.json.Decoder(Event)
 _VERSIONED: Final = msgspec.json.Decoder(_Versioned)

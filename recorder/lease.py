@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from recorder.errors import Undecodable
+from recorder.decoding import decode
 
 
 class Timing(NamedTuple):
@@ -66,10 +66,7 @@ class Lease(msgspec.Struct):
 
 def read(data: bytes) -> Lease:
     """:raises Undecodable: the bytes are no Lease."""
-    try:
-        return _LEASE.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Undecodable(f"the lease: {error}") from error
+    return decode(_LEASE, data, "the lease")
 
 
 def next_step(lease: Lease | None, seen_for: float, identity: str, timing: Timing) -> Step:

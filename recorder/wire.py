@@ -5,17 +5,17 @@ Decoding this way costs 0.03 ms a pod of 9 KB; decoding it into the official cli
 
 import sys
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from recorder import contract
+from recorder.decoding import decode
 from recorder.errors import Undecodable
 from recorder.names import is_hostname_value
 from recorder.objects import Node, Sandbox, Session, Workload
 from recorder.optin import is_sticky
 
-T = TypeVar("T")
 # An absent field that is kept in bytes. (A null comes as b"null": msgspec takes "Raw | None" for null alone.)
 NOTHING: Final = msgspec.Raw()
 
@@ -148,7 +148,7 @@ class _Sandbox(_Part):
 
 def node(data: bytes | msgspec.Raw) -> Node:
     """A v1 Node. Like all readers here it raises :class:`Undecodable` for an object of another shape."""
-    part = _read(_NODE, data)
+    part = decode(_NODE, data)
     hostname = _labels(part.metadata).hostname or ""
     return Node(
         **_identity(part.metadata),
@@ -160,7 +160,7 @@ def node(data: bytes | msgspec.Raw) -> Node:
 
 def workload(resource: str, data: bytes | msgspec.Raw) -> Workload:
     """An object of the workload ``resource`` ("plural.group"); custom resources always carry their kind."""
-    part = _read(_WORKLOAD, data)
+    part = decode(_WORKLOAD, data)
     spec = part.spec or _WorkloadSpec()
     annotations = part.metadata.annotations or _Annotations()
     stickiness = spec.node_stickiness.enabled if spec.node_stickiness else None
@@ -177,7 +177,7 @@ def workload(resource: str, data: bytes | msgspec.Raw) -> Workload:
 
 def sandbox(data: bytes | msgspec.Raw) -> Sandbox:
     """A Sandbox, or only its metadata: nothing else of it is read."""
-    part = _read(_SANDBOX, data)
+    part = decode(_SANDBOX, data)
     labels = _labels(part.metadata)
     return Sandbox(
         **_identity(part.metadata),
@@ -188,7 +188,7 @@ def sandbox(data: bytes | msgspec.Raw) -> Sandbox:
 
 def session(data: bytes | msgspec.Raw) -> Session:
     """A session's pod; that it is one is the selector's business."""
-    return session_of(_read(_POD, data))
+    return session_of(decode(_POD, data))
 
 
 def session_of(part: Pod) -> Session:
@@ -253,13 +253,6 @@ def _identity(metadata: _Metadata) -> dict[str, str]:
         "uid": metadata.uid,
         "resource_version": metadata.resource_version,
     }
-
-
-def _read(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw) -> T:
-    try:
-        return decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Undecodable(str(error)) from error
 
 
 _UNDATED: Final = datetime.fromtimestamp(0, UTC)

@@ -1,16 +1,14 @@
 """From the API server's bytes to the few fields that the stand-in looks at."""
 
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from deploy.local.agent import names
 from recorder.contract import SANDBOX_GROUP, SANDBOX_KIND
-from recorder.errors import Undecodable
+from recorder.decoding import decode
 from recorder.objects import Record
-
-T = TypeVar("T")
 
 
 class SeenNode(Record, frozen=True, gc=False, kw_only=True):
@@ -151,7 +149,7 @@ class _Sandbox(_Part):
 
 def node(data: bytes | msgspec.Raw) -> SeenNode:
     """A v1 Node. Like all readers here it raises :class:`Undecodable` for an object of another shape."""
-    part = _read(_NODE, data)
+    part = decode(_NODE, data)
     ready = _condition(part.status.conditions, "Ready")
     addresses = {address.type: address.address for address in part.status.addresses or ()}
     return SeenNode(
@@ -166,7 +164,7 @@ def node(data: bytes | msgspec.Raw) -> SeenNode:
 
 def pod(data: bytes | msgspec.Raw) -> SeenPod:
     """A v1 Pod."""
-    part = _read(_POD, data)
+    part = decode(_POD, data)
     owner = next((owner for owner in part.metadata.owner_references or () if _is_sandbox(owner)), None)
     annotations = part.metadata.annotations or {}
     return SeenPod(
@@ -188,7 +186,7 @@ def pod(data: bytes | msgspec.Raw) -> SeenPod:
 
 def sandbox(data: bytes | msgspec.Raw) -> SeenSandbox:
     """A Sandbox of any served version."""
-    part = _read(_SANDBOX, data)
+    part = decode(_SANDBOX, data)
     suspended = part.spec.replicas == 0 or part.spec.operating_mode == "Suspended"
     return SeenSandbox(
         **_identity(part.metadata),
@@ -223,13 +221,6 @@ def _identity(metadata: _Metadata) -> dict[str, str]:
         "uid": metadata.uid,
         "resource_version": metadata.resource_version,
     }
-
-
-def _read(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw) -> T:
-    try:
-        return decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Undecodable(str(error)) from error
 
 
 _KUBELETS_OWN: Final = {"Initialized", "ContainersReady", "Ready", names.START_UP}
