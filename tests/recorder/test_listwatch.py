@@ -251,6 +251,9 @@ def test_a_version_compacted_away_leads_to_a_new_list(followed: Followed) -> Non
 def test_a_version_from_the_distant_past_leads_to_a_new_list(followed: Followed) -> None:
     followed.create("a")
     _compact(followed.plane)
+    # A server that has run since the beginning still has the whole past in its watch cache.
+    followed.plane.cp.apiserver.restart()
+    _until_served(followed)
     with followed.running(page_size=1) as watch:
         followed.becomes_equal()
         watch._version = "1"  # as if it had slept since the beginning
