@@ -2,7 +2,7 @@
 
 from .api import Api
 from .apply import apply
-from .binaries import Binaries, Binary, find
+from .binaries import Binaries, Binary, Tools, find, find_tools
 from .component import Component
 from .controlplane import ControlPlane
 from .errors import ApiError, BinaryError, GuardLost, LocalError, PortTaken, StartError
@@ -19,6 +19,8 @@ __all__ = [
     "LocalError",
     "PortTaken",
     "StartError",
+    "Tools",
     "apply",
     "find",
+    "find_tools",
 ]

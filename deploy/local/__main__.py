@@ -11,7 +11,7 @@ import click
 
 from . import detached
 from .api import answers
-from .binaries import find, to_stderr
+from .binaries import find, find_tools, to_stderr
 from .detached import Cluster
 from .errors import LocalError
 from .paths import state_dir
@@ -72,9 +72,9 @@ def status() -> None:
 
 @main.command()
 def binaries() -> None:
-    """Find the programs, or build them, and print their paths."""
-    found = find()
-    for binary in (found.etcd, found.apiserver, found.scheduler):
+    """Find the programs, or build them, and print their paths: the control plane's, then helm and kubectl."""
+    found, tools = find(), find_tools()
+    for binary in (found.etcd, found.apiserver, found.scheduler, tools.helm, tools.kubectl):
         click.echo(binary.path)
 
 

@@ -1,16 +1,16 @@
-"""Finds etcd, kube-apiserver and kube-scheduler: given ones whose version fits, else cached ones, else built ones."""
+"""Finds the programs: given ones whose version fits, else cached ones, else built ones."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import build
-from .parts import PARTS, Part, folder, version_of
+from .parts import PARTS, TOOLS, Part, folder, version_of
 from .paths import cache_dir
 
 Report = Callable[[str], None]
@@ -33,22 +33,38 @@ class Binaries:
     scheduler: Binary
 
 
+@dataclass(frozen=True)
+class Tools:
+    helm: Binary
+    kubectl: Binary
+
+
 def to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 def find(report: Report = to_stderr, environ: Mapping[str, str] = os.environ) -> Binaries:
-    """The three programs; what is neither given nor cached is built, which takes minutes the first time.
+    """The control plane's programs; what is neither given nor cached is built, which takes minutes the first time.
 
     `report` gets one line for each program taken, and one for each that was passed over. Raises BinaryError.
     """
+    etcd, apiserver, scheduler = _find(PARTS, report, environ)
+    return Binaries(etcd, apiserver, scheduler)
+
+
+def find_tools(report: Report = to_stderr, environ: Mapping[str, str] = os.environ) -> Tools:
+    """helm and kubectl, in the same way; only the tests of the chart need them."""
+    helm, kubectl = _find(TOOLS, report, environ)
+    return Tools(helm, kubectl)
+
+
+def _find(parts: Sequence[Part], report: Report, environ: Mapping[str, str]) -> list[Binary]:
     cache = cache_dir(environ) / "bin"
-    found = {part.name: _given(part, report, environ) or _cached(part, cache, report) for part in PARTS}
-    missing = [part for part in PARTS if found[part.name] is None]
+    found = {part.name: _given(part, report, environ) or _cached(part, cache, report) for part in parts}
+    missing = [part for part in parts if found[part.name] is None]
     if missing:
         build.build(missing, cache, report, environ)
-    etcd, apiserver, scheduler = (found[part.name] or _built(part, cache, report) for part in PARTS)
-    return Binaries(etcd, apiserver, scheduler)
+    return [found[part.name] or _built(part, cache, report) for part in parts]
 
 
 def _given(part: Part, report: Report, environ: Mapping[str, str]) -> Binary | None:

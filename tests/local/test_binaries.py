@@ -6,10 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.binaries import find
-from deploy.local.parts import ETCD, KUBERNETES, PARTS, folder
+from deploy.local.binaries import find, find_tools
+from deploy.local.parts import ETCD, HELM, KUBERNETES, PARTS, TOOLS, folder
 
 SAYS = {"etcd": "etcd Version: {}", "kube-apiserver": "Kubernetes v{}", "kube-scheduler": "Kubernetes v{}"}
+# As Helm 4.3.1 and kubectl 1.37.2 say it when they are asked in their own way.
+TOOLS_SAY = {
+    "helm": ("version --short", "v{}+g0123456"),
+    "kubectl": ("version --client", "Client Version: v{}\nKustomize Version: v5.8.1"),
+}
 PINNED = {"etcd": ETCD, "kube-apiserver": KUBERNETES, "kube-scheduler": KUBERNETES}
 
 
@@ -33,18 +38,25 @@ class Machine:
             program(folder / name, f"echo '{SAYS[name].format(version)}'")
 
     def has_cached(self) -> None:
-        for part in PARTS:
+        for part in (*PARTS, *TOOLS):
             program(self.cache / "lastnode" / "bin" / folder(part) / part.name, "exit 1")
+
+    def has_tool(self, folder: Path, name: str, version: str) -> None:
+        asked, says = TOOLS_SAY[name]
+        program(folder / name, f"[ \"$*\" = '{asked}' ] && echo '{says.format(version)}'")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {"KUBEBUILDER_ASSETS": str(self.assets), "PATH": str(self.path), "XDG_CACHE_HOME": str(self.cache)}
 
     def find(self) -> dict[str, str]:
         """Name -> the source it was taken from."""
-        environ = {
-            "KUBEBUILDER_ASSETS": str(self.assets),
-            "PATH": str(self.path),
-            "XDG_CACHE_HOME": str(self.cache),
-        }
-        found = find(self.reported.append, environ)
+        found = find(self.reported.append, self.environ)
         return {binary.name: binary.source for binary in (found.etcd, found.apiserver, found.scheduler)}
+
+    def find_tools(self) -> dict[str, str]:
+        tools = find_tools(self.reported.append, self.environ)
+        return {binary.name: binary.source for binary in (tools.helm, tools.kubectl)}
 
 
 @pytest.fixture
@@ -110,3 +122,31 @@ def test_a_file_that_is_no_program_is_passed_over(machine: Machine) -> None:
         (machine.assets / name).write_text("text")
         (machine.assets / name).chmod(0o755)
     assert set(machine.find().values()) == {"cache"}
+
+
+def test_helm_and_kubectl_are_not_asked_for_by_who_only_starts_a_control_plane(machine: Machine) -> None:
+    for part in TOOLS:
+        (machine.cache / "lastnode" / "bin" / folder(part) / part.name).unlink()
+    assert set(machine.find().values()) == {"cache"}  # there is no go on this PATH to build them with
+    assert not [line for line in machine.reported if line.startswith(("helm:", "kubectl:"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "taken"),
+    [
+        ("helm", HELM, True),
+        ("helm", "4.0.0", True),
+        ("helm", "3.19.2", False),
+        ("kubectl", KUBERNETES, True),
+        ("kubectl", "1.36.0", True),
+        ("kubectl", "1.38.1-eks-abc", True),
+        ("kubectl", "1.32.4-dispatcher", False),
+    ],
+)
+def test_helm_and_kubectl_of_the_machine_are_taken_when_they_are_new_enough(
+    machine: Machine, name: str, version: str, taken: bool
+) -> None:
+    machine.has_tool(machine.path, name, version)
+    others = {"helm": "cache", "kubectl": "cache"}
+    assert machine.find_tools() == others | ({name: "PATH"} if taken else {})
+    assert any(f"{name}: passed over" in line and "needed is >= " in line for line in machine.reported) is not taken
