@@ -131,11 +131,21 @@ class ControlPlane:
         """Plain HTTP as that user (see kubeconfig_for)."""
         return Api(self.url, self.ca_file, self._token(user))
 
-    def start_scheduler(self, name: str, config: SchedulerConfig | None = None, verbosity: int = 2) -> Component:
+    def start_scheduler(
+        self,
+        name: str,
+        config: SchedulerConfig | None = None,
+        verbosity: int = 2,
+        *,
+        user: str = SCHEDULER,
+        elect: bool = False,
+    ) -> Component:
         """A further kube-scheduler beside the others; `name` is the component's, its profiles are in `config`.
 
+        user:  whom it works as (see kubeconfig_for)
+        elect: it elects a leader as `config` says, and may be ready before it leads; default: it leads at once
         Component.url serves the probes and /metrics to anybody on this machine, verified with ca_file."""
-        filled = schedulerconfig.for_this_server(config, self.kubeconfig_for(SCHEDULER))
+        filled = schedulerconfig.for_this_server(config, self.kubeconfig_for(user), elect)
         path = credentials.write_yaml(self.dir / "schedulers" / f"{name}.yaml", filled)
         port = self.free_port()
         argv = commands.scheduler(self._binaries.scheduler, path, self.ca_file, port, verbosity)

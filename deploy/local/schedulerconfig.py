@@ -15,14 +15,15 @@ SchedulerConfig = Mapping[str, Any] | Path | str
 _BARE = {"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerConfiguration"}
 
 
-def for_this_server(config: SchedulerConfig | None, kubeconfig: Path) -> dict[str, Any]:
+def for_this_server(config: SchedulerConfig | None, kubeconfig: Path, elect: bool = False) -> dict[str, Any]:
     """A copy of `config` (a document or the path of one; None: the scheduler's defaults) that connects with
-    `kubeconfig`, without the client's rate limit in the way and without leader election."""
+    `kubeconfig`, without the client's rate limit in the way and, unless `elect`, without leader election."""
     filled = copy.deepcopy(_read(config))
     # So that the scheduler, not the rate limit of its client (50/100 by default), is what a benchmark sees.
     connection = {"kubeconfig": str(kubeconfig), "qps": 1000, "burst": 2000}
     filled["clientConnection"] = {**(filled.get("clientConnection") or {}), **connection}
-    filled["leaderElection"] = {**(filled.get("leaderElection") or {}), "leaderElect": False}
+    if not elect:
+        filled["leaderElection"] = {**(filled.get("leaderElection") or {}), "leaderElect": False}
     return filled
 
 

@@ -84,9 +84,13 @@ class Stack:
         self.extender = component
         return component
 
-    def start_scheduler(self, config: str, *, name: str = "kube-scheduler", verbosity: int = 2) -> Component:
-        """A real kube-scheduler with that file of scheduler-config/, its extender being ours."""
-        return self.cp.start_scheduler(name, self.scheduler_config(config), verbosity)
+    def start_scheduler(
+        self, config: str, *, name: str = "kube-scheduler", verbosity: int = 2, **how: Any
+    ) -> Component:
+        """A real kube-scheduler with that file of scheduler-config/, its extender being ours.
+
+        how: user and elect of ControlPlane.start_scheduler()."""
+        return self.cp.start_scheduler(name, self.scheduler_config(config), verbosity, **how)
 
     def scheduler_config(self, config: str) -> dict[str, Any]:
         """The document of a file of scheduler-config/ with the extender's address of this run, nothing else changed."""

@@ -36,6 +36,11 @@ def test_everything_but_the_connection_and_the_election_is_left_as_it_is() -> No
     }
 
 
+def test_who_asks_for_an_election_gets_the_one_of_the_configuration() -> None:
+    election = {"leaderElect": True, "resourceName": "mine"}
+    assert for_this_server({"leaderElection": election}, KUBECONFIG, elect=True)["leaderElection"] == election
+
+
 @pytest.mark.parametrize("text", ["- a list", "a: [", ""])
 def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "broken.yaml"
