@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from extender.preference import EXTENDER_SCORE, EXTENDER_WEIGHT, POINTS
 from extender.service import Service
 from recorder.cache import MemoryCache
 from recorder.view import View
+from tests.extender.cluster import create, make_nodes, pod_spec, remove, scheduled
+from tests.extender.schedulers import metrics, running
 
 FILES = sorted(SCHEDULER_CONFIG.glob("*.yaml"))
 # MaxNodeScore / MaxExtenderPriority, in kube-scheduler.
@@ -43,7 +46,8 @@ def routes() -> set[str]:
 
 
 def test_there_are_files() -> None:
-    assert [path.name for path in FILES] == ["extender.yaml", "sticky.yaml"]
+    names = ["extender", "lean-sticky", "managed-resources", "second-scheduler", "sticky"]
+    assert [path.stem for path in FILES] == names
 
 
 @each_file
@@ -72,11 +76,63 @@ def test_an_extender_switches_kube_schedulers_batching_off_and_none_leaves_it_on
             assert (line in scheduler.log.read_text(encoding="utf-8")) is switched_off
 
 
+@pytest.fixture
+def equal_pods(stack: Stack) -> Iterator[list[dict[str, Any]]]:
+    """Pods that wait for a scheduler, alike as a Deployment's replicas are, and nodes for them."""
+    nodes = [f"alike-{number}" for number in range(5)]
+    make_nodes(stack, nodes, "alike")
+    metadata = {"namespace": "default", "labels": {"app": "alike"}}
+    spec = pod_spec("alike", schedulerName="sticky-scheduler")
+    spec["containers"][0]["resources"] = {"requests": {"cpu": "10m"}}
+    pods = [{"apiVersion": "v1", "kind": "Pod", "metadata": metadata | {"name": f"alike-{number}"}, "spec": spec}
+            for number in range(40)]  # fmt: skip
+    for pod in pods:
+        create(stack, pod)
+    yield pods
+    for pod in pods:
+        remove(stack, pod)
+    for node in nodes:
+        stack.api.delete(f"/api/v1/nodes/{node}")
+
+
+@pytest.mark.parametrize(
+    ("file", "spread", "batches"),
+    [
+        pytest.param("sticky.yaml", None, False, id="the default plugins never batch"),
+        pytest.param("sticky.yaml", [], True, id="without default spreading they do"),
+        pytest.param("extender.yaml", [], False, id="an extender ends that"),
+        pytest.param("managed-resources.yaml", [], False, id="even one that is never asked"),
+    ],
+)
+def test_what_an_extender_takes_away_is_batching_where_there_was_any(
+    stack: Stack, equal_pods: list[dict[str, Any]], file: str, spread: list[Any] | None, batches: bool
+) -> None:
+    """README.md there. `spread`: PodTopologySpread's default constraints, None for the scheduler's own."""
+    config = stack.scheduler_config(file)
+    if spread is not None:
+        args = {"name": "PodTopologySpread", "args": {"defaultingType": "List", "defaultConstraints": spread}}
+        config["profiles"][1]["pluginConfig"] = [args]
+    with running(stack.cp.start_scheduler(f"alike-{file}-{spread}", config)) as scheduler:
+        for pod in equal_pods:
+            scheduled(stack, pod)
+        hints = 'scheduler_batch_attempts_total{profile="sticky-scheduler",result="hint_used"}'
+        assert (metrics(stack, scheduler).get(hints, 0.0) > 0) is batches
+
+
 @each_file
-def test_the_sticky_profile_scores_every_node_and_the_default_one_is_left_as_it_is(path: Path) -> None:
+def test_every_profile_of_ours_scores_every_node_and_the_default_one_is_left_as_it_is(path: Path) -> None:
     profiles = {profile["schedulerName"]: profile for profile in document(path)["profiles"]}
-    assert profiles["sticky-scheduler"]["percentageOfNodesToScore"] == 100
-    assert profiles["default-scheduler"] == {"schedulerName": "default-scheduler"}
+    default = profiles.pop("default-scheduler", None)
+    assert default in (None, {"schedulerName": "default-scheduler"})
+    assert [profile["percentageOfNodesToScore"] for profile in profiles.values()] == [100]
+
+
+def test_the_lean_profile_leaves_out_wishes_and_keeps_every_requirement() -> None:
+    """Nothing may be disabled that filters, nor what renders the preference or heeds PreferNoSchedule."""
+    plugins = document(SCHEDULER_CONFIG / "lean-sticky.yaml")["profiles"][1]["plugins"]
+    assert set(plugins) == {"preScore", "score"}
+    disabled = {entry["name"] for point in plugins.values() for entry in point["disabled"]}
+    assert not disabled & {"NodeAffinity", "TaintToleration", "NodeResourcesFit"}
 
 
 @pytest.mark.parametrize("extender", EXTENDERS)

@@ -1,0 +1,47 @@
+"""What the tests of scheduler-config/ ask a running kube-scheduler and the API server."""
+
+from __future__ import annotations
+
+import ssl
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from deploy.local.component import Component
+from deploy.local.stack import Stack
+from tests.extender.cluster import eventually, path_of
+
+
+@contextmanager
+def running(scheduler: Component) -> Iterator[Component]:
+    """The started scheduler, stopped at the end: the next test may want another with the same profiles."""
+    try:
+        yield scheduler
+    finally:
+        scheduler.stop()
+
+
+def metrics(stack: Stack, scheduler: Component) -> dict[str, float]:
+    """Every sample of kube-scheduler's own /metrics, by its full name with labels."""
+    trust = ssl.create_default_context(cafile=str(stack.cp.ca_file))
+    with urllib.request.urlopen(f"{scheduler.url}/metrics", timeout=10, context=trust) as answer:
+        lines = answer.read().decode().splitlines()
+    samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+    return {name: float(value) for name, value in samples}
+
+
+def bound_by(stack: Stack, scheduler: Component, profile: str) -> float:
+    """How many pods that profile of the scheduler has bound."""
+    name = f'scheduler_schedule_attempts_total{{profile="{profile}",result="scheduled"}}'
+    return metrics(stack, scheduler).get(name, 0.0)
+
+
+def unschedulable(stack: Stack, pod: dict[str, Any]) -> str:
+    """Why the scheduler says that the pod fits nowhere, once it says so."""
+
+    def reason() -> str:
+        conditions = stack.api.get(path_of(pod)).get("status", {}).get("conditions") or []
+        return next((c["message"] for c in conditions if c.get("reason") == "Unschedulable"), "")
+
+    return eventually(reason, f"{path_of(pod)} to be called unschedulable")
