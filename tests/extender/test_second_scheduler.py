@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -73,11 +74,14 @@ def wire(stack: Stack) -> Wire:
     return Wire(stack.extender_url)
 
 
-def holder(stack: Stack, lease: str) -> dict[str, Any] | None:
-    """The Lease's spec, None before somebody holds it."""
-    found = [item["spec"] for item in stack.api.get(lease.rpartition("/")[0])["items"]
-             if item["metadata"]["name"] == lease.rpartition("/")[2]]  # fmt: skip
-    return found[0] if found and found[0].get("holderIdentity") else None
+def renewal(stack: Stack, lease: str, since: str = "") -> tuple[str, str] | None:
+    """Who holds the Lease and when it was last renewed; None while nobody does, or not again since then."""
+    collection, _, name = lease.rpartition("/")
+    specs = [item["spec"] for item in stack.api.get(collection)["items"] if item["metadata"]["name"] == name]
+    held = specs[0] if specs else {}
+    if not held.get("holderIdentity") or held["renewTime"] == since:
+        return None
+    return held["holderIdentity"], held["renewTime"]
 
 
 def session(name: str, **spec: Any) -> dict[str, Any]:
@@ -90,10 +94,12 @@ def plain(name: str, **spec: Any) -> dict[str, Any]:
 
 
 def test_each_scheduler_holds_and_renews_a_lease_of_its_own(stack: Stack, first: Component, second: Component) -> None:
-    held = [eventually(lambda lease=lease: holder(stack, lease), lease) for lease in (FIRST, SECOND)]
-    assert held[0]["holderIdentity"] != held[1]["holderIdentity"]
-    for lease, before in zip((FIRST, SECOND), held, strict=True):
-        eventually(lambda lease=lease, before=before: holder(stack, lease)["renewTime"] != before["renewTime"], lease)
+    holders = []
+    for lease in (FIRST, SECOND):
+        holder, renewed = eventually(partial(renewal, stack, lease), f"{lease} to be held")
+        assert eventually(partial(renewal, stack, lease, renewed), f"{lease} to be renewed")[0] == holder
+        holders.append(holder)
+    assert holders[0] != holders[1]
 
 
 def test_a_session_that_opted_in_goes_through_the_second_and_comes_back(
