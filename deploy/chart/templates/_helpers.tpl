@@ -1,0 +1,337 @@
+{{/* Names */}}
+
+{{- define "lastnode.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "lastnode.fullname" -}}
+{{- $name := include "lastnode.name" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{/* Name of a component's objects: (list root "recorder") */}}
+{{- define "lastnode.component" -}}
+{{- printf "%s-%s" (include "lastnode.fullname" (index . 0)) (index . 1) }}
+{{- end }}
+
+{{/* Name of a component's ServiceAccount: (list root "recorder") */}}
+{{- define "lastnode.serviceAccount" -}}
+{{- $values := index (index . 0).Values (index . 1) }}
+{{- if $values.serviceAccount.name }}
+{{- $values.serviceAccount.name }}
+{{- else if $values.serviceAccount.create }}
+{{- include "lastnode.component" . }}
+{{- else }}
+{{- "default" }}
+{{- end }}
+{{- end }}
+
+{{- define "lastnode.certificateSecret" -}}
+{{- if eq .Values.certificates.mode "existingSecret" }}
+{{- .Values.certificates.existingSecret.name }}
+{{- else }}
+{{- include "lastnode.component" (list . "certificate") }}
+{{- end }}
+{{- end }}
+
+{{/* Metadata: (list root "recorder") */}}
+
+{{- define "lastnode.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "lastnode.name" (index . 0) }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{- define "lastnode.labels" -}}
+{{- $root := index . 0 }}
+{{- with $root.Values.commonLabels }}
+{{- toYaml . }}
+{{ end }}
+{{- include "lastnode.selectorLabels" . }}
+app.kubernetes.io/part-of: lastnode
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* Labels and annotations of an object: (list root "recorder" annotations), and further labels where there are any */}}
+{{- define "lastnode.metadata" -}}
+labels:
+  {{- include "lastnode.labels" . | nindent 2 }}
+  {{- if gt (len .) 3 }}
+  {{- with index . 3 }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- end }}
+{{- with merge (dict) (index . 2) (index . 0).Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Images */}}
+
+{{/* (dict "image" .Values.image "tag" "what an empty tag means") */}}
+{{- define "lastnode.image" -}}
+{{- if .image.digest }}
+{{- printf "%s@%s" .image.repository .image.digest }}
+{{- else }}
+{{- printf "%s:%s" .image.repository (default .tag .image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* The cluster's version without what a provider appends to it. */}}
+{{- define "lastnode.clusterVersion" -}}
+{{- regexFind "^v[0-9]+\\.[0-9]+\\.[0-9]+" .Capabilities.KubeVersion.Version }}
+{{- end }}
+
+{{/* Access rules */}}
+
+{{/* A rule for each API group of plural.group names: (dict "resources" list "verbs" list) */}}
+{{- define "lastnode.rules" -}}
+{{- $groups := dict }}
+{{- range .resources }}
+{{- $group := regexReplaceAll "^[^.]+\\." . "" }}
+{{- $_ := set $groups $group (append (default list (index $groups $group)) (regexFind "^[^.]+" .)) }}
+{{- end }}
+{{- $verbs := .verbs }}
+{{- range $group, $plurals := $groups }}
+- apiGroups: [{{ $group }}]
+  resources: [{{ join ", " (sortAlpha $plurals) }}]
+  verbs: [{{ join ", " $verbs }}]
+{{- end }}
+{{- end }}
+
+{{/* Settings of both programs, as the --config file has them. */}}
+{{- define "lastnode.settings" -}}
+memory_ttl: {{ .Values.settings.memoryTtl | quote }}
+workload_resources:
+  {{- toYaml .Values.settings.workloadResources | nindent 2 }}
+sandbox_resource: {{ .Values.settings.sandboxResource }}
+page_size: {{ int .Values.settings.pageSize }}
+log_format: {{ .Values.settings.logFormat }}
+log_level: {{ .Values.settings.logLevel }}
+{{- end }}
+
+{{/* Pods */}}
+
+{{/* What the pods of all components have: (list root "recorder") */}}
+{{- define "lastnode.pod" -}}
+{{- $root := index . 0 }}
+{{- $values := index $root.Values (index . 1) }}
+serviceAccountName: {{ include "lastnode.serviceAccount" . }}
+# Variables of Services would only be in the way: no setting comes from them.
+enableServiceLinks: false
+terminationGracePeriodSeconds: {{ int $values.terminationGracePeriodSeconds }}
+{{- with $root.Values.podSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if or $values.spread $values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- if $values.spread }}
+  {{- $labels := include "lastnode.selectorLabels" . }}
+  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- $labels | nindent 8 }}
+    # A rollout counts its own pods only; else the old ones decide where the new ones go.
+    matchLabelKeys: [pod-template-hash]
+  {{- end }}
+  {{- end }}
+  {{- with $values.topologySpreadConstraints }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Labels and annotations of a pod; config: the ConfigMap's data, so that a change restarts the pods.
+     (list root "recorder" config) */}}
+{{- define "lastnode.podMetadata" -}}
+{{- $root := index . 0 }}
+{{- $values := index $root.Values (index . 1) }}
+labels:
+  {{- with merge (dict) $values.podLabels $root.Values.commonLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- include "lastnode.selectorLabels" . | nindent 2 }}
+  app.kubernetes.io/part-of: lastnode
+annotations:
+  checksum/config: {{ index . 2 | sha256sum }}
+  {{- with merge (dict) $values.podAnnotations $root.Values.commonAnnotations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{/* A container with one of our programs.
+     (dict "root" $ "program" "recorder" "port" 8889 "scheme" "HTTP" "env" list "resources" map "tls" false) */}}
+{{- define "lastnode.container" -}}
+name: {{ .program }}
+image: {{ include "lastnode.image" (dict "image" .root.Values.image "tag" .root.Chart.AppVersion) }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+command: [lastnode-{{ .program }}]
+args: [--config=/etc/lastnode/{{ .program }}.yaml]
+{{- with .env }}
+env:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+ports:
+  - name: {{ lower .scheme }}
+    containerPort: {{ int .port }}
+    protocol: TCP
+startupProbe:
+  {{- include "lastnode.probe" (merge (dict "path" "/livez") .) | nindent 2 }}
+  periodSeconds: 2
+  failureThreshold: 30
+livenessProbe:
+  {{- include "lastnode.probe" (merge (dict "path" "/livez") .) | nindent 2 }}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  {{- include "lastnode.probe" (merge (dict "path" "/readyz") .) | nindent 2 }}
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: 3
+{{- if eq .program "extender" }}
+lifecycle:
+  preStop:
+    # Until nobody sends requests to this pod any more.
+    sleep:
+      seconds: 5
+{{- end }}
+resources:
+  {{- toYaml .resources | nindent 2 }}
+{{- with .root.Values.containerSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+volumeMounts:
+  - name: config
+    mountPath: /etc/lastnode
+    readOnly: true
+  {{- if .tls }}
+  - name: certificate
+    mountPath: /etc/lastnode-tls
+    readOnly: true
+  {{- end }}
+  - name: tmp
+    mountPath: /tmp
+{{- end }}
+
+{{- define "lastnode.probe" -}}
+httpGet:
+  path: {{ .path }}
+  port: {{ lower .scheme }}
+  scheme: {{ .scheme }}
+{{- end }}
+
+{{/* Whole objects that all components have: (list root "recorder") */}}
+
+{{- define "lastnode.serviceAccountObject" -}}
+{{- $root := index . 0 }}
+{{- $values := index $root.Values (index . 1) }}
+{{- if $values.serviceAccount.create }}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ include "lastnode.serviceAccount" . }}
+  namespace: {{ $root.Release.Namespace }}
+  {{- include "lastnode.metadata" (append . $values.serviceAccount.annotations) | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "lastnode.disruptionBudget" -}}
+{{- $root := index . 0 }}
+{{- $values := index $root.Values (index . 1) }}
+{{- if $values.podDisruptionBudget.enabled }}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ include "lastnode.component" . }}
+  namespace: {{ $root.Release.Namespace }}
+  {{- include "lastnode.metadata" (append . dict) | nindent 2 }}
+spec:
+  maxUnavailable: {{ $values.podDisruptionBudget.maxUnavailable }}
+  # A pod that is not ready helps nobody: it must not keep a node from being drained.
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      {{- include "lastnode.selectorLabels" . | nindent 6 }}
+{{- end }}
+{{- end }}
+
+{{/* The Lease of a component: (list root "recorder") */}}
+{{- define "lastnode.leaseRole" -}}
+{{- $root := index . 0 }}
+{{- $name := include "lastnode.component" . }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: {{ $name }}
+  namespace: {{ $root.Release.Namespace }}
+  {{- include "lastnode.metadata" (append . dict) | nindent 2 }}
+rules:
+  - apiGroups: [coordination.k8s.io]
+    resources: [leases]
+    resourceNames: [{{ $name }}]
+    verbs: [get, update]
+  # RBAC cannot bind a create to a name: the name is not known when the request is authorized.
+  - apiGroups: [coordination.k8s.io]
+    resources: [leases]
+    verbs: [create]
+{{- include "lastnode.binding" (dict "root" $root "component" (index . 1) "kind" "RoleBinding" "role" "Role" "roleName" $name "name" $name) }}
+{{- end }}
+
+{{/* Binds a role to a component's ServiceAccount.
+     (dict "root" $ "component" "recorder" "kind" "RoleBinding" "namespace" "" "name" "n" "role" "Role" "roleName" "r") */}}
+{{- define "lastnode.binding" }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ .kind }}
+metadata:
+  name: {{ .name }}
+  {{- if eq .kind "RoleBinding" }}
+  namespace: {{ default .root.Release.Namespace .namespace }}
+  {{- end }}
+  {{- include "lastnode.metadata" (list .root .component dict) | nindent 2 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ .role }}
+  name: {{ .roleName }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "lastnode.serviceAccount" (list .root .component) }}
+    namespace: {{ .root.Release.Namespace }}
+{{- end }}
