@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Condition, Thread
 from types import TracebackType
 from typing import Any, Self
@@ -20,15 +20,22 @@ _SILENCE = 300.0
 class Sightings:
     """Every event of one collection from now on, with the time at which it came; decoded afterwards, by whoever asks.
 
-    A context manager; the watch is open when it is entered and joined when it is left.
+    ``selectors``: labelSelector, fieldSelector of the watch. A context manager; the watch is open when it is entered
+    and joined when it is left.
     """
 
-    def __init__(self, api: Api, collection: str, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        api: Api,
+        collection: str,
+        clock: Callable[[], float] = time.perf_counter,
+        selectors: Mapping[str, str] | None = None,
+    ) -> None:
         self._clock = clock
         self._lines: list[tuple[float, bytes]] = []
         self._came = Condition()
         version = envelope.page(api.get(collection, {"limit": "1"})).version
-        query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": "3600"}
+        query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": "3600", **(selectors or {})}
         self._stream = api.stream(collection, query, _SILENCE)
         self._thread = Thread(target=self._read, name=f"sightings {collection}", daemon=True)
 

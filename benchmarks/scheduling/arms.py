@@ -1,0 +1,55 @@
+"""What is compared: a file of scheduler-config/ for the scheduler, and how the sessions' pods are made for it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from extender import prefer_last_node
+
+DEFAULT: Final = "default-scheduler"
+STICKY: Final = "sticky-scheduler"
+MARKER: Final = "lastnode.dev/session"
+
+
+class Arm(NamedTuple):
+    """``config``: a file of scheduler-config/, None for kube-scheduler as it is. ``profile``: the pods' schedulerName.
+
+    ``injected``: the preference stands in the pods, put there by the injector; ``marked``: they name the resource
+    that managed-resources.yaml asks for.
+    """
+
+    name: str
+    config: str | None
+    profile: str = DEFAULT
+    injected: bool = False
+    marked: bool = False
+
+    def dressed(self, spec: Mapping[str, Any], workload: Mapping[str, Any]) -> dict[str, Any]:
+        """A copy of a pod's spec as this arm's pods have it."""
+        own = copy.deepcopy(dict(spec)) | {"schedulerName": self.profile}
+        if self.marked:
+            own["containers"][0]["resources"].setdefault("limits", {})[MARKER] = "0"
+        return prefer_last_node(own, workload) if self.injected else own
+
+
+CONTROL: Final = Arm("kube-scheduler as it is, no lastnode", None)
+
+# One pod more or less is asked about in each of these, nothing else changes.
+PRICE: Final = (
+    CONTROL,
+    Arm("extender.yaml", "extender.yaml"),
+    Arm("managed-resources.yaml, pods unmarked", "managed-resources.yaml"),
+)
+
+VARIANTS: Final = (
+    CONTROL,
+    Arm("extender.yaml, default-scheduler", "extender.yaml"),
+    Arm("extender.yaml, sticky-scheduler", "extender.yaml", STICKY),
+    Arm("managed-resources.yaml, sticky-scheduler, marked", "managed-resources.yaml", STICKY, marked=True),
+    Arm("second-scheduler.yaml, lastnode-scheduler", "second-scheduler.yaml", "lastnode-scheduler"),
+    Arm("sticky.yaml, default-scheduler, injected", "sticky.yaml", injected=True),
+    Arm("sticky.yaml, sticky-scheduler, injected", "sticky.yaml", STICKY, injected=True),
+    Arm("lean-sticky.yaml, sticky-scheduler, injected", "lean-sticky.yaml", STICKY, injected=True),
+)

@@ -1,0 +1,104 @@
+"""One round: pods wait, a kube-scheduler starts and places all of them; how fast, where, and who worked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from benchmarks import population, process
+from benchmarks.scheduling.arms import Arm
+from benchmarks.scheduling.fleet import Fleet
+from benchmarks.sightings import Sightings
+from deploy.local.component import Component
+from deploy.local.stack import Stack
+from recorder.api import load
+
+# No pod is looked at longer than this for being bound; 300 pods on 5,000 nodes take 10 s.
+_LIMIT: Final = 240.0
+_BOUND: Final = {"fieldSelector": "spec.nodeName!=", "labelSelector": "bench=measured"}
+_CALL: Final = "lastnode_prioritize_duration_seconds"
+
+
+class Placed(msgspec.Struct):
+    """``rate``: pods a second, from the first binding to the last. ``returned``: pods that are on the wanted node.
+
+    ``cpu``: milliseconds of CPU a pod by program, from the scheduler being ready to the last binding; the scheduler
+    begins with them a moment before. ``calls``: requests to the extender a pod; ``call_ms``: its own time for one.
+    """
+
+    pods: int
+    rate: float
+    returned: int
+    cpu: dict[str, float]
+    calls: float
+    call_ms: float
+
+
+def place(stack: Stack, fleet: Fleet, kind: str, arm: Arm) -> Placed:
+    """Create the pods, place them, and remove them again.
+
+    :raises TimeoutError: some were not placed.
+    """
+    count = fleet.create_pods(kind, arm)
+    api = load(str(stack.cp.kubeconfig), "lastnode-bench-watch", 2)
+    before = stack.metrics(stack.extender_url)
+    with Sightings(api, population.PODS, selectors=_BOUND) as seen:
+        scheduler = _scheduler(stack, arm)
+        programs = {"scheduler": scheduler, "API server": stack.cp.apiserver, "etcd": stack.cp.etcd}
+        used = _cpu(programs | {"extender": stack.extender})
+        seen.wait(count, _LIMIT)
+        spent = {name: value - used[name] for name, value in _cpu(programs | {"extender": stack.extender}).items()}
+        times, bound = seen.times(), seen.first(_binding)
+    scheduler.stop()
+    fleet.delete_pods()
+    after = stack.metrics(stack.extender_url)
+    calls = after[f"{_CALL}_count"] - before[f"{_CALL}_count"]
+    return Placed(
+        pods=count,
+        rate=(count - 1) / (times[count - 1] - times[0]),
+        returned=sum(fleet.wanted.get(pod) == node for pod, node in bound),
+        cpu={name: seconds / count * 1000 for name, seconds in spent.items()},
+        calls=calls / count,
+        call_ms=(after[f"{_CALL}_sum"] - before[f"{_CALL}_sum"]) / calls * 1000 if calls else 0.0,
+    )
+
+
+def _scheduler(stack: Stack, arm: Arm) -> Component:
+    if arm.config is None:
+        return stack.cp.start_scheduler("kube-scheduler")
+    return stack.start_scheduler(arm.config)
+
+
+class _Meta(msgspec.Struct):
+    name: str
+
+
+class _Spec(msgspec.Struct):
+    node: str = msgspec.field(name="nodeName", default="")
+
+
+class _Pod(msgspec.Struct):
+    metadata: _Meta
+    spec: _Spec
+
+
+_POD: Final = msgspec.json.Decoder(_Pod)
+
+
+def _binding(obj: msgspec.Raw) -> tuple[str, str]:
+    pod = _POD.decode(obj)
+    return pod.metadata.name, pod.spec.node
+
+
+def _cpu(programs: Mapping[str, Component | None]) -> dict[str, float]:
+    """Seconds of each program that runs, with its children; 0 where there is no /proc."""
+    return {name: _family_cpu(program.pid) for name, program in programs.items() if program is not None}
+
+
+def _family_cpu(pid: int) -> float:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    below = sum(_family_cpu(int(child)) for child in children.read_text().split()) if children.exists() else 0.0
+    return (process.cpu_seconds(pid) or 0.0) + below

@@ -1,0 +1,73 @@
+"""The tables of what was kept."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import table
+from benchmarks.scheduling.arms import CONTROL, Arm
+from benchmarks.scheduling.kept import Kept, Round
+
+if TYPE_CHECKING:
+    from benchmarks.scheduling import Plan
+
+_PRICE = ("pods", "scheduler", "pods/s", "of the control arm", "CPU ms a pod: scheduler / API server + etcd / extender",
+          "calls a pod", "ms a call")  # fmt: skip
+_VARIANTS = ("nodes", "pods", "scheduler and pods", "came back", "pods/s", "of the control arm")
+
+
+def tables(plans: Sequence[Plan], kept: Kept) -> Iterator[str]:
+    """One for what an extender costs, one for what each file brings; medians of the rounds, with their extremes."""
+    for part, heading, row in (("price", _PRICE, _price), ("variants", _VARIANTS, _variant)):
+        rows = [row(plan, arm, rounds) for plan in plans if plan.piece.part == part
+                if (rounds := kept.rounds(plan.piece)) for arm in plan.arms]  # fmt: skip
+        if rows:
+            yield table(heading, rows)
+            yield f"Rounds: {_counted(plan, kept) if (plan := _first(plans, part)) else ''}"
+
+
+def _first(plans: Sequence[Plan], part: str) -> Plan | None:
+    return next((plan for plan in plans if plan.piece.part == part), None)
+
+
+def _counted(plan: Plan, kept: Kept) -> str:
+    return f"{len(kept.rounds(plan.piece))} of {plan.rounds}"
+
+
+def _price(plan: Plan, arm: Arm, rounds: Sequence[Round]) -> list[str]:
+    made = [one.arms[arm.name] for one in rounds]
+    cpu = [statistics.median(values) for values in zip(*(_cpu(one.cpu) for one in made), strict=True)]
+    return [
+        plan.piece.kind,
+        arm.name,
+        *_rates(arm, rounds),
+        " / ".join(f"{value:.2f}" for value in cpu),
+        f"{statistics.median(one.calls for one in made):.2f}",
+        f"{statistics.median(one.call_ms for one in made):.2f}",
+    ]
+
+
+def _variant(plan: Plan, arm: Arm, rounds: Sequence[Round]) -> list[str]:
+    made = [one.arms[arm.name] for one in rounds]
+    returned = [one.returned / one.pods * 100 for one in made]
+    return [f"{plan.piece.nodes:,}", f"{made[0].pods:,}", arm.name, _spread(returned, "{:.1f} %"), *_rates(arm, rounds)]
+
+
+def _rates(arm: Arm, rounds: Sequence[Round]) -> list[str]:
+    """Pods a second, and the median of each round's ratio to the control arm."""
+    rates = [one.arms[arm.name].rate for one in rounds]
+    ratios = [one.arms[arm.name].rate / one.arms[CONTROL.name].rate for one in rounds]
+    return [_spread(rates, "{:.0f}"), "" if arm == CONTROL else _spread(ratios, "{:.2f}")]
+
+
+def _cpu(cpu: dict[str, float]) -> tuple[float, float, float]:
+    return cpu["scheduler"], cpu["API server"] + cpu["etcd"], cpu["extender"]
+
+
+def _spread(values: Iterable[float], form: str) -> str:
+    """The median, and the least and the greatest."""
+    ordered = sorted(values)
+    middle, least, most = (form.format(value) for value in (statistics.median(ordered), ordered[0], ordered[-1]))
+    return f"{middle} ({least} to {most})"
