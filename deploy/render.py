@@ -119,7 +119,9 @@ def _removal(obj: Object) -> Object:
 def _change(before: Object, after: Object) -> Object:
     group, _, version = before["apiVersion"].rpartition("/")
     target = {"group": group, "version": version, "kind": before["kind"], "name": before["metadata"]["name"]}
-    operations = jsonpatch.make_patch(before, after).patch
+    # The value not last: kustomize cuts white space off the end of a patch, and a text's last line break with it.
+    order = ("op", "from", "value", "path")
+    operations = [{name: one[name] for name in order if name in one} for one in jsonpatch.make_patch(before, after)]
     return {"target": {name: value for name, value in target.items() if value}, "patch": _yaml(operations)}
 
 

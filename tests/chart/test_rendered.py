@@ -1,0 +1,261 @@
+"""What the chart renders: valid for each Kubernetes that we claim, as safe as the docs say, the same in every form."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from deploy.local.paths import REPOSITORY
+from deploy.render import NAMESPACE, OVERLAYS, PROFILES, Object, by_key, files, key, plain, profile, template
+
+ALL_PROFILES = sorted(path.stem for path in PROFILES.glob("*.yaml"))
+# The chart's kubeVersion says from where on; 1.37 is what the other tests run on.
+CLAIMED = ("1.33", "1.34", "1.35", "1.36", "1.37")
+# Kinds of others, of which there is no schema here.
+FOREIGN = ("cert-manager.io/v1", "monitoring.coreos.com/v1")
+POD_KINDS = ("Deployment",)
+# Every switch that changes which objects there are, and values each of them takes.
+SWITCHES: dict[str, tuple[str, ...]] = {
+    "recorder.enabled": ("true", "false"),
+    "scheduler.enabled": ("true", "false"),
+    "networkPolicy.enabled": ("true", "false"),
+    "monitoring.serviceMonitor.enabled": ("true", "false"),
+    "extender.enabled=true,webhook.enabled": ("true", "false"),
+    "certificates.mode": (
+        "selfSigned",
+        "certManager",
+        "existingSecret,certificates.existingSecret.name=mine,certificates.existingSecret.caBundle=Y2E=",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def rendered(helm: Path) -> dict[str, list[Object]]:
+    """Profile -> what the chart gives with it."""
+    return {name: profile(helm, name) for name in ALL_PROFILES}
+
+
+def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
+    for obj in objects:
+        if obj["kind"] in POD_KINDS:
+            yield obj["metadata"]["name"], obj["spec"]["template"]["spec"]
+
+
+def combinations() -> list[str]:
+    """Values for all switches at once, so many that each two values of two switches meet at least once."""
+    kept: list[str] = []
+    met: set[tuple[tuple[int, str], ...]] = set()
+    for values in itertools.product(*SWITCHES.values()):
+        pairs = set(itertools.combinations(enumerate(values), 2))
+        if not pairs <= met:
+            met |= pairs
+            kept.append(",".join(f"{name}={value}" for name, value in zip(SWITCHES, values, strict=True)))
+    return [*kept, "certificates.mode=none,webhook.enabled=false", "extender.enabled=false,webhook.enabled=false"]
+
+
+@cache
+def problem(text: str, version: str) -> str:
+    """What is wrong with an object (as JSON) for this version of Kubernetes; empty when nothing is."""
+    try:
+        kubernetes_validate.validate(json.loads(text), version, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return f"{version}: {'.'.join(map(str, error.path))}: {error.message}"
+    return ""
+
+
+@pytest.mark.parametrize("version", CLAIMED)
+def test_every_object_fits_the_schemas_of_each_kubernetes_that_we_claim(
+    rendered: dict[str, list[Object]], version: str
+) -> None:
+    assert f"{version}.0" in kubernetes_validate.utils.all_versions()
+    texts = {
+        json.dumps(obj, sort_keys=True)
+        for objects in rendered.values()
+        for obj in objects
+        if obj["apiVersion"] not in FOREIGN
+    }
+    assert len(texts) > 20
+    assert [said for text in texts if (said := problem(text, version))] == []
+
+
+def test_the_schemas_would_notice_a_mistake(rendered: dict[str, list[Object]]) -> None:
+    deployment = next(obj for obj in rendered["webhook"] if obj["kind"] == "Deployment")
+    broken = json.loads(json.dumps(deployment))
+    broken["spec"]["template"]["spec"]["containers"][0]["readinessprobe"] = {}
+    assert "readinessprobe" in problem(json.dumps(broken), CLAIMED[-1])
+
+
+@pytest.mark.parametrize("values", combinations())
+def test_every_combination_of_switches_renders_and_its_parts_find_each_other(helm: Path, values: str) -> None:
+    objects = by_key(template(helm, "--set", values))
+    accounts = {at[3] for at in objects if at[1] == "ServiceAccount"}
+    for name, pod in pods(list(objects.values())):
+        assert pod["serviceAccountName"] in accounts, name
+        configs = [v["configMap"]["name"] for v in pod["volumes"] if "configMap" in v]
+        assert all(("v1", "ConfigMap", NAMESPACE, config) in objects for config in configs)
+    for at, obj in objects.items():
+        if at[1] in ("RoleBinding", "ClusterRoleBinding"):
+            assert {subject["name"] for subject in obj["subjects"]} <= accounts
+            assert obj["roleRef"]["name"].startswith(("system:", "extension-apiserver")) or any(
+                other[1] == obj["roleRef"]["kind"] and other[3] == obj["roleRef"]["name"] for other in objects
+            )
+        if at[1] == "MutatingWebhookConfiguration":
+            service = obj["webhooks"][0]["clientConfig"]["service"]
+            assert ("v1", "Service", service["namespace"], service["name"]) in objects
+    selected = [obj["spec"]["selector"] for at, obj in objects.items() if at[1] == "Service"]
+    labels = [obj["spec"]["template"]["metadata"]["labels"] for at, obj in objects.items() if at[1] == "Deployment"]
+    assert all(sum(selector.items() <= one.items() for one in labels) == 1 for selector in selected)
+
+
+@pytest.mark.parametrize("name", ALL_PROFILES)
+def test_every_container_is_as_restricted_as_it_can_be(rendered: dict[str, list[Object]], name: str) -> None:
+    for owner, pod in pods(rendered[name]):
+        context = pod["securityContext"]
+        assert context["runAsNonRoot"] is True, owner
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+        assert not any("hostPath" in volume for volume in pod["volumes"])
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+            assert container["resources"]["limits"].keys() == {"memory"}
+            probes = [container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "liveness", "readiness")]
+            assert probes == ["/livez", "/livez", "/readyz"]
+
+
+@pytest.mark.parametrize("name", ALL_PROFILES)
+def test_every_deployment_survives_the_loss_of_a_node(rendered: dict[str, list[Object]], name: str) -> None:
+    objects = by_key(rendered[name])
+    for at, obj in objects.items():
+        if at[1] != "Deployment":
+            continue
+        labels = obj["spec"]["selector"]["matchLabels"]
+        assert obj["spec"]["replicas"] == 2
+        budget = objects["policy/v1", "PodDisruptionBudget", NAMESPACE, at[3]]["spec"]
+        assert budget["selector"]["matchLabels"] == labels
+        assert budget["maxUnavailable"] == 1
+        spread = obj["spec"]["template"]["spec"]["topologySpreadConstraints"]
+        assert [one["topologyKey"] for one in spread] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+        assert all(one["labelSelector"]["matchLabels"] == labels for one in spread)
+        assert all(one["whenUnsatisfiable"] == "ScheduleAnyway" for one in spread)
+
+
+def test_what_is_off_by_default_is_off(rendered: dict[str, list[Object]]) -> None:
+    kinds = {obj["kind"] for obj in rendered["webhook"]}
+    assert not kinds & {"NetworkPolicy", "ServiceMonitor", "PrometheusRule", "Certificate", "Issuer"}
+    assert all("scheduler" not in obj["metadata"]["name"] for obj in rendered["webhook"])
+    assert {"NetworkPolicy", "ServiceMonitor", "Certificate"} <= {obj["kind"] for obj in rendered["everything"]}
+
+
+def rules(obj: Object) -> list[Object]:
+    return sorted((dict(rule) for rule in obj["rules"]), key=lambda rule: json.dumps(rule, sort_keys=True))
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "deploy" / "rbac").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_access_rules_are_the_audited_ones(rendered: dict[str, list[Object]], path: Path) -> None:
+    chart = by_key(rendered["webhook"])
+    for audited in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        ours = chart[key(audited)]
+        if "rules" in audited:
+            assert rules(ours) == rules(audited), key(audited)
+        assert {name: ours.get(name) for name in ("roleRef", "subjects")} == {
+            name: audited.get(name) for name in ("roleRef", "subjects")
+        }
+
+
+def test_the_chart_grants_nothing_beside_the_audited_rules(rendered: dict[str, list[Object]]) -> None:
+    audited = {
+        key(document)
+        for path in (REPOSITORY / "deploy" / "rbac").glob("*.yaml")
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    }
+    granted = {key(obj) for obj in rendered["webhook"] if obj["apiVersion"].startswith("rbac.")}
+    assert granted <= audited
+
+
+@pytest.mark.parametrize("component", ["recorder", "extender", "scheduler"])
+def test_access_rules_can_be_left_to_somebody_else(helm: Path, component: str) -> None:
+    left = template(helm, "--set", f"scheduler.enabled=true,{component}.rbac.create=false")
+    bound = [obj["subjects"][0]["name"] for obj in left if obj["kind"].endswith("RoleBinding")]
+    assert f"lastnode-{component}" not in bound
+    assert len(set(bound)) == 2
+
+
+def test_the_second_scheduler_is_configured_as_scheduler_config_says(rendered: dict[str, list[Object]]) -> None:
+    config = by_key(rendered["second-scheduler"])["v1", "ConfigMap", NAMESPACE, "lastnode-scheduler"]
+    audited = REPOSITORY / "scheduler-config" / "second-scheduler.yaml"
+    assert yaml.safe_load(config["data"]["scheduler.yaml"]) == yaml.safe_load(audited.read_text(encoding="utf-8"))
+
+
+def test_files_of_the_monitoring_folder_come_with_the_chart_unchanged(rendered: dict[str, list[Object]]) -> None:
+    """The chart can only include files of its own: they are copies."""
+    for folder, suffix in (("rules", "yaml"), ("dashboards", "json")):
+        originals = {path.name: path for path in (REPOSITORY / "deploy" / "monitoring" / folder).glob(f"*.{suffix}")}
+        copies = {path.name: path for path in (REPOSITORY / "deploy/chart/files" / folder).glob(f"*.{suffix}")}
+        assert originals.keys() == copies.keys()
+        assert all(copies[name].read_bytes() == originals[name].read_bytes() for name in originals)
+        found = [obj for obj in rendered["everything"] if obj["kind"] in ("PrometheusRule", "ConfigMap")]
+        assert all(any(Path(name).stem in obj["metadata"]["name"] for obj in found) for name in originals)
+
+
+def test_what_is_checked_in_is_what_the_chart_renders_now(helm: Path) -> None:
+    for name, text in files(helm).items():
+        stored = (REPOSITORY / "deploy" / name).read_text(encoding="utf-8")
+        assert stored == text, f"deploy/{name} is old: python -m deploy.render"
+
+
+@pytest.mark.parametrize(("path", "name"), [("base", "webhook"), *((f"overlays/{name}", name) for name in OVERLAYS)])
+def test_kustomize_gives_the_same_objects_as_the_chart(
+    rendered: dict[str, list[Object]], kubectl: Path, path: str, name: str
+) -> None:
+    folder = REPOSITORY / "deploy" / "kustomize" / path
+    built = subprocess.run([kubectl, "kustomize", folder], check=True, capture_output=True, text=True).stdout
+    assert by_key(yaml.safe_load_all(built)) == by_key(plain(rendered[name]))
+
+
+def test_the_plain_manifest_gives_the_same_objects_as_the_chart(rendered: dict[str, list[Object]]) -> None:
+    text = (REPOSITORY / "deploy" / "manifests" / "lastnode.yaml").read_text(encoding="utf-8")
+    assert by_key(yaml.safe_load_all(text)) == by_key(plain(rendered["webhook"]))
+    assert not re.search(r"helm", text, re.IGNORECASE)
+
+
+def test_the_webhook_is_asked_about_session_pods_alone_and_never_in_the_way(rendered: dict[str, list[Object]]) -> None:
+    (webhook,) = by_key(rendered["webhook"])[
+        "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "lastnode-webhook"
+    ]["webhooks"]
+    expected: dict[str, Any] = {
+        "failurePolicy": "Ignore",
+        "matchPolicy": "Equivalent",
+        "sideEffects": "None",
+        "reinvocationPolicy": "IfNeeded",
+        "admissionReviewVersions": ["v1"],
+        "timeoutSeconds": 1,
+    }
+    assert {name: webhook[name] for name in expected} == expected
+    assert webhook["objectSelector"]["matchExpressions"][0] == {
+        "key": "runtime.agentcube.io/session-id",
+        "operator": "Exists",
+    }
+    assert webhook["namespaceSelector"]["matchExpressions"][0]["values"] == ["kube-system", NAMESPACE]
+    assert "caBundle" not in webhook["clientConfig"]
+
+
+def test_the_secret_of_the_certificate_has_no_data_that_an_upgrade_could_write_over(
+    rendered: dict[str, list[Object]],
+) -> None:
+    secret = by_key(rendered["webhook"])["v1", "Secret", NAMESPACE, "lastnode-certificate"]
+    assert not {"data", "stringData"} & secret.keys()

@@ -1,0 +1,198 @@
+"""What may be set, and what is said about a mistake: helm lint and helm template, as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from deploy.local.errors import LocalError
+from deploy.local.paths import REPOSITORY
+from deploy.render import CHART, PROFILES, by_key, template
+
+ALL_PROFILES = sorted(path.stem for path in PROFILES.glob("*.yaml"))
+VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+
+
+def leaves(values: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Every key that can be set, with dots; a map that is empty by default is one, so is a map of free keys."""
+    for key, value in values.items():
+        full = f"{path}{key}"
+        if isinstance(value, dict) and value and not full.endswith((".labels", "ecurityContext", "requests", "limits")):
+            yield from leaves(value, f"{full}.")
+        else:
+            yield full
+
+
+def test_chart_and_program_have_one_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert chart["appVersion"] == chart["version"] == project["version"]
+
+
+@pytest.mark.parametrize("profile", ["", *ALL_PROFILES])
+def test_helm_lint_has_nothing_to_say(helm: Path, profile: str) -> None:
+    values = ["--values", str(PROFILES / f"{profile}.yaml")] if profile else []
+    done = subprocess.run([helm, "lint", "--strict", CHART, *values], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert not re.search(r"\[(WARNING|ERROR)\]", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        ("recorder.replicas=two", "at '/recorder/replicas': got string, want integer"),
+        ("recorder.replica=2", "at '/recorder': additional properties 'replica' not allowed"),
+        ("recoder.enabled=true", "additional properties 'recoder' not allowed"),
+        ("recorder.enabled=maybe", "at '/recorder/enabled': got string, want boolean"),
+        ("recorder.settings.writers=0", "at '/recorder/settings/writers': minimum: got 0, want 1"),
+        ("recorder.settings.lease-name=x", "at '/recorder/settings': additional properties 'lease-name' not allowed"),
+        ("recorder.port=70000", "at '/recorder/port': maximum: got 70,000, want 65,535"),
+        ("recorder.resources.requests.memory=lots", "at '/recorder/resources/requests/memory': 'lots' does not match"),
+        ("recorder.resources.request.cpu=1", "at '/recorder/resources': additional properties 'request' not allowed"),
+        ("recorder.podDisruptionBudget.maxUnavailable=half", "maxUnavailable': 'half' does not match pattern"),
+        ("extender.extraEnv[0].value=x", "at '/extender/extraEnv/0': missing property 'name'"),
+        ("extender.service.clusterIP=none", "at '/extender/service/clusterIP': 'none' does not match"),
+        ("settings.memoryTtl=1week", "at '/settings/memoryTtl': '1week' does not match pattern"),
+        ("settings.memoryTtl=-1", "at '/settings/memoryTtl': minimum: got -1, want 0"),
+        ("settings.logLevel=loud", "logLevel': value must be one of 'debug', 'info', 'warning', 'error'"),
+        ("settings.workloadResources={agentruntimes}", "workloadResources/0': 'agentruntimes' does not match pattern"),
+        ("settings.workloadResources=null", "at '/settings': missing property 'workloadResources'"),
+        ("webhook.timeoutSeconds=0", "at '/webhook/timeoutSeconds': minimum: got 0, want 1"),
+        ("webhook.timeoutSeconds=3", "at '/webhook/timeoutSeconds': maximum: got 3, want 2"),
+        ("webhook.failurePolicy=Fail", "at '/webhook': additional properties 'failurePolicy' not allowed"),
+        ("image.digest=abc", "at '/image/digest': 'abc' does not match pattern"),
+        ("image.pullPolicy=Sometimes", "pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'"),
+        ("certificates.mode=magic", "value must be one of 'selfSigned', 'certManager', 'existingSecret', 'none'"),
+        ("certificates.mode=none", "webhook.enabled needs a certificate: set certificates.mode to selfSigned"),
+        ("certificates.mode=existingSecret", "existingSecret needs certificates.existingSecret.name"),
+        (
+            "certificates.mode=existingSecret,certificates.existingSecret.name=s",
+            "needs certificates.existingSecret.caBundle: base64 of the PEM file of the CA",
+        ),
+        ("extender.enabled=false", "webhook.enabled needs extender.enabled: the extender is the program"),
+        (
+            "scheduler.enabled=true,scheduler.schedulerName=default-scheduler",
+            "scheduler.schedulerName must be a name that no other scheduler has",
+        ),
+        ("scheduler.schedulerName=Sticky_One", "at '/scheduler/schedulerName': 'Sticky_One' does not match pattern"),
+        (
+            "networkPolicy.enabled=true,extender.hostNetwork=true",
+            "networkPolicy.enabled and extender.hostNetwork exclude each other",
+        ),
+        ("commonLabels.a b=c", "'a b'"),
+    ],
+)
+def test_a_mistake_is_refused_and_named(helm: Path, mistake: str, said: str) -> None:
+    with pytest.raises(LocalError, match=re.escape(said)):
+        template(helm, "--set", mistake)
+
+
+def test_a_cluster_that_is_too_old_is_refused(helm: Path) -> None:
+    with pytest.raises(LocalError, match=r"requires kubeVersion: >=1.33.0-0 which is incompatible with"):
+        template(helm, "--kube-version", "1.32.9")
+
+
+def test_every_default_has_a_schema_of_its_own() -> None:
+    def check(schema: dict[str, Any], values: Mapping[str, Any], path: str) -> None:
+        while "$ref" in schema:
+            schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+        if "properties" not in schema:
+            return
+        assert schema["additionalProperties"] is False, path
+        for key, value in values.items():
+            assert key in schema["properties"], f"{path}{key}"
+            if isinstance(value, dict):
+                check(schema["properties"][key], value, f"{path}{key}.")
+
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    check(SCHEMA, VALUES, "")
+
+
+def test_every_value_is_in_the_readme_and_the_readme_has_no_other() -> None:
+    readme = (CHART / "README.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `([A-Za-z.]+)` \|", readme, re.MULTILINE))
+    common = {name.removeprefix("recorder.") for name in documented if name.startswith("recorder.")}
+    # What recorder, extender and scheduler have in common stands in the table once, as recorder's.
+    known = {f"{component}.{name}" for component in ("extender", "scheduler") for name in common}
+    assert set(leaves(VALUES)) - known - documented == set()
+    assert documented - set(leaves(VALUES)) == set()
+
+
+@pytest.mark.parametrize("component", ["recorder", "extender", "scheduler"])
+def test_what_is_set_for_one_component_is_found_in_its_pods_and_in_no_other(helm: Path, component: str) -> None:
+    values = {
+        "podLabels": {"team": "agents"},
+        "podAnnotations": {"note": "x"},
+        "priorityClassName": "high",
+        "nodeSelector": {"pool": "system"},
+        "tolerations": [{"key": "k", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "extraEnv": [{"name": "TZ", "value": "UTC"}],
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}],
+        "terminationGracePeriodSeconds": 40,
+    }
+    given = [f"--set-json={component}.{key}={json.dumps(value)}" for key, value in values.items()]
+    objects = by_key(template(helm, "--set", "scheduler.enabled=true", *given))
+    for name in ("recorder", "extender", "scheduler"):
+        pod = objects["apps/v1", "Deployment", "lastnode-system", f"lastnode-{name}"]["spec"]["template"]
+        found = {
+            "podLabels": {key: value for key, value in pod["metadata"]["labels"].items() if key == "team"},
+            "podAnnotations": {key: value for key, value in pod["metadata"]["annotations"].items() if key == "note"},
+            **{key: pod["spec"].get(key) for key in list(values)[2:6]},
+            "extraEnv": pod["spec"]["containers"][-1].get("env"),
+            "topologySpreadConstraints": pod["spec"]["topologySpreadConstraints"][2:],
+            "terminationGracePeriodSeconds": pod["spec"]["terminationGracePeriodSeconds"],
+        }
+        assert (found == values) is (name == component), name
+
+
+def test_a_digest_wins_over_the_tag(helm: Path) -> None:
+    digest = "sha256:" + "0" * 64
+    objects = template(helm, "--set", f"image.repository=r.example/lastnode,image.tag=v2,image.digest={digest}")
+    images = {
+        c["image"]
+        for obj in objects
+        if obj["kind"] == "Deployment"
+        for c in obj["spec"]["template"]["spec"]["containers"]
+    }
+    assert images == {f"r.example/lastnode@{digest}"}
+
+
+def test_a_changed_setting_restarts_the_pods_that_read_it_and_no_others(helm: Path) -> None:
+    def checksums(*arguments: str) -> dict[str, str]:
+        return {
+            obj["metadata"]["name"]: obj["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+            for obj in template(helm, *arguments)
+            if obj["kind"] == "Deployment"
+        }
+
+    before = checksums()
+    assert checksums() == before
+    after = checksums("--set", "recorder.settings.writers=4")
+    assert {name for name in before if before[name] != after[name]} == {"lastnode-recorder"}
+
+
+@pytest.mark.parametrize("version", ["v1.33.5-gke.100", "v1.34.1-eks-abc123", "v1.36.0"])
+def test_the_second_scheduler_is_of_the_clusters_own_version(helm: Path, version: str) -> None:
+    objects = by_key(template(helm, "--set", "scheduler.enabled=true", "--kube-version", version))
+    scheduler = objects["apps/v1", "Deployment", "lastnode-system", "lastnode-scheduler"]
+    image = scheduler["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert image == f"registry.k8s.io/kube-scheduler:{re.split('-', version)[0]}"
+
+
+def test_another_releases_objects_have_other_names(helm: Path) -> None:
+    everything = ("--values", str(PROFILES / "everything.yaml"))
+    first = by_key(template(helm, *everything))
+    second = by_key(template(helm, *everything, release="other"))
+    shared = {at[1:] for at in first.keys() & second.keys()}
+    assert shared == set()
