@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any
 
 import pytest
+import yaml
 
 from deploy.local.apply import apply
 from deploy.local.component import Component
 from deploy.local.paths import REPOSITORY
-from deploy.local.stack import Stack
+from deploy.local.stack import SCHEDULER_CONFIG, Stack
 from tests.extender.cluster import (
     Wire,
     create,
@@ -26,6 +27,9 @@ from tests.extender.cluster import (
 )
 from tests.extender.schedulers import bound_by, unschedulable
 
+# The rendered manifests of the variant: the ServiceAccount that the two containers of its pod share, and its rights.
+SHIPPED = list(yaml.safe_load_all((REPOSITORY / "deploy/kustomize/overlays/second-scheduler/added.yaml").read_text()))
+RIGHTS = ("ServiceAccount", "Role", "RoleBinding", "ClusterRoleBinding")
 NAMESPACE = "lastnode-system"
 USER = f"system:serviceaccount:{NAMESPACE}:lastnode-scheduler"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces"
@@ -41,7 +45,7 @@ def cluster() -> Iterator[Stack]:
         for name in (NAMESPACE, "kube-system"):
             apply(stack.cp, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         apply(stack.cp, REPOSITORY / "deploy" / "rbac" / "extender.yaml")
-        apply(stack.cp, REPOSITORY / "deploy" / "second-scheduler" / "rbac.yaml")
+        apply(stack.cp, [document for document in SHIPPED if document["kind"] in RIGHTS])
         nodes = make_nodes(stack, NODES)
         create(stack, sticky_runtime("known", "default", entry(nodes[WANTED])))
         stack.start_extender(user=USER)
@@ -93,6 +97,12 @@ def plain(name: str, **spec: Any) -> dict[str, Any]:
             "spec": pod_spec(**spec)}  # fmt: skip
 
 
+def test_the_manifests_carry_this_very_configuration() -> None:
+    carried = next(document for document in SHIPPED if document["kind"] == "ConfigMap")["data"]["scheduler.yaml"]
+    here = (SCHEDULER_CONFIG / "second-scheduler.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(carried) == yaml.safe_load(here)
+
+
 def test_each_scheduler_holds_and_renews_a_lease_of_its_own(stack: Stack, first: Component, second: Component) -> None:
     holders = []
     for lease in (FIRST, SECOND):
@@ -139,7 +149,7 @@ def test_each_counts_the_room_that_the_others_pods_take(stack: Stack, first: Com
 
 
 def test_the_second_scheduler_may_do_all_that_it_tries(stack: Stack, second: Component, wire: Wire) -> None:
-    """Its ServiceAccount has what deploy/second-scheduler/rbac.yaml gives it and nothing more."""
+    """Its ServiceAccount has what the manifests give it and nothing more."""
     place(stack, session("once-more"))
     log = second.log.read_text(encoding="utf-8", errors="replace")
     assert "forbidden" not in log.lower()
