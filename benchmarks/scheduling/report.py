@@ -13,9 +13,10 @@ from benchmarks.scheduling.kept import Kept, Round
 if TYPE_CHECKING:
     from benchmarks.scheduling import Plan
 
-_PRICE = ("pods", "scheduler", "pods/s", "of the control arm", "CPU ms a pod: scheduler / API server + etcd / extender",
-          "calls a pod", "ms a call")  # fmt: skip
-_VARIANTS = ("nodes", "pods", "scheduler and pods", "came back", "pods/s", "of the control arm")
+_RATES = ("pods/s", "of the control arm", "cycle ms")
+_PRICE = ("pods", "scheduler", *_RATES, "CPU ms a pod: scheduler / API server + etcd / extender", "calls a pod",
+          "ms a call")  # fmt: skip
+_VARIANTS = ("nodes", "pods", "scheduler and pods", "came back", *_RATES)
 
 
 def tables(plans: Sequence[Plan], kept: Kept) -> Iterator[str]:
@@ -56,10 +57,15 @@ def _variant(plan: Plan, arm: Arm, rounds: Sequence[Round]) -> list[str]:
 
 
 def _rates(arm: Arm, rounds: Sequence[Round]) -> list[str]:
-    """Pods a second, and the median of each round's ratio to the control arm."""
+    """Pods a second, each round's ratio to the control arm, and the length of the scheduling cycle."""
     rates = [one.arms[arm.name].rate for one in rounds]
     ratios = [one.arms[arm.name].rate / one.arms[CONTROL.name].rate for one in rounds]
-    return [_spread(rates, "{:.0f}"), "" if arm == CONTROL else _spread(ratios, "{:.2f}")]
+    cycles = [one.arms[arm.name].cycle_ms for one in rounds]
+    return [
+        _spread(rates, "{:.0f}"),
+        "" if arm == CONTROL else _spread(ratios, "{:.2f}"),
+        _spread(cycles, "{:.2f}"),
+    ]
 
 
 def _cpu(cpu: dict[str, float]) -> tuple[float, float, float]:

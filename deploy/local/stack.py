@@ -6,6 +6,7 @@ Tests, demo and benchmarks start their cluster here, each with what it needs.
 from __future__ import annotations
 
 import copy
+import ssl
 import sys
 import time
 import urllib.request
@@ -103,8 +104,9 @@ class Stack:
         return document
 
     def metrics(self, url: str) -> dict[str, float]:
-        """Every sample of a program's /metrics, by its full name with labels."""
-        with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+        """Every sample of a program's /metrics, by its full name with labels; a kube-scheduler's too."""
+        trust = ssl.create_default_context(cafile=str(self.cp.ca_file))
+        with urllib.request.urlopen(f"{url}/metrics", timeout=10, context=trust) as answer:
             lines = answer.read().decode().splitlines()
         samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, value in samples}

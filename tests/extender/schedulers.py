@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,19 +20,10 @@ def running(scheduler: Component) -> Iterator[Component]:
         scheduler.stop()
 
 
-def metrics(stack: Stack, scheduler: Component) -> dict[str, float]:
-    """Every sample of kube-scheduler's own /metrics, by its full name with labels."""
-    trust = ssl.create_default_context(cafile=str(stack.cp.ca_file))
-    with urllib.request.urlopen(f"{scheduler.url}/metrics", timeout=10, context=trust) as answer:
-        lines = answer.read().decode().splitlines()
-    samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
-    return {name: float(value) for name, value in samples}
-
-
 def bound_by(stack: Stack, scheduler: Component, profile: str) -> float:
     """How many pods that profile of the scheduler has bound."""
     name = f'scheduler_schedule_attempts_total{{profile="{profile}",result="scheduled"}}'
-    return metrics(stack, scheduler).get(name, 0.0)
+    return stack.metrics(scheduler.url).get(name, 0.0)
 
 
 def unschedulable(stack: Stack, pod: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from extender.service import Service
 from recorder.cache import MemoryCache
 from recorder.view import View
 from tests.extender.cluster import create, make_nodes, pod_spec, remove, scheduled
-from tests.extender.schedulers import metrics, running
+from tests.extender.schedulers import running
 
 FILES = sorted(SCHEDULER_CONFIG.glob("*.yaml"))
 # MaxNodeScore / MaxExtenderPriority, in kube-scheduler.
@@ -116,7 +116,7 @@ def test_what_an_extender_takes_away_is_batching_where_there_was_any(
         for pod in equal_pods:
             scheduled(stack, pod)
         hints = 'scheduler_batch_attempts_total{profile="sticky-scheduler",result="hint_used"}'
-        assert (metrics(stack, scheduler).get(hints, 0.0) > 0) is batches
+        assert (stack.metrics(scheduler.url).get(hints, 0.0) > 0) is batches
 
 
 @each_file
