@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -34,6 +34,7 @@ from tests.extender.cluster import (
 
 HOUR = timedelta(hours=1)
 Nodes = dict[str, Any]
+Befall = Callable[[Stack, str], None]
 
 
 @pytest.fixture
@@ -192,15 +193,63 @@ def test_a_node_that_is_gone_is_not_preferred_and_its_replacement_of_the_same_na
     assert wire.expect("node_replaced", pod, list(nodes)).body == b"[]"
 
 
+def cordon(stack: Stack, node: str) -> None:
+    stack.api.patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": True}})
+
+
+def break_down(stack: Stack, node: str) -> None:
+    set_ready(stack, node, False)
+
+
+def delete(stack: Stack, node: str) -> None:
+    stack.api.delete(f"/api/v1/nodes/{node}")
+
+
+def replace(stack: Stack, node: str) -> None:
+    """Another machine of the same name: Ready, and with another UID."""
+    delete(stack, node)
+    make_nodes(stack, [node])
+
+
+FATES = {"node_cordoned": cordon, "node_not_ready": break_down, "node_gone": delete, "node_replaced": replace}
+each_fate = pytest.mark.parametrize(("reason", "befalls"), FATES.items(), ids=FATES)
+
+
+@each_fate
 def test_an_older_recent_node_steps_in_for_one_that_cannot_be_had(
-    stack: Stack, wire: Wire, nodes: Nodes, namespace: str, a: str, b: str, pod: Any
+    stack: Stack, wire: Wire, nodes: Nodes, namespace: str, a: str, b: str, pod: Any, reason: str, befalls: Befall
 ) -> None:
     create(stack, sticky_runtime("w", namespace, entry(nodes[a]), entry(nodes[b], HOUR)))
     assert wire.expect("preferred", pod, list(nodes)).hosts == favoured(a)
-    stack.api.delete(f"/api/v1/nodes/{a}")
+    befalls(stack, a)
     wire.expect_node(b, pod, list(nodes))
-    stack.api.patch(f"/api/v1/nodes/{b}", {"spec": {"unschedulable": True}})
-    assert wire.expect("node_gone", pod, list(nodes)).body == b"[]"  # the reason of the newest
+    cordon(stack, b)
+    # Nobody is left: the reason is that of the newest, which is the one expected.
+    assert wire.expect(reason, pod, list(nodes)).body == b"[]"
+
+
+def test_the_newest_that_can_be_had_steps_in_and_steps_back_again(
+    stack: Stack, wire: Wire, nodes: Nodes, namespace: str, a: str, b: str, pod: Any
+) -> None:
+    c = f"{namespace}-c"
+    create(stack, sticky_runtime("w", namespace, entry(nodes[a]), entry(nodes[b], HOUR), entry(nodes[c], 2 * HOUR)))
+    wire.expect_node(a, pod, list(nodes))
+    cordon(stack, b)
+    set_ready(stack, a, False)
+    wire.expect_node(c, pod, list(nodes))
+    stack.api.patch(f"/api/v1/nodes/{b}", {"spec": {"unschedulable": False}})
+    wire.expect_node(b, pod, list(nodes))
+    set_ready(stack, a, True)
+    wire.expect_node(a, pod, list(nodes))
+
+
+def test_an_entry_that_has_expired_does_not_step_in(
+    stack: Stack, wire: Wire, nodes: Nodes, namespace: str, a: str, b: str, pod: Any
+) -> None:
+    create(stack, sticky_runtime("w", namespace, entry(nodes[a]), entry(nodes[b], 25 * HOUR)))
+    wire.expect_node(a, pod, list(nodes))
+    cordon(stack, a)
+    assert wire.expect("node_cordoned", pod, list(nodes)).body == b"[]"
 
 
 def test_a_node_that_the_scheduler_does_not_offer_is_not_answered(
