@@ -1,14 +1,14 @@
 """Run every benchmark, or those that are named: python -m benchmarks [--scale N] [injector] [prioritize] [recorder].
 
 The scale is the number of workloads, of Sandboxes and of pods; SCALE in the environment (make bench SCALE=2000) says
-the same.
+the same. scheduling has its own sizes, takes long, and goes on where it was left: python -m benchmarks.scheduling --help.
 """
 
 import argparse
 import os
 from collections.abc import Callable, Sequence
 
-from benchmarks import injector, prioritize, recorder
+from benchmarks import injector, prioritize, recorder, scheduling
 from benchmarks.measure import machine
 
 SCALE = 20_000
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[int], str]] = {
     "injector": lambda _: injector.run(),
     "prioritize": lambda _: prioritize.run(),
     "recorder": recorder.run,
+    "scheduling": lambda _: scheduling.run(),
 }
 
 

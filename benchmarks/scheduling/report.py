@@ -26,15 +26,14 @@ def tables(plans: Sequence[Plan], kept: Kept) -> Iterator[str]:
                 if (rounds := kept.rounds(plan.piece)) for arm in plan.arms]  # fmt: skip
         if rows:
             yield table(heading, rows)
-            yield f"Rounds: {_counted(plan, kept) if (plan := _first(plans, part)) else ''}"
+            yield "\n".join(_progress(plan, rounds) for plan in plans
+                            if plan.piece.part == part and (rounds := kept.rounds(plan.piece)))  # fmt: skip
 
 
-def _first(plans: Sequence[Plan], part: str) -> Plan | None:
-    return next((plan for plan in plans if plan.piece.part == part), None)
-
-
-def _counted(plan: Plan, kept: Kept) -> str:
-    return f"{len(kept.rounds(plan.piece))} of {plan.rounds}"
+def _progress(plan: Plan, rounds: Sequence[Round]) -> str:
+    piece = plan.piece
+    when = f"{min(one.at for one in rounds)} to {max(one.at for one in rounds)}"
+    return f"- {piece.part}, {piece.nodes:,} nodes, {piece.kind}: {len(rounds)} of {plan.rounds} rounds, {when}"
 
 
 def _price(plan: Plan, arm: Arm, rounds: Sequence[Round]) -> list[str]:
