@@ -1,7 +1,8 @@
 """Run every benchmark, or those that are named: python -m benchmarks [--scale N] [injector] [prioritize] [recorder].
 
 The scale is the number of workloads, of Sandboxes and of pods; SCALE in the environment (make bench SCALE=2000) says
-the same. scheduling has its own sizes, takes long, and goes on where it was left: python -m benchmarks.scheduling --help.
+the same. scheduling has sizes of its own, takes long, and goes on where it was left: python -m benchmarks.scheduling
+--help.
 """
 
 import argparse
