@@ -1,0 +1,78 @@
+"""A release of the chart on a running control plane, through the real helm."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from deploy.local.api import Api
+from deploy.local.errors import ApiError
+from deploy.local.stack import Stack
+from deploy.render import CHART, NAMESPACE, PROFILES, RELEASE
+
+Object = dict[str, Any]
+_SECONDS = 120
+_BUSY_SECONDS = 20.0
+
+
+class Release:
+    """Install, upgrade, roll back, uninstall as a user types it. ``home``: where Helm keeps its own files."""
+
+    def __init__(self, helm: Path, stack: Stack, home: Path, name: str = RELEASE, namespace: str = NAMESPACE) -> None:
+        self._helm = helm
+        self._stack = stack
+        self._home = home
+        self.name = name
+        self.namespace = namespace
+
+    def install(self, profile: str, *arguments: str) -> str:
+        values = ["--values", str(PROFILES / f"{profile}.yaml")]
+        return self.run("install", self.name, str(CHART), "--create-namespace", *values, *arguments)
+
+    def upgrade(self, *arguments: str) -> str:
+        return self.run("upgrade", self.name, str(CHART), *arguments)
+
+    def rollback(self, *arguments: str) -> str:
+        return self.run("rollback", self.name, *arguments)
+
+    def uninstall(self) -> str:
+        return self.run("uninstall", self.name)
+
+    def run(self, *arguments: str) -> str:
+        """What Helm printed; fails the test with what it said when it fails."""
+        argv: list[str | Path] = [self._helm, *arguments, "--namespace", self.namespace]
+        argv += ["--kubeconfig", self._stack.cp.kubeconfig]
+        homes = {f"HELM_{kind}_HOME": str(self._home / kind) for kind in ("CACHE", "CONFIG", "DATA")}
+        done = subprocess.run(
+            argv, check=False, capture_output=True, text=True, timeout=_SECONDS, env=os.environ | homes
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def everything(api: Api) -> list[Object]:
+    """Every object at the API server, of every kind that can be listed, each with its kind filled in."""
+    paths = ["/api/v1", *(f"/apis/{group['preferredVersion']['groupVersion']}" for group in api.get("/apis")["groups"])]
+    found = []
+    for path in paths:
+        for resource in api.get(path)["resources"]:
+            if "list" in resource["verbs"] and "/" not in resource["name"]:
+                found += [one | {"kind": resource["kind"]} for one in _listed(api, f"{path}/{resource['name']}")]
+    return found
+
+
+def _listed(api: Api, path: str) -> list[Object]:
+    """The objects of a collection. 429: the API server is making ready for a definition that was just applied."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            return api.get(path)["items"] or []
+        except ApiError as error:
+            if error.status == 405:
+                return []
+            if error.status != 429 or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)

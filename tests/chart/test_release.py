@@ -1,0 +1,170 @@
+"""Install, upgrade, roll back, uninstall: the real helm against a real API server."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local.errors import ApiError
+from deploy.local.stack import Stack
+from deploy.render import NAMESPACE, Object, key, plain, profile
+from recorder.contract import SESSION_LABEL
+from tests.chart.release import Release, everything
+
+WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastnode-webhook"
+SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/lastnode-certificate"
+DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
+# Their kinds come with cert-manager and Prometheus Operator, which are not there.
+FOREIGN = ("cert-manager.io/v1", "monitoring.coreos.com/v1")
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def release(helm: Path, stack: Stack, tmp_path: Path) -> Iterator[Release]:
+    release = Release(helm, stack, tmp_path)
+    yield release
+    if release.name in release.run("list", "--short"):
+        release.uninstall()
+
+
+def ours(stack: Stack) -> list[str]:
+    """Every object that is recognisably of a release, by its labels or its name. The namespace is the user's."""
+    return [
+        f"{obj['kind']} {obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"
+        for obj in everything(stack.api)
+        if obj["metadata"].get("labels", {}).get("app.kubernetes.io/part-of") == "lastnode"
+        or "lastnode" in obj["metadata"]["name"]
+        if obj["kind"] not in ("Namespace", "Event")
+    ]
+
+
+def create_session(stack: Stack) -> Object:
+    """A pod with the session label, in a namespace like any user's."""
+    metadata = {"name": f"session-{next(_numbers)}", "labels": {SESSION_LABEL: "s"}}
+    spec = {"containers": [{"name": "c", "image": "registry.example/c:1"}]}
+    made: Object = stack.api.post("/api/v1/namespaces/default/pods", {"metadata": metadata, "spec": spec})
+    return made
+
+
+def fill_in_the_certificate(stack: Stack) -> str:
+    """What the extender does once it runs, in the same two patches; returns the bundle."""
+    bundle = base64.b64encode(b"a CA").decode()
+    stack.api.patch(SECRET, {"data": {"ca.crt": bundle, "tls.crt": bundle}})
+    webhooks = {"webhooks": [{"name": "mutate.lastnode.dev", "clientConfig": {"caBundle": bundle}}]}
+    stack.api.patch(WEBHOOK, webhooks, "application/strategic-merge-patch+json")
+    return bundle
+
+
+def trusted(stack: Stack) -> tuple[str, str]:
+    """The CA in the webhook's configuration, and the one in the Secret."""
+    webhook = stack.api.get(WEBHOOK)["webhooks"][0]
+    return webhook["clientConfig"].get("caBundle", ""), stack.api.get(SECRET).get("data", {}).get("ca.crt", "")
+
+
+@pytest.mark.parametrize("name", ["webhook", "control-plane", "second-scheduler", "everything"])
+def test_the_api_server_takes_every_object_and_knows_every_field(helm: Path, stack: Stack, name: str) -> None:
+    namespace, *objects = plain(profile(helm, name))
+    known = [obj for obj in objects if obj["apiVersion"] not in FOREIGN]
+    stack.api.patch(f"/api/v1/namespaces/{NAMESPACE}?{STRICT}", namespace, APPLY)
+    try:
+        for obj in known:
+            path = path_of(obj)
+            stack.api.patch(f"{path}?{STRICT}&dryRun=All", obj, APPLY)
+            stack.api.patch(f"{path}?{STRICT}", obj, APPLY)
+            stored = stack.api.get(path)
+            assert missing(obj, stored) == [], key(obj)
+    finally:
+        for obj in known:
+            stack.api.delete(path_of(obj))
+
+
+def test_a_field_that_kubernetes_does_not_know_would_be_refused(helm: Path, stack: Stack) -> None:
+    (deployment, *_) = (obj for obj in profile(helm, "webhook") if obj["kind"] == "Deployment")
+    deployment["spec"]["template"]["spec"]["hostnetwork"] = True
+    deployment["metadata"]["namespace"] = "default"
+    with pytest.raises(ApiError, match="hostnetwork"):
+        stack.api.patch(f"{path_of(deployment)}?{STRICT}&dryRun=All", deployment, APPLY)
+
+
+@pytest.mark.parametrize("name", ["webhook", "cert-manager", "second-scheduler", "everything"])
+def test_its_pods_meet_the_restricted_standard(helm: Path, stack: Stack, name: str) -> None:
+    namespace = f"restricted-{next(_numbers)}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    stack.api.post("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": labels}})
+    pods = f"/api/v1/namespaces/{namespace}/pods?dryRun=All&fieldValidation=Strict"
+    for obj in profile(helm, name):
+        if obj["kind"] == "Deployment":
+            pod = obj["spec"]["template"]
+            stack.api.post(pods, {"metadata": pod["metadata"] | {"name": "p"}, "spec": pod["spec"]})
+    with pytest.raises(ApiError, match="violates PodSecurity"):
+        stack.api.post(pods, {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "c:1"}]}})
+
+
+def test_install_upgrade_rollback_and_uninstall(stack: Stack, release: Release) -> None:
+    release.install("webhook")
+    assert trusted(stack) == ("", "")
+    bundle = fill_in_the_certificate(stack)
+
+    release.upgrade("--set", "webhook.timeoutSeconds=2,recorder.replicas=3,settings.memoryTtl=1h")
+    assert stack.api.get(WEBHOOK)["webhooks"][0]["timeoutSeconds"] == 2
+    assert stack.api.get(f"{DEPLOYMENTS}/lastnode-recorder")["spec"]["replicas"] == 3
+    assert trusted(stack) == (bundle, bundle)
+
+    release.rollback("1")
+    assert stack.api.get(WEBHOOK)["webhooks"][0]["timeoutSeconds"] == 1
+    assert stack.api.get(f"{DEPLOYMENTS}/lastnode-recorder")["spec"]["replicas"] == 2
+    assert trusted(stack) == (bundle, bundle)
+
+    create_session(stack)  # nobody answers the webhook's calls: no pod may fail for that
+    release.uninstall()
+    assert ours(stack) == []
+    create_session(stack)
+
+
+def test_parts_that_are_switched_off_by_an_upgrade_go_and_come_back(stack: Stack, release: Release) -> None:
+    release.install("everything", "--set", "certificates.mode=selfSigned,monitoring.serviceMonitor.enabled=false",
+                    "--set", "monitoring.prometheusRule.enabled=false")  # fmt: skip
+    everything_on = set(ours(stack))
+    assert "RoleBinding kube-system/lastnode-scheduler-authentication" in everything_on
+    release.upgrade("--set", "webhook.enabled=false")
+    assert "MutatingWebhookConfiguration /lastnode-webhook" not in ours(stack)
+    assert not [name for name in ours(stack) if "scheduler" in name]
+    release.rollback("1")
+    assert {name for name in ours(stack) if "sh.helm" not in name} == {
+        name for name in everything_on if "sh.helm" not in name
+    }
+    release.uninstall()
+    assert ours(stack) == []
+
+
+def test_what_was_installed_is_what_helm_template_shows(helm: Path, stack: Stack, release: Release) -> None:
+    release.install("second-scheduler")
+    for obj in profile(helm, "second-scheduler"):
+        assert missing(obj, stack.api.get(path_of(obj))) == [], key(obj)
+
+
+APPLY = "application/apply-patch+yaml"
+STRICT = "fieldManager=test&force=true&fieldValidation=Strict"
+
+
+def path_of(obj: Object) -> str:
+    version, kind = obj["apiVersion"], obj["kind"].lower()
+    plural = {"networkpolicy": "networkpolicies"}.get(kind, f"{kind}s")
+    base = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    namespace = obj["metadata"].get("namespace")
+    return f"{base}/{f'namespaces/{namespace}/' if namespace else ''}{plural}/{obj['metadata']['name']}"
+
+
+def missing(wanted: object, stored: object, path: str = "") -> list[str]:
+    """Where what is stored is not what was sent; what the server filled in does not count."""
+    if isinstance(wanted, dict) and isinstance(stored, dict):
+        return [said for name, value in wanted.items() for said in missing(value, stored.get(name), f"{path}.{name}")]
+    if isinstance(wanted, list) and isinstance(stored, list) and len(wanted) == len(stored):
+        pairs = enumerate(zip(wanted, stored, strict=True))
+        return [said for index, (one, other) in pairs for said in missing(one, other, f"{path}[{index}]")]
+    return [] if wanted == stored or (not wanted and not stored) else [f"{path}: {wanted!r} became {stored!r}"]
