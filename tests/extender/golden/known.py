@@ -1,0 +1,45 @@
+"""A service that knows what the golden requests are about, without a cluster: the workload remembers WANTED."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from extender.lookup import Lookup
+from extender.metrics import PrioritizeMetrics
+from extender.service import Service
+from recorder.cache import MemoryCache
+from recorder.objects import Node, Sandbox, Workload
+from recorder.view import View
+from tests.extender.golden import NAMESPACE, NODES, WANTED, WORKLOAD, load
+
+RESOURCE = "agentruntimes.runtime.agentcube.volcano.sh"
+
+
+def service(registry: CollectorRegistry) -> Service:
+    """Counts in ``registry``."""
+    view = View((RESOURCE,))
+    for name in NODES:
+        view.nodes.upsert(Node(name=name, uid=f"uid-{name}", hostname=name, ready=True))
+    view.workloads[RESOURCE].upsert(
+        Workload(
+            name=WORKLOAD, namespace=NAMESPACE, uid="uid-w", resource=RESOURCE, kind="AgentRuntime", sticky=True,
+            last_node=WANTED,
+        )
+    )  # fmt: skip
+    for request in load():
+        for owner in request.args["Pod"]["metadata"].get("ownerReferences", ()):
+            view.sandboxes.upsert(
+                Sandbox(name=owner["name"], namespace=NAMESPACE, uid=owner["uid"], workload_name=WORKLOAD)
+            )
+    lookup = Lookup(view, MemoryCache(0), 0, synced=lambda: True)
+    return Service(lookup, PrioritizeMetrics(registry))
+
+
+def counted(registry: CollectorRegistry) -> dict[str, float]:
+    """Result -> requests, of those that were counted at all."""
+    return {
+        sample.labels["result"]: sample.value
+        for metric in registry.collect()
+        for sample in metric.samples
+        if sample.name == "lastnode_prioritize_total" and sample.value
+    }
