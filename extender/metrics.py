@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from extender.lookup import Reason
 
@@ -14,6 +14,13 @@ BAD_REQUEST: Final = "bad_request"
 ERROR: Final = "error"  # a fault of ours, with a line in the log
 
 RESULTS: Final = (PREFERRED, NOT_OFFERED, ALREADY_INJECTED, NOT_OURS, BAD_REQUEST, ERROR, *Reason)
+
+MADE: Final = "made"  # a new certificate was written to the Secret
+PUBLISHED: Final = "published"  # caBundle was put right
+CONFLICT: Final = "conflict"  # another replica was quicker
+FAILED: Final = "failed"
+UNCHANGED: Final = "unchanged"
+UPKEEP_RESULTS: Final = (MADE, PUBLISHED, CONFLICT, FAILED, UNCHANGED)
 
 # From a quarter of a millisecond to far beyond any sensible httpTimeout.
 _SECONDS: Final = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
@@ -47,3 +54,57 @@ class PrioritizeMetrics:
 
     def offered(self, nodes: int) -> None:
         self._offered.observe(nodes)
+
+
+class TlsMetrics:
+    """Counts for the certificate and for clients that were turned away; a :class:`extender.tls.Observer`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._expiry = Gauge(
+            "lastnode_certificate_expiry_timestamp_seconds",
+            "When the certificate that new connections get stops being valid (Unix time).",
+            registry=registry,
+        )
+        reloads = Counter(
+            "lastnode_certificate_reloads",
+            "Times that the certificate's files had changed, by whether the new ones could be used.",
+            ["result"],
+            registry=registry,
+        )
+        self._reloads = {True: reloads.labels("loaded"), False: reloads.labels("failed")}
+        refused = Counter(
+            "lastnode_clients_refused",
+            "Clients turned away before their request was read.",
+            ["reason"],
+            registry=registry,
+        )
+        self._handshake = refused.labels("handshake")
+        self._no_certificate = refused.labels("no_certificate")
+
+    def expires(self, at: float) -> None:
+        self._expiry.set(at)
+
+    def reloaded(self, ok: bool) -> None:
+        self._reloads[ok].inc()
+
+    def handshake_failed(self) -> None:
+        self._handshake.inc()
+
+    def no_certificate(self) -> None:
+        self._no_certificate.inc()
+
+
+class UpkeepMetrics:
+    """Counts for self-made certificates; a :class:`extender.certkeeper.Observer`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        upkeep = Counter(
+            "lastnode_certificate_upkeep",
+            "Looks at the self-made certificate by what came of them.",
+            ["result"],
+            registry=registry,
+        )
+        self._results = {result: upkeep.labels(result) for result in UPKEEP_RESULTS}
+
+    def upkeep(self, result: str) -> None:
+        self._results[result].inc()

@@ -2,19 +2,21 @@
 
 import logging
 import os
+import signal
+import ssl
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
-
-from flask import Flask
+from typing import TYPE_CHECKING, Any
 
 from extender.app import create_app
 from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
-from extender.server import Server, check_files
+from extender.server import MEMORY_DIR, Server
 from extender.service import Service
+from extender.serving import Serving, check, place
 from extender.settings import ExtenderSettings
 from recorder import api, health, logs, metrics
 from recorder.cache import MemoryCache
@@ -22,6 +24,9 @@ from recorder.crew import Crew
 from recorder.errors import ConfigError
 from recorder.settings import fail, load
 from recorder.view import View
+
+if TYPE_CHECKING:
+    from extender.certkeeper import Keeper
 
 PROG = "lastnode-extender"
 STOP_SECONDS = 5.0
@@ -32,7 +37,7 @@ log = logging.getLogger(__name__)
 class Worker:
     """What runs in the worker process: the watches and the app. Made and started after the fork."""
 
-    def __init__(self, settings: ExtenderSettings) -> None:
+    def __init__(self, settings: ExtenderSettings, serving: Serving) -> None:
         server = _connect(settings)
         registry = metrics.new_registry()
         metrics.count_version(registry, "extender", version("lastnode"))
@@ -53,13 +58,15 @@ class Worker:
             settings.memory_ttl,
             synced=lambda: all(watch.progress.synced for watch in watches),
         )
-        self.app: Flask = create_app(
+        self.crew = Crew()
+        self.tls, tls_metrics = serving.add_to(self.crew, server, registry)
+        app = create_app(
             Service(lookup, PrioritizeMetrics(registry)),
             live=health.live_checks(watches),
             ready=health.ready_checks(watches, current=False),
             metrics=lambda: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
         )
-        self.crew = Crew()
+        self.app: Any = serving.guard(app, tls_metrics)
         for watch in watches:
             self.crew.add(f"watch-{watch.resource}", watch.run, watch.stop)
 
@@ -81,16 +88,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT, then return 0; 2 for settings that cannot be used, 1 where gunicorn gives up."""
     try:
         settings = load(ExtenderSettings, PROG, sys.argv[1:] if argv is None else argv)
-        check_files(settings)
+        check(settings)
         _connect(settings).close()
     except ConfigError as error:
         fail(PROG, error)
     logs.configure(settings.log_format, settings.log_level)
     log.info("%s %s: %s", PROG, version("lastnode"), settings.line())
+    with place(settings, MEMORY_DIR) as directory:
+        return _serve(settings, Serving(settings, directory))
+
+
+def _serve(settings: ExtenderSettings, serving: Serving) -> int:
+    if trouble := serving.first(lambda: _connect(settings), _stop_on_signals):
+        log.critical("gave up waiting for a certificate to serve: %s", trouble)
+        return 1
+    if serving.files is not None and not serving.files.cert.exists():
+        return 0  # told to stop while it waited
+    _default_signals()
     running: list[Worker] = []
 
-    def make_app() -> Flask:
-        worker = Worker(settings)
+    def make_app() -> Any:
+        worker = Worker(settings, serving)
         running.append(worker)
         worker.start()
         return worker.app
@@ -99,8 +117,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         while running:
             running.pop().stop()
 
-    Server(settings, make_app, on_exit).run()
+    def context() -> ssl.SSLContext:
+        current = running[-1].tls
+        assert current is not None
+        return current.context
+
+    Server(settings.bind, make_app, on_exit, serving.files, context).run()
     return 0
+
+
+def _stop_on_signals(keeper: "Keeper") -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: keeper.stop())
+
+
+def _default_signals() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _connect(settings: ExtenderSettings) -> api.Api:

@@ -10,31 +10,49 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
 from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
 
-from extender.settings import ExtenderSettings
+from extender.handshake import HandshakeWorker
 from extender.threads import PromptWorker
-from recorder.errors import ConfigError
+from extender.tls import Files
 
 THREADS = 8
 # Go's transport drops an idle connection after 90 s. The server has to be the later one: a POST that meets a
 # connection closed by the server is not sent again, and one preference is lost.
 KEEP_ALIVE_SECONDS = 120
 GRACEFUL_SECONDS = 8
+# Connections at a time; kube-scheduler keeps one or two, an API server about as many as pods are created at once.
+# Below 1,024, which is how many files many systems let a process open.
+CONNECTIONS = 512
+# Of a request: kube-scheduler and kube-apiserver send a line of under 100 bytes and about six header fields.
+REQUEST_LINE_BYTES = 1024
+HEADER_FIELDS = 64
+HEADER_FIELD_BYTES = 4096
 # The worker's heartbeat file: in memory where there is such a place, so that a slow disk does not look like a dead
 # worker, and a read-only root is no obstacle.
-_MEMORY_DIR = "/dev/shm"
+MEMORY_DIR = Path("/dev/shm")
 
 
 class Server(BaseApplication):
-    """``make_app`` is called in the worker, after the fork; ``on_exit`` when that worker ends."""
+    """``make_app`` is called in the worker, after the fork; ``on_exit`` when that worker ends.
 
-    def __init__(self, settings: ExtenderSettings, make_app: Callable[[], Flask], on_exit: Callable[[], None]) -> None:
-        self._settings = settings
+    ``files``: serve TLS; ``context`` is then asked, in the worker, for that of each new connection.
+    """
+
+    def __init__(
+        self,
+        bind: str,
+        make_app: Callable[[], Any],
+        on_exit: Callable[[], None],
+        files: Files | None = None,
+        context: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
+        self._bind = bind
         self._make_app = make_app
         self._on_exit = on_exit
+        self._files = files
+        self._context = context
         super().__init__()
 
     def load_config(self) -> None:
@@ -46,28 +64,35 @@ class Server(BaseApplication):
 
     def _options(self) -> dict[str, Any]:
         return {
-            "bind": [self._settings.bind],
+            "bind": [self._bind],
             "workers": 1,
             "worker_class": PromptWorker,
             "threads": THREADS,
             "keepalive": KEEP_ALIVE_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,
+            "worker_connections": CONNECTIONS,
+            "limit_request_line": REQUEST_LINE_BYTES,
+            "limit_request_fields": HEADER_FIELDS,
+            "limit_request_field_size": HEADER_FIELD_BYTES,
             "preload_app": False,
             "control_socket_disable": True,
             "worker_exit": lambda _server, _worker: self._on_exit(),
             "logger_class": _Logger,
-            "worker_tmp_dir": _MEMORY_DIR if os.access(_MEMORY_DIR, os.W_OK) else None,
+            "worker_tmp_dir": str(MEMORY_DIR) if os.access(MEMORY_DIR, os.W_OK) else None,
             **self._tls(),
         }
 
     def _tls(self) -> dict[str, Any]:
-        settings = self._settings
-        if not settings.tls_cert:
+        if self._files is None or self._context is None:
             return {}
-        options: dict[str, Any] = {"certfile": settings.tls_cert, "keyfile": settings.tls_key}
-        if settings.client_ca:
-            options |= {"ca_certs": settings.client_ca, "cert_reqs": ssl.CERT_REQUIRED}
-        return options
+        context = self._context
+        return {
+            # That it serves TLS at all gunicorn sees from the files; what it serves comes from the context alone.
+            "certfile": str(self._files.cert),
+            "keyfile": str(self._files.key),
+            "ssl_context": lambda _config, _default: context(),
+            "worker_class": HandshakeWorker,
+        }
 
 
 class _Logger(glogging.Logger):
@@ -77,15 +102,3 @@ class _Logger(glogging.Logger):
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
-
-
-def check_files(settings: ExtenderSettings) -> None:
-    """:raises ConfigError: a certificate, key or CA that cannot be read, before gunicorn fails in its own words."""
-    if bool(settings.tls_cert) != bool(settings.tls_key):
-        raise ConfigError("tls_cert and tls_key: one without the other cannot be used")
-    if settings.client_ca and not settings.tls_cert:
-        raise ConfigError("client_ca: client certificates need tls_cert and tls_key")
-    for name in ("tls_cert", "tls_key", "client_ca"):
-        path = getattr(settings, name)
-        if path and not Path(path).is_file():
-            raise ConfigError(f"{name}: no such file: {path}")

@@ -136,7 +136,17 @@ S = TypeVar("S", bound=CommonSettings)
 
 
 # Settings that only the extender has: one environment may serve both programs, so these are no mistakes here.
-EXTENDER_ONLY = ("tls_cert", "tls_key", "client_ca")
+EXTENDER_ONLY = (
+    "tls_cert",
+    "tls_key",
+    "client_ca",
+    "client_ca_verbs",
+    "self_signed_secret",
+    "self_signed_names",
+    "self_signed_lifetime",
+    "self_signed_wait",
+    "webhook_configuration",
+)
 
 
 def load(kind: type[S], prog: str, argv: Sequence[str]) -> S:
