@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from benchmarks.scheduling import report
-from benchmarks.scheduling.arms import PRICE, VARIANTS, Arm
+from benchmarks.scheduling.arms import LEAN, PRICE, VARIANTS, Arm
 from benchmarks.scheduling.fleet import MEMORY, NOBODY, NOTHING, Fleet
 from benchmarks.scheduling.kept import Kept, Piece, Round
 from benchmarks.scheduling.placing import place
@@ -20,10 +20,11 @@ from deploy.local.stack import Stack
 
 SIZES: Final = (100, 1000, 5000)
 PRICE_NODES: Final = 1000
+LEAN_NODES: Final = 5000
 
 
 class Plan(NamedTuple):
-    """A piece with its arms, and how many rounds it takes."""
+    """A piece with its arms, and how many rounds it takes; the other arms are compared with the first one."""
 
     piece: Piece
     arms: Sequence[Arm]
@@ -32,10 +33,12 @@ class Plan(NamedTuple):
 
 def plans(nodes: int) -> list[Plan]:
     """What is measured on a cluster of that size."""
-    variants = Plan(Piece("variants", nodes, MEMORY), VARIANTS, 3)
-    if nodes != PRICE_NODES:
-        return [variants]
-    return [variants, *(Plan(Piece("price", nodes, kind), PRICE, 7) for kind in (NOBODY, NOTHING, MEMORY))]
+    found = [Plan(Piece("variants", nodes, MEMORY), VARIANTS, 3)]
+    if nodes == PRICE_NODES:
+        found += [Plan(Piece("price", nodes, kind), PRICE, 5) for kind in (NOBODY, NOTHING, MEMORY)]
+    if nodes == LEAN_NODES:
+        found.append(Plan(Piece("lean", nodes, MEMORY), LEAN, 5))
+    return found
 
 
 def sessions(nodes: int) -> int:

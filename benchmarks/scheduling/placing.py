@@ -19,6 +19,7 @@ from recorder.api import load
 # No pod is looked at longer than this for being bound; 300 pods on 5,000 nodes take 10 s.
 _LIMIT: Final = 240.0
 _BOUND: Final = {"fieldSelector": "spec.nodeName!=", "labelSelector": "bench=measured"}
+_NOBODY_LISTENS: Final = "http://127.0.0.1:1"
 _CALL: Final = "lastnode_prioritize_duration_seconds"
 _CYCLE: Final = "scheduler_scheduling_algorithm_duration_seconds"
 
@@ -75,7 +76,10 @@ def place(stack: Stack, fleet: Fleet, kind: str, arm: Arm) -> Placed:
 def _scheduler(stack: Stack, arm: Arm) -> Component:
     if arm.config is None:
         return stack.cp.start_scheduler("kube-scheduler")
-    return stack.start_scheduler(arm.config)
+    config = stack.scheduler_config(arm.config)
+    for extender in config.get("extenders", ()):
+        extender["urlPrefix"] = _NOBODY_LISTENS if arm.down else extender["urlPrefix"]
+    return stack.cp.start_scheduler("kube-scheduler", config)
 
 
 def _mean_ms(samples: Mapping[str, float], histogram: str) -> float:

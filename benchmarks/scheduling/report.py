@@ -7,21 +7,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import table
-from benchmarks.scheduling.arms import CONTROL, Arm
+from benchmarks.scheduling.arms import Arm
 from benchmarks.scheduling.kept import Kept, Round
 
 if TYPE_CHECKING:
     from benchmarks.scheduling import Plan
 
-_RATES = ("pods/s", "of the control arm", "cycle ms")
-_PRICE = ("pods", "scheduler", *_RATES, "CPU ms a pod: scheduler / API server + etcd / extender", "calls a pod",
-          "ms a call")  # fmt: skip
+_RATES = ("pods/s", "of the first", "cycle ms", "scheduler's CPU ms")
+_PRICE = ("pods", "scheduler", *_RATES, "API server's and etcd's", "extender's", "calls a pod", "ms inside a call")
 _VARIANTS = ("nodes", "pods", "scheduler and pods", "came back", *_RATES)
 
 
 def tables(plans: Sequence[Plan], kept: Kept) -> Iterator[str]:
-    """One for what an extender costs, one for what each file brings; medians of the rounds, with their extremes."""
-    for part, heading, row in (("price", _PRICE, _price), ("variants", _VARIANTS, _variant)):
+    """One a part: what each file brings, what an extender costs; medians of the rounds, with their extremes."""
+    for part, heading, row in (
+        ("variants", _VARIANTS, _variant),
+        ("lean", _VARIANTS, _variant),
+        ("price", _PRICE, _price),
+    ):
         rows = [row(plan, arm, rounds) for plan in plans if plan.piece.part == part
                 if (rounds := kept.rounds(plan.piece)) for arm in plan.arms]  # fmt: skip
         if rows:
@@ -38,12 +41,13 @@ def _progress(plan: Plan, rounds: Sequence[Round]) -> str:
 
 def _price(plan: Plan, arm: Arm, rounds: Sequence[Round]) -> list[str]:
     made = [one.arms[arm.name] for one in rounds]
-    cpu = [statistics.median(values) for values in zip(*(_cpu(one.cpu) for one in made), strict=True)]
+    server = [one.cpu["API server"] + one.cpu["etcd"] for one in made]
     return [
         plan.piece.kind,
         arm.name,
-        *_rates(arm, rounds),
-        " / ".join(f"{value:.2f}" for value in cpu),
+        *_rates(plan, arm, rounds),
+        f"{statistics.median(server):.1f}",
+        f"{statistics.median(one.cpu['extender'] for one in made):.2f}",
         f"{statistics.median(one.calls for one in made):.2f}",
         f"{statistics.median(one.call_ms for one in made):.2f}",
     ]
@@ -52,23 +56,27 @@ def _price(plan: Plan, arm: Arm, rounds: Sequence[Round]) -> list[str]:
 def _variant(plan: Plan, arm: Arm, rounds: Sequence[Round]) -> list[str]:
     made = [one.arms[arm.name] for one in rounds]
     returned = [one.returned / one.pods * 100 for one in made]
-    return [f"{plan.piece.nodes:,}", f"{made[0].pods:,}", arm.name, _spread(returned, "{:.1f} %"), *_rates(arm, rounds)]
-
-
-def _rates(arm: Arm, rounds: Sequence[Round]) -> list[str]:
-    """Pods a second, each round's ratio to the control arm, and the length of the scheduling cycle."""
-    rates = [one.arms[arm.name].rate for one in rounds]
-    ratios = [one.arms[arm.name].rate / one.arms[CONTROL.name].rate for one in rounds]
-    cycles = [one.arms[arm.name].cycle_ms for one in rounds]
     return [
-        _spread(rates, "{:.0f}"),
-        "" if arm == CONTROL else _spread(ratios, "{:.2f}"),
-        _spread(cycles, "{:.2f}"),
+        f"{plan.piece.nodes:,}",
+        f"{made[0].pods:,}",
+        arm.name,
+        _spread(returned, "{:.1f} %"),
+        *_rates(plan, arm, rounds),
     ]
 
 
-def _cpu(cpu: dict[str, float]) -> tuple[float, float, float]:
-    return cpu["scheduler"], cpu["API server"] + cpu["etcd"], cpu["extender"]
+def _rates(plan: Plan, arm: Arm, rounds: Sequence[Round]) -> list[str]:
+    """Pods a second, each round's ratio to the first arm, the scheduling cycle, and the scheduler's CPU time."""
+    first = plan.arms[0]
+    rates = [one.arms[arm.name].rate for one in rounds]
+    ratios = [one.arms[arm.name].rate / one.arms[first.name].rate for one in rounds]
+    cycles = [one.arms[arm.name].cycle_ms for one in rounds]
+    return [
+        _spread(rates, "{:.0f}"),
+        "" if arm == first else _spread(ratios, "{:.2f}"),
+        _spread(cycles, "{:.1f}"),
+        _spread((one.arms[arm.name].cpu["scheduler"] for one in rounds), "{:.1f}"),
+    ]
 
 
 def _spread(values: Iterable[float], form: str) -> str:
