@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from extender.app import create_app
-from recorder import contract
 from tests.extender.cluster import favoured
 from tests.extender.golden import NODES, WANTED, known, load
+from tests.extender.golden.edits import FIELDS, parent, places
 
 GOLDEN = load()
 SMALL = [golden for golden in GOLDEN if len(golden.body) < 8000]
@@ -23,14 +23,6 @@ CLIENT = create_app(known.service(REGISTRY), {}, {}, lambda: ("", b"")).test_cli
 
 numbers = st.integers() | st.floats() | st.integers(-(2**70), 2**70)
 texts = st.text(max_size=20) | st.sampled_from([*NODES, "", "w", "golden", "True", "Ready", "0001-01-01T00:00:00Z"])
-# The names that are looked at, so that what hangs below them is not only noise.
-FIELDS = [
-    "Pod", "Nodes", "NodeNames", "pod", "nodes", "nodenames", "nodeNames", "metadata", "spec", "status", "labels",
-    "annotations", "ownerReferences", "creationTimestamp", "deletionTimestamp", "affinity", "nodeAffinity", "nodeName",
-    "preferredDuringSchedulingIgnoredDuringExecution", "weight", "preference", "items", "name", "uid", "conditions",
-    "phase", "controller", "kind", "apiVersion", contract.SESSION_LABEL, contract.WORKLOAD_NAME_LABEL,
-    contract.WORKLOAD_KIND_LABEL,
-]  # fmt: skip
 json_values = st.recursive(
     st.none() | st.booleans() | numbers | texts,
     lambda inner: (
@@ -59,18 +51,6 @@ def test_any_json_is_answered(value: Any) -> None:
 @given(st.binary(max_size=500))
 def test_any_bytes_are_answered(body: bytes) -> None:
     assert_harmless(body)
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of everything inside a value."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [at for key, each in inner for at in ((*path, key), *places(each, (*path, key)))]
-
-
-def parent(value: Any, path: tuple[Any, ...]) -> Any:
-    for key in path[:-1]:
-        value = value[key]
-    return value
 
 
 @st.composite

@@ -1,0 +1,135 @@
+"""A coverage-guided fuzz target: ``python -m tests.fuzz.fuzz_prioritize [libFuzzer's options] [corpus directories]``.
+
+The first byte of an input says what the rest is: the body of a prioritize request; changes to be made to a golden one
+(JSON is decoded in C, where no coverage leads the way, so most changed bytes would only be bad JSON); or the two texts
+that a workload's annotations hold. Requests go through the WSGI app. An exception, an answer that is not 200 with a
+valid list, or a request counted as a fault of ours ends the run, and libFuzzer writes the input down.
+Needs atheris, which there is for Linux only.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import atheris  # type: ignore[import-untyped]
+
+with atheris.instrument_imports(include=["extender.prioritize", "extender.service", "extender.preference",
+                                         "extender.lookup", "recorder.wire", "recorder.memory", "recorder.names",
+                                         "recorder.decoding", "recorder.attribution"]):  # fmt: skip
+    from prometheus_client import CollectorRegistry
+
+    from extender.app import create_app
+    from recorder.contract import MAX_RECENT_NODES
+    from recorder.memory import merge, parse, parse_text, render
+    from recorder.names import is_hostname_value, is_node_name
+    from tests.extender.golden import NODES, WANTED, Golden, known, load
+    from tests.extender.golden.edits import FIELDS, parent, places
+
+BODY, CHANGES, ANNOTATIONS = b"B", b"C", b"A"
+MAX_CHANGES = 6
+VALUES: list[Any] = [
+    None, True, False, 0, -1, 100, 2**70, 1.5, "", "\ud800", WANTED, *NODES, [], {}, [[]], "golden", "w", "Ready",
+    "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-11-23T10:00:00",
+]  # fmt: skip
+_EMPTY = b"[]"
+_PREFERRED = json.dumps([{"Host": WANTED, "Score": 10}], separators=(",", ":")).encode()
+
+
+class Target:
+    """Keeps one app for all inputs: it holds no state but its counters."""
+
+    def __init__(self) -> None:
+        self._golden = load()
+        self._registry = CollectorRegistry()
+        self._app = create_app(known.service(self._registry), {}, {}, lambda: ("", b"")).test_client()
+
+    def one_input(self, data: bytes) -> None:
+        match data[:1]:
+            case b"A":
+                read_and_write(data[1:])
+            case b"C":
+                self.body(changed(self._golden, atheris.FuzzedDataProvider(data[1:])))
+            case _:
+                self.body(data[1:])
+
+    def body(self, body: bytes) -> None:
+        answer = self._app.post("/prioritize", data=body)
+        assert answer.status_code == 200, answer.status
+        assert answer.data in (_EMPTY, _PREFERRED), answer.data
+        faults = self._registry.get_sample_value("lastnode_prioritize_total", {"result": "error"})
+        assert not faults, "counted as a fault of ours"
+
+
+def changed(golden: list[Golden], choices: Any) -> bytes:
+    """A golden request in which ``choices`` has replaced, removed, renamed, wrapped or swapped a few values."""
+    args = copy.deepcopy(golden[choices.ConsumeIntInRange(0, len(golden) - 1)].args)
+    for _ in range(choices.ConsumeIntInRange(1, MAX_CHANGES)):
+        all_places = places(args)
+        if not all_places:
+            break
+        at, other = (all_places[choices.ConsumeIntInRange(0, len(all_places) - 1)] for _ in range(2))
+        holder, key = parent(args, at), at[-1]
+        match choices.ConsumeIntInRange(0, 5):
+            case 0:
+                holder[key] = VALUES[choices.ConsumeIntInRange(0, len(VALUES) - 1)]
+            case 1:
+                holder[key] = choices.ConsumeUnicode(40)
+            case 2:
+                del holder[key]
+            case 3:
+                holder[key] = copy.deepcopy(parent(args, other)[other[-1]])
+            case 4 if isinstance(holder, dict):
+                holder[FIELDS[choices.ConsumeIntInRange(0, len(FIELDS) - 1)]] = holder.pop(key)
+            case _:
+                holder[key] = [holder[key]]
+    return json.dumps(args, ensure_ascii=choices.ConsumeBool()).encode("utf-8", "surrogatepass")
+
+
+def read_and_write(data: bytes) -> None:
+    """What is read is a memory, and what is written of it reads the same."""
+    last_node, _, recent = data.decode("utf-8", "surrogateescape").partition("\x00")
+    memory = parse_text(last_node, recent)
+    assert memory == merge(memory)
+    assert len(memory) <= MAX_RECENT_NODES
+    for entry in memory:
+        assert is_node_name(entry.node)
+        assert not entry.hostname or is_hostname_value(entry.hostname)
+    written = {name: text for name, text in render(memory).items() if text is not None}
+    if memory and memory[0].ready_at is not None:
+        assert parse(written) == memory
+
+
+SEEDS = [
+    b"golden-2\x00",
+    b'\x00[{"node":"golden-2","hostname":"golden-2","nodeUID":"u","readyAt":"2026-11-23T10:00:00Z","podUID":"p"}]',
+    b'a\x00[{"node":"a","readyAt":"0001-01-01T00:00:00Z"},{"node":"b","readyAt":"9999-12-31T23:59:59.999+00:00"}]',
+]
+
+
+def write_seeds(directory: Path) -> None:
+    """The golden requests and a few annotations, one input a file."""
+    for golden in load():
+        (directory / golden.name).write_bytes(BODY + golden.body)
+    for number, seed in enumerate(SEEDS):
+        (directory / f"annotations-{number}").write_bytes(ANNOTATIONS + seed)
+    for number in range(8):
+        (directory / f"changes-{number}").write_bytes(CHANGES + bytes(range(number, number + 64)))
+
+
+def write_dictionary(path: Path) -> None:
+    """Words that mutations may put in, in libFuzzer's form."""
+    words = [json.dumps(word) for word in FIELDS] + [json.dumps(value) for value in VALUES]
+    path.write_text("".join(json.dumps(word) + "\n" for word in words), encoding="utf-8")
+
+
+def main() -> None:
+    atheris.Setup(sys.argv, Target().one_input)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

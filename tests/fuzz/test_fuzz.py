@@ -1,0 +1,72 @@
+"""The fuzz target runs for a bounded time, from the golden requests on, and finds nothing.
+
+For longer: ``FUZZ_SECONDS=300 python -m pytest -s tests/fuzz``. An input that was found belongs into a test.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.local.paths import REPOSITORY
+
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "15"))
+# What one input may take before libFuzzer calls it a hang; beyond it, how long the run may need to come up.
+INPUT_SECONDS = 25
+START_SECONDS = 120
+TARGET = "tests.fuzz.fuzz_prioritize"
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("atheris") is None, reason="atheris is not installed; it exists for Linux only"
+)
+
+
+class Run:
+    """One run of the target. ``found``: inputs that broke it, by the name that libFuzzer gave them."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        seeds, corpus, self._artifacts = (directory / name for name in ("seeds", "corpus", "found"))
+        for each in (seeds, corpus, self._artifacts):
+            each.mkdir()
+        words = directory / "words.dict"
+        write = f"from pathlib import Path; import {TARGET} as target, sys; "
+        write += "target.write_seeds(Path(sys.argv[1])); target.write_dictionary(Path(sys.argv[2]))"
+        subprocess.run([sys.executable, "-c", write, str(seeds), str(words)], cwd=REPOSITORY, check=True, timeout=120,
+                       capture_output=True)  # fmt: skip
+        flags = [f"-artifact_prefix={self._artifacts}/", f"-dict={words}", f"-timeout={INPUT_SECONDS}", *options]
+        argv = [sys.executable, "-m", TARGET, *flags, str(corpus), str(seeds)]
+        limit = SECONDS + INPUT_SECONDS + START_SECONDS
+        done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, timeout=limit)
+        self.code = done.returncode
+        self.output = (done.stdout + done.stderr).decode(errors="replace")
+
+    @property
+    def found(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes()[:2000] for path in self._artifacts.iterdir()}
+
+    @property
+    def inputs(self) -> int:
+        done = re.search(r"Done (\d+) runs", self.output)
+        return int(done[1]) if done else 0
+
+
+@pytest.mark.timeout(SECONDS + INPUT_SECONDS + 2 * START_SECONDS)
+def test_no_input_breaks_the_request_or_the_memory(tmp_path: Path) -> None:
+    run = Run(tmp_path, f"-max_total_time={SECONDS}")
+    assert not run.found, run.output[-5000:]
+    assert run.code == 0, run.output[-5000:]
+    assert run.inputs > len(list((tmp_path / "seeds").iterdir()))
+    print(f"{run.inputs} inputs in {SECONDS} s; {run.output.splitlines()[-1]}")
+
+
+def test_a_run_that_ends_badly_is_noticed(tmp_path: Path) -> None:
+    """libFuzzer takes more memory than one megabyte for a fault of the target."""
+    run = Run(tmp_path, "-rss_limit_mb=1", f"-max_total_time={INPUT_SECONDS}")
+    assert run.code != 0
+    assert run.found
