@@ -111,6 +111,7 @@ def test_install_upgrade_rollback_and_uninstall(stack: Stack, release: Release) 
     bundle = fill_in_the_certificate(stack)
 
     release.upgrade("--set", "webhook.timeoutSeconds=2,recorder.replicas=3,settings.memoryTtl=1h")
+    release.upgrade("--reset-then-reuse-values")
     assert stack.api.get(WEBHOOK)["webhooks"][0]["timeoutSeconds"] == 2
     assert stack.api.get(f"{DEPLOYMENTS}/lastnode-recorder")["spec"]["replicas"] == 3
     assert trusted(stack) == (bundle, bundle)
