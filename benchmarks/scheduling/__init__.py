@@ -33,12 +33,12 @@ class Plan(NamedTuple):
 
 def plans(nodes: int) -> list[Plan]:
     """What is measured on a cluster of that size."""
-    found = [Plan(Piece("variants", nodes, MEMORY), VARIANTS, 3)]
+    found = []
     if nodes == PRICE_NODES:
-        found += [Plan(Piece("price", nodes, kind), PRICE, 5) for kind in (NOBODY, NOTHING, MEMORY)]
+        found = [Plan(Piece("price", nodes, kind), PRICE, 5) for kind in (NOBODY, NOTHING, MEMORY)]
     if nodes == LEAN_NODES:
-        found.append(Plan(Piece("lean", nodes, MEMORY), LEAN, 5))
-    return found
+        found = [Plan(Piece("lean", nodes, MEMORY), LEAN, 5)]
+    return [*found, Plan(Piece("variants", nodes, MEMORY), VARIANTS, 3)]
 
 
 def sessions(nodes: int) -> int:
