@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 
-from recorder import api, health, logs, metrics
+from recorder import allocator, api, health, logs, metrics
 from recorder.cache import MemoryCache
 from recorder.crew import Crew
 from recorder.elector import Elector
@@ -27,6 +27,9 @@ from recorder.writer import Writer
 PROG = "lastnode-recorder"
 # SIGTERM has to end within 10 s: the longest thing to wait for is one write in flight.
 STOP_SECONDS = 8.0
+# A write parses its workload's memory once, beside a request that takes a hundred times as long: this is enough for
+# workloads that are written again and again. (2 KB each; the extender, which answers from it, keeps more.)
+WRITTEN_MEMORIES = 256
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +55,7 @@ class Recorder:
         queue: WorkQueue[WorkloadKey] = WorkQueue()
         placements = Placements(view, queue.add, record_metrics.verdict)
         placements.follow()
-        cache = MemoryCache(settings.memory_ttl)
+        cache = MemoryCache(settings.memory_ttl, size=WRITTEN_MEMORIES)
         nodes_watch = watches[0]
         leadership = Leadership() if settings.leader_elect else Leadership.sole()
         writer = Writer(
@@ -111,6 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = load(RecorderSettings, PROG, sys.argv[1:] if argv is None else argv)
         logs.configure(settings.log_format, settings.log_level)
+        allocator.return_large_blocks()
         recorder = Recorder(settings)
     except ConfigError as error:
         fail(PROG, error)

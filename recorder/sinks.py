@@ -2,7 +2,7 @@
 
 from typing import Protocol, TypeVar
 
-from recorder.objects import ObjectKey, Record
+from recorder.objects import Keys, Record
 
 R_contra = TypeVar("R_contra", bound=Record, contravariant=True)
 
@@ -14,7 +14,7 @@ class Sink(Protocol[R_contra]):
 
     def remove(self, obj: R_contra, /) -> None: ...
 
-    def retain(self, keys: set[ObjectKey], /) -> None: ...
+    def retain(self, keys: Keys, /) -> None: ...
 
 
 class Observer(Protocol):

@@ -3,11 +3,11 @@
 One thread (its list-watch) brings changes; any thread may read, without a lock, because a dict's get is atomic.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from threading import Condition
 from typing import Generic, TypeVar
 
-from recorder.objects import ObjectKey, Record
+from recorder.objects import Keys, ObjectKey, Record
 
 R = TypeVar("R", bound=Record)
 
@@ -19,7 +19,8 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
     """Key -> record. Listeners are called in the thread that brings the change, one change at a time."""
 
     def __init__(self) -> None:
-        self._objects: dict[ObjectKey, R] = {}
+        # By namespace, then by the record's own name: a key for each of 60,000 objects would take 4 MB.
+        self._objects: dict[str, dict[str, R]] = {}
         self._listeners: list[Listener[R]] = []
         self._lock = Condition()  # its lock may be taken again by the same thread
 
@@ -28,12 +29,13 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
         self._listeners.append(listener)
 
     def upsert(self, obj: R) -> None:
-        """An object as it is now. The version that is known already is not announced again."""
+        """An object as it is now. One that is known exactly like this is not announced again."""
         with self._lock:
-            before = self._objects.get(obj.key)
-            if before is not None and before.resource_version == obj.resource_version and before.uid == obj.uid:
+            objects = self._objects.setdefault(obj.namespace, {})
+            before = objects.get(obj.name)
+            if before == obj:
                 return
-            self._objects[obj.key] = obj
+            objects[obj.name] = obj
             self._lock.notify_all()
             self._announce(before, obj)
 
@@ -44,7 +46,7 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
         one resource can be compared as numbers (KEP-5504, and etcd revisions ever since).
         """
         with self._lock:
-            before = self._objects.get(obj.key)
+            before = self.get(obj.key)
             if before is None or not _newer(obj, before):
                 return
             self.upsert(obj)
@@ -52,34 +54,39 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
     def remove(self, obj: R) -> None:
         """An object is gone; of one that was never seen nobody needs to hear."""
         with self._lock:
-            before = self._objects.pop(obj.key, None)
+            before = self._objects.get(obj.namespace, {}).pop(obj.name, None)
             if before is not None:
                 self._announce(before, None)
 
-    def retain(self, keys: Collection[ObjectKey]) -> None:
+    def retain(self, keys: Keys) -> None:
         """After a complete list: whatever is not among ``keys`` went away unseen."""
         with self._lock:
-            for obj in [obj for key, obj in self._objects.items() if key not in keys]:
+            for obj in [obj for obj in self._records() if obj not in keys]:
                 self.remove(obj)
 
     def expect(self, key: ObjectKey, seconds: float) -> R | None:
         """The object, waiting up to ``seconds`` for one that is not there yet; None when it did not come."""
         with self._lock:
-            self._lock.wait_for(lambda: key in self._objects, seconds)
-            return self._objects.get(key)
+            self._lock.wait_for(lambda: key in self, seconds)
+            return self.get(key)
 
     def __getitem__(self, key: ObjectKey) -> R:
-        return self._objects[key]
+        return self._objects[key.namespace][key.name]
 
     def get(self, key: ObjectKey, default: R | None = None) -> R | None:  # type: ignore[override]
         # Not Mapping's own: that one raises and catches a KeyError for every object that is not there.
-        return self._objects.get(key, default)
+        objects = self._objects.get(key.namespace)
+        return default if objects is None else objects.get(key.name, default)
 
     def __iter__(self) -> Iterator[ObjectKey]:
-        return iter(list(self._objects))
+        return iter([obj.key for obj in self._records()])
 
     def __len__(self) -> int:
-        return len(self._objects)
+        return sum(map(len, list(self._objects.values())))
+
+    def _records(self) -> list[R]:
+        # Copied in steps that no other thread can come between: list() of a dict's values is one of them.
+        return [obj for objects in list(self._objects.values()) for obj in list(objects.values())]
 
     def _announce(self, before: R | None, after: R | None) -> None:
         for listener in self._listeners:

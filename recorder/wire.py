@@ -15,6 +15,7 @@ from recorder.errors import Undecodable
 from recorder.names import is_hostname_value
 from recorder.objects import Node, Sandbox, Session, Workload
 from recorder.optin import is_sticky
+from recorder.packing import pack
 
 # An absent field that is kept in bytes. (A null comes as b"null": msgspec takes "Raw | None" for null alone.)
 NOTHING: Final = msgspec.Raw()
@@ -152,6 +153,7 @@ def node(data: bytes | msgspec.Raw) -> Node:
     hostname = _labels(part.metadata).hostname or ""
     return Node(
         **_identity(part.metadata),
+        resource_version=part.metadata.resource_version,
         hostname=hostname if is_hostname_value(hostname) else "",
         ready=_ready_since(part.status) is not None,
         unschedulable=bool(part.spec and part.spec.unschedulable),
@@ -166,12 +168,13 @@ def workload(resource: str, data: bytes | msgspec.Raw) -> Workload:
     stickiness = spec.node_stickiness.enabled if spec.node_stickiness else None
     return Workload(
         **_identity(part.metadata),
+        resource_version=part.metadata.resource_version,
         resource=resource,
         kind=sys.intern(part.kind),
         sticky=is_sticky(part.kind, stickiness, annotations.stickiness, spec.warm_pool_size),
         created_at=_utc(part.metadata.creation_timestamp),
-        last_node=annotations.last_node,
-        recent_nodes=annotations.recent_nodes,
+        last_node=sys.intern(annotations.last_node) if annotations.last_node else annotations.last_node,
+        packed_nodes=pack(annotations.recent_nodes),
     )
 
 
@@ -210,7 +213,8 @@ def _ownership(metadata: _Metadata) -> dict[str, Any]:
     labels = _labels(metadata)
     owner = next((owner for owner in metadata.owner_references or () if _is_sandbox(owner)), None)
     return {
-        "sandbox": owner.name if owner else None,
+        # The two have one name, so one text.
+        "sandbox": (metadata.name if owner.name == metadata.name else owner.name) if owner else None,
         "sandbox_uid": owner.uid if owner else None,
         "workload_name": labels.workload_name or None,
         "workload_kind": labels.workload_kind or None,
@@ -251,7 +255,6 @@ def _identity(metadata: _Metadata) -> dict[str, str]:
         "namespace": sys.intern(metadata.namespace),
         "name": metadata.name,
         "uid": metadata.uid,
-        "resource_version": metadata.resource_version,
     }
 
 

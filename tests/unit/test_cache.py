@@ -10,6 +10,7 @@ from recorder.cache import MAX_MEMORIES, MemoryCache
 from recorder.contract import RECENT_NODES_ANNOTATION
 from recorder.memory import Entry, Memory, render
 from recorder.objects import Workload
+from recorder.packing import pack
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TTL = 100.0
@@ -30,7 +31,7 @@ def memory(node: str = "n", age: float = 0.0) -> Memory:
 def workload(what: Memory, uid: str = "u", version: str = "1") -> Workload:
     return Workload(
         namespace="ns", name="w", uid=uid, resource_version=version, resource="r", kind="K", sticky=True,
-        last_node=what[0].node if what else None, recent_nodes=render(what)[RECENT_NODES_ANNOTATION],
+        last_node=what[0].node if what else None, packed_nodes=pack(render(what)[RECENT_NODES_ANNOTATION]),
     )  # fmt: skip
 
 

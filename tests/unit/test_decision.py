@@ -12,6 +12,7 @@ from recorder.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
 from recorder.decision import Pending, Skip, decide, patch_body
 from recorder.memory import Entry, parse_text, render
 from recorder.objects import Node, Workload
+from recorder.packing import pack
 from tests.unit.strategies import entries
 
 memories = st.lists(entries, max_size=7).map(memory.merge)
@@ -32,14 +33,14 @@ def workload(uid: str = "u", sticky: bool = True, annotations: dict[str, str | N
         kind="AgentRuntime",
         sticky=sticky,
         last_node=annotations.get(LAST_NODE_ANNOTATION),
-        recent_nodes=annotations.get(RECENT_NODES_ANNOTATION),
+        packed_nodes=pack(annotations.get(RECENT_NODES_ANNOTATION)),
     )
 
 
 def after(before: Workload, written: dict[str, str | None]) -> Workload:
     """The workload with a merge patch's annotations on it."""
     return msgspec.structs.replace(
-        before, last_node=written[LAST_NODE_ANNOTATION], recent_nodes=written[RECENT_NODES_ANNOTATION]
+        before, last_node=written[LAST_NODE_ANNOTATION], packed_nodes=pack(written[RECENT_NODES_ANNOTATION])
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.objects import Node, ObjectKey
+from recorder.objects import Keys, Node, ObjectKey, Session
 from recorder.store import Store
 
 Change = tuple[str | None, str | None]
@@ -67,7 +67,7 @@ def test_after_a_complete_list_the_others_are_removed_and_announced() -> None:
         store.upsert(node(name))
     removed: list[str] = []
     store.subscribe(lambda before, after: removed.append(before.name) if before and after is None else None)
-    store.retain({key("b"), key("never seen")})
+    store.retain(Keys(node("b"), node("never seen")))
     assert sorted(removed) == ["a", "c"]
     assert list(store) == [key("b")]
     assert len(store) == 1
@@ -127,3 +127,22 @@ def test_it_may_change_while_somebody_goes_through_it() -> None:
     for each in store:
         store.remove(node(each.name))
     assert not store
+
+
+def test_objects_of_one_name_in_two_namespaces_are_two() -> None:
+    store: Store[Session] = Store()
+    one, other = Session(namespace="a", name="s"), Session(namespace="b", name="s")
+    store.upsert(one)
+    store.upsert(other)
+    store.retain(Keys(other))
+    assert (store.get(one.key), store.get(other.key), len(store)) == (None, other, 1)
+
+
+def test_a_version_that_changed_nothing_of_what_is_kept_is_no_news() -> None:
+    store: Store[Session] = Store()
+    store.upsert(Session(name="s", uid="u"))
+    changes: list[object] = []
+    store.subscribe(lambda before, after: changes.append(after))
+    store.upsert(Session(name="s", uid="u"))
+    store.upsert(Session(name="s", uid="u", over=True))
+    assert len(changes) == 1

@@ -86,7 +86,7 @@ def session(**changes: Any) -> Any:
 
 def test_a_session_s_pod_becomes_a_record_of_what_matters() -> None:
     got = session()
-    assert (got.namespace, got.name, got.uid, got.resource_version) == ("agents", "sb", "pod-uid", "4711")
+    assert (got.namespace, got.name, got.uid) == ("agents", "sb", "pod-uid")
     assert (got.node, got.ready_at, got.over) == ("node-1", READY_AT, False)
     assert got.created_at == datetime(2026, 11, 23, 12, tzinfo=UTC)
     assert (got.sandbox, got.sandbox_uid) == ("sb", "sb-uid")

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -23,7 +23,7 @@ from recorder.backoff import Backoff
 from recorder.contract import SANDBOX_RESOURCE
 from recorder.errors import Refused
 from recorder.listwatch import ListWatch
-from recorder.objects import ObjectKey
+from recorder.objects import Keys, ObjectKey
 from recorder.store import Store
 
 # How soon after an outage, or after the Sandbox CRD was installed, the agent is back: it has the machine to itself.
@@ -45,9 +45,9 @@ class _Mirror(Store[Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._keys: Collection[ObjectKey] = ()
+        self._keys = Keys()
 
-    def retain(self, keys: Collection[ObjectKey]) -> None:
+    def retain(self, keys: Keys) -> None:
         self._keys = keys
 
     def settle(self) -> None:
