@@ -210,7 +210,8 @@ ports:
 startupProbe:
   {{- include "lastnode.probe" (merge (dict "path" "/livez") .) | nindent 2 }}
   periodSeconds: 2
-  failureThreshold: 30
+  # Two minutes: one of them may go by until there is a self-made certificate.
+  failureThreshold: 60
 livenessProbe:
   {{- include "lastnode.probe" (merge (dict "path" "/livez") .) | nindent 2 }}
   periodSeconds: 10
