@@ -32,7 +32,7 @@ class Installed:
         (name,) = (v["configMap"]["name"] for v in self._pod(deployment)["volumes"] if "configMap" in v)
         folder = self._directory / name
         folder.mkdir(exist_ok=True)
-        data = self.stack.api.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{name}")["data"]
+        data: dict[str, str] = self.stack.api.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{name}")["data"]
         for file, text in data.items():
             (folder / file).write_text(text, encoding="utf-8")
         return folder

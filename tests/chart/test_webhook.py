@@ -1,0 +1,190 @@
+"""The webhook as the chart installs it, called over TLS by a real API server that trusts the chart's own caBundle.
+
+One thing is not the chart's: there is no network of Services here, so the test puts the url of the process into the
+webhook's clientConfig in place of the service, as JSON patch. Rules, selectors, policies and caBundle stay; the
+certificate is asked to be valid for that url's host too (certificates.extraDnsNames).
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import ssl
+import urllib.request
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.component import Component
+from deploy.local.stack import Stack
+from deploy.render import NAMESPACE
+from recorder.contract import SESSION_LABEL
+from tests.chart.release import Release
+from tests.chart.running import Installed
+from tests.chart.sessions import Workload, preferred, returns
+from tests.extender.cluster import create, make_nodes, remove, session_pod
+
+NODES = [f"node-{number:02}" for number in range(10)]
+WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastnode-webhook"
+SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/lastnode-certificate"
+OPT_OUT = {"lastnode.dev/inject": "disabled"}
+
+# Goes with the module that answers: from then on these run.
+needs_mutate = pytest.mark.skipif(not find_spec("extender.admission"), reason="POST /mutate is not served yet")
+
+_numbers = itertools.count(1)
+
+
+class Webhook:
+    """The installed webhook, its extender running; ``point`` makes the API server call it."""
+
+    def __init__(self, installed: Installed, release: Release) -> None:
+        self.installed = installed
+        self.stack = installed.stack
+        self.release = release
+        self.extender: Component
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        name = f"extender-{next(_numbers)}"
+        self.extender, self.port = self.installed.start("lastnode-extender", "extender", name=name)
+        self.stack.wait(lambda: self.bundle() != "", "the caBundle")
+        self.stack.wait(self.is_ready, "the extender to be ready")
+
+    def configuration(self) -> dict[str, Any]:
+        (webhook,) = self.stack.api.get(WEBHOOK)["webhooks"]
+        found: dict[str, Any] = webhook
+        return found
+
+    def bundle(self) -> str:
+        return str(self.configuration()["clientConfig"].get("caBundle", ""))
+
+    def is_ready(self) -> bool:
+        """Asked over TLS, trusting the webhook's caBundle and nothing else."""
+        trust = ssl.create_default_context(cadata=base64.b64decode(self.bundle()).decode())
+        try:
+            with urllib.request.urlopen(f"https://localhost:{self.port}/readyz", timeout=5, context=trust) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def point(self) -> None:
+        """The url in place of the service. Everything else of the configuration stays."""
+        config = {"url": f"https://localhost:{self.port}/mutate", "caBundle": self.bundle()}
+        operation = {"op": "replace", "path": "/webhooks/0/clientConfig", "value": config}
+        self.stack.api.patch(WEBHOOK, [operation], "application/json-patch+json")
+
+    def wanted(self, workload: Workload) -> list[str]:
+        """The nodes that a session's pod created now would prefer."""
+        pod = workload.pod()
+        remove(self.stack, pod)
+        return preferred(pod)
+
+
+@pytest.fixture(scope="module")
+def webhook(helm: Path, stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Webhook:
+    make_nodes(stack, NODES)
+    stack.cp.start_scheduler("kube-scheduler")
+    directory = tmp_path_factory.mktemp("webhook")
+    release = Release(helm, stack, directory)
+    # 2 s, so that a busy machine does not decide a test.
+    release.install("webhook", "--set", "certificates.extraDnsNames={localhost},webhook.timeoutSeconds=2")
+    installed = Installed(stack, directory)
+    installed.start("lastnode-recorder", "recorder")
+    return Webhook(installed, release)
+
+
+def test_the_extender_makes_its_certificate_and_has_it_trusted(webhook: Webhook) -> None:
+    data = webhook.stack.api.get(SECRET)["data"]
+    assert data.keys() == {"ca.crt", "ca.key", "tls.crt", "tls.key"}
+    assert webhook.bundle() == data["ca.crt"]
+
+
+def test_an_upgrade_leaves_the_certificate_and_the_trust_as_they_are(webhook: Webhook) -> None:
+    before = (webhook.stack.api.get(SECRET)["data"], webhook.bundle())
+    webhook.release.upgrade("--reset-then-reuse-values", "--set", "webhook.excludedNamespaces={elsewhere}")
+    excluded = webhook.configuration()["namespaceSelector"]["matchExpressions"][0]["values"]
+    assert "elsewhere" in excluded
+    assert (webhook.stack.api.get(SECRET)["data"], webhook.bundle()) == before
+
+
+@needs_mutate
+def test_sessions_come_back_with_the_default_scheduler_and_no_library_call(webhook: Webhook) -> None:
+    webhook.point()
+    assert returns(Workload(webhook.stack, "sticky"))
+    assert not returns(Workload(webhook.stack, "other", opted_in=False), memory=False)
+
+
+@needs_mutate
+def test_without_the_webhook_pods_are_created_and_with_it_again_the_preference_is_back(webhook: Webhook) -> None:
+    stack = webhook.stack
+    webhook.point()
+    workload = Workload(stack, "outage")
+    first = workload.session()
+    workload.remembers(first.node)
+    stack.wait(lambda: webhook.wanted(workload) == [first.node], "the preference")
+    webhook.extender.stop()
+    assert webhook.wanted(workload) == []
+    counted = stack.api.get("/metrics")
+    assert 'apiserver_admission_webhook_fail_open_count{name="mutate.lastnode.dev"' in counted
+    webhook.start()
+    webhook.point()
+    stack.wait(lambda: webhook.wanted(workload) == [first.node], "the preference again")
+
+
+@needs_mutate
+def test_a_namespace_and_a_workload_can_be_left_out(webhook: Webhook) -> None:
+    stack = webhook.stack
+    webhook.point()
+    workload = Workload(stack, "optout")
+    first = workload.session()
+    workload.remembers(first.node)
+    stack.wait(lambda: webhook.wanted(workload) == [first.node], "the preference")
+
+    labelled = session_pod("default", "labelled", workload="optout")
+    labelled["metadata"]["labels"] |= OPT_OUT
+    assert preferred(create(stack, labelled)) == []
+
+    path = "/api/v1/namespaces/default"
+    stack.api.patch(path, {"metadata": {"labels": OPT_OUT}})
+    stack.wait(lambda: webhook.wanted(workload) == [], "the namespace to be left out")
+    stack.api.patch(path, {"metadata": {"labels": dict.fromkeys(OPT_OUT)}})
+    stack.wait(lambda: webhook.wanted(workload) == [first.node], "the namespace to be back")
+
+
+def test_other_pods_are_not_shown_to_the_webhook(webhook: Webhook) -> None:
+    """A pod without the session label, in the release's own namespace or in kube-system: no request arrives."""
+    webhook.point()
+    before = asked(webhook.stack)
+    other = session_pod("default", "no-session", workload="w")
+    del other["metadata"]["labels"][SESSION_LABEL]
+    create(webhook.stack, other)
+    create(webhook.stack, session_pod(NAMESPACE, "own", workload="w"))
+    create(webhook.stack, session_pod("kube-system", "system", workload="w"))
+    assert asked(webhook.stack) == before
+    create(webhook.stack, session_pod("default", "a-session", workload="w"))
+    assert asked(webhook.stack) == before + 1
+
+
+def asked(stack: Stack) -> float:
+    """How often the API server has called the webhook, by its own count."""
+    name = "apiserver_admission_webhook_request_total"
+    lines = [line for line in stack.api.get("/metrics").splitlines() if line.startswith(name) and "lastnode" in line]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+
+def test_it_is_removed_and_pods_are_still_created(webhook: Webhook) -> None:
+    """And installed again, for the tests that may come after this one."""
+    webhook.point()
+    webhook.release.uninstall()
+    try:
+        create(webhook.stack, session_pod("default", "after", workload="w"))
+        remaining = webhook.stack.api.get(WEBHOOK.rpartition("/")[0])["items"]
+        assert remaining == []
+    finally:
+        webhook.release.install("webhook", "--set", "certificates.extraDnsNames={localhost},webhook.timeoutSeconds=2")
+        webhook.extender.stop()
+        webhook.start()
