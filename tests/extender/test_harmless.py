@@ -19,6 +19,7 @@ import pytest
 from deploy.local.component import Component
 from deploy.local.paths import REPOSITORY
 from deploy.local.stack import Stack
+from extender.server import CONNECTIONS
 from tests.extender.cluster import (
     Wire,
     create,
@@ -39,8 +40,6 @@ JSON = ("Content-Type: application/json",)
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 # Enough for the extender itself (about 20), few enough to be used up by a test.
 FILES = 48
-# gunicorn's default for worker_connections.
-MOST_CONNECTIONS = 1000
 
 Report = Callable[[str, Outcome], None]
 
@@ -368,7 +367,7 @@ def test_out_of_file_descriptors_the_extender_lives_on_and_answers(
 def many_files() -> Iterator[None]:
     """For this process, which holds the clients' ends."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * MOST_CONNECTIONS
+    wanted = 2 * CONNECTIONS
     if hard != resource.RLIM_INFINITY and hard < wanted:
         pytest.skip(f"needs {wanted} open files, may have {hard}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
@@ -382,7 +381,7 @@ def test_more_silent_clients_than_connections_are_allowed_keep_nobody_out(
     comes_back(line)
     line.restart()  # so that it has no connection yet
     wire = Wire(stack.extender_url)
-    with Crowd(wire.host, wire.port, MOST_CONNECTIONS + 100):
+    with Crowd(wire.host, wire.port, CONNECTIONS + 100):
         outcome = line.run()
         comes_back(line)
-    report(f"{MOST_CONNECTIONS + 100} silent clients", outcome)
+    report(f"{CONNECTIONS + 100} silent clients", outcome)
