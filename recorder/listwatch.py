@@ -15,7 +15,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from recorder import envelope
-from recorder.api import Api, Stream
+from recorder.api import JSON, METADATA, Api, Stream
 from recorder.backoff import Backoff
 from recorder.discovery import NotServed, collection_path
 from recorder.errors import Gone, LastnodeError, Silent, Undecodable
@@ -43,7 +43,10 @@ log = logging.getLogger(__name__)
 
 
 class ListWatch(Generic[R]):
-    """Keeps ``sink`` equal to the server's objects of ``resource`` (``"plural.group"``) until it is told to stop."""
+    """Keeps ``sink`` equal to the server's objects of ``resource`` (``"plural.group"``) until it is told to stop.
+
+    ``metadata_only``: ask for objects without spec and status, of which ``read`` then sees nothing.
+    """
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class ListWatch(Generic[R]):
         sink: Sink[R],
         *,
         selectors: Mapping[str, str] | None = None,
+        metadata_only: bool = False,
         observer: Observer | None = None,
         page_size: int = PAGE_SIZE,
         silence: float = SILENCE_SECONDS,
@@ -65,6 +69,7 @@ class ListWatch(Generic[R]):
         self._read = read
         self._sink = sink
         self._selectors = dict(selectors or {})
+        self._accept = METADATA if metadata_only else JSON
         self._observer = observer
         self._page_size = page_size
         self._silence = silence
@@ -186,7 +191,7 @@ class ListWatch(Generic[R]):
         """One page into the sink; returns the next one's token and the list's version. Nothing else of the page is
         kept: at 10 KB an object it is 5 MB, and must be gone before the next one comes."""
         query = {**self._selectors, "limit": str(self._page_size)} | ({"continue": token} if token else {})
-        page = envelope.page(self._api.get(path, query))
+        page = envelope.page(self._api.get(path, query, self._accept.a_list))
         self._heard()
         for item in page.items or ():
             obj = self._decode_object(item)
@@ -216,7 +221,7 @@ class ListWatch(Generic[R]):
                 self._heard()
 
     def _open(self, path: str, query: Mapping[str, str]) -> Stream:
-        stream = self._api.stream(path, query, self._silence)
+        stream = self._api.stream(path, query, self._silence, self._accept.an_object)
         with self._lock:
             self._stream = stream
             if self._stopping.is_set():

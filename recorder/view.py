@@ -53,13 +53,13 @@ class View:
         """What keeps this view, one list-watch a resource, in the order in which objects refer to each other.
 
         ``sessions``: the pods too (only the recorder needs them). Selectors leave on the server what nobody needs:
-        sandboxes of no workload, pods of no session, pods that are not bound yet.
+        sandboxes of no workload, pods of no session, pods that are not bound yet; and of Sandboxes all but metadata.
         """
         watch = functools.partial(ListWatch[Any], api, page_size=page_size, observer=observer)
         made = [watch("nodes", wire.node, self.nodes)]
         made += [watch(name, _workload_reader(name), store) for name, store in self.workloads.items()]
         claiming = {"labelSelector": contract.WORKLOAD_NAME_LABEL}
-        made.append(watch(sandbox_resource, wire.sandbox, self.sandboxes, selectors=claiming))
+        made.append(watch(sandbox_resource, wire.sandbox, self.sandboxes, selectors=claiming, metadata_only=True))
         if sessions:
             bound = {"labelSelector": contract.SESSION_LABEL, "fieldSelector": "spec.nodeName!="}
             made.append(watch("pods", wire.session, self.sessions, selectors=bound))

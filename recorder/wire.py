@@ -143,7 +143,9 @@ class _Workload(_Part):
     spec: _WorkloadSpec | None = None
 
 
-class _Sandbox(_Part):
+class _Whatever(_Part):
+    """An object of which only the metadata matters."""
+
     metadata: _Metadata
 
 
@@ -173,14 +175,30 @@ def workload(resource: str, data: bytes | msgspec.Raw) -> Workload:
         kind=sys.intern(part.kind),
         sticky=is_sticky(part.kind, stickiness, annotations.stickiness, spec.warm_pool_size),
         created_at=_utc(part.metadata.creation_timestamp),
-        last_node=sys.intern(annotations.last_node) if annotations.last_node else annotations.last_node,
+        last_node=_shared(annotations.last_node),
+        packed_nodes=pack(annotations.recent_nodes),
+    )
+
+
+def patched(before: Workload, answer: bytes) -> Workload:
+    """``before`` as the answer to a patch of its annotations shows it, of which only the metadata is read.
+
+    The patch named ``before``'s version, so the rest is as it was; where an admission webhook has changed that too,
+    the watch says so.
+    """
+    metadata = decode(_METADATA, answer).metadata
+    annotations = metadata.annotations or _Annotations()
+    return msgspec.structs.replace(
+        before,
+        resource_version=metadata.resource_version,
+        last_node=_shared(annotations.last_node),
         packed_nodes=pack(annotations.recent_nodes),
     )
 
 
 def sandbox(data: bytes | msgspec.Raw) -> Sandbox:
     """A Sandbox, or only its metadata: nothing else of it is read."""
-    part = decode(_SANDBOX, data)
+    part = decode(_METADATA, data)
     labels = _labels(part.metadata)
     return Sandbox(
         **_identity(part.metadata),
@@ -201,7 +219,7 @@ def session_of(part: Pod) -> Session:
     return Session(
         **_identity(part.metadata),
         **_ownership(part.metadata),
-        node=sys.intern(part.spec.node_name) if part.spec and part.spec.node_name else None,
+        node=_shared(part.spec.node_name or None) if part.spec else None,
         ready_at=None if over else _ready_since(status),
         created_at=_utc(part.metadata.creation_timestamp),
         over=over,
@@ -245,13 +263,17 @@ def _utc(moment: datetime | None) -> datetime | None:
         raise Undecodable(f"{moment.isoformat()} does not exist in UTC") from error
 
 
+def _shared(text: str | None) -> str | None:
+    """One text for all that are equal: what tens of thousands of objects say with a few hundred words."""
+    return None if text is None else sys.intern(text)
+
+
 def _labels(metadata: _Metadata) -> _Labels:
     return metadata.labels or _Labels()
 
 
 def _identity(metadata: _Metadata) -> dict[str, str]:
     return {
-        # Tens of thousands of objects share a few namespaces (and kinds, and nodes): one text each, not one an object.
         "namespace": sys.intern(metadata.namespace),
         "name": metadata.name,
         "uid": metadata.uid,
@@ -261,5 +283,5 @@ def _identity(metadata: _Metadata) -> dict[str, str]:
 _UNDATED: Final = datetime.fromtimestamp(0, UTC)
 _NODE: Final = msgspec.json.Decoder(_Node)
 _WORKLOAD: Final = msgspec.json.Decoder(_Workload)
-_SANDBOX: Final = msgspec.json.Decoder(_Sandbox)
+_METADATA: Final = msgspec.json.Decoder(_Whatever)
 _POD: Final = msgspec.json.Decoder(Pod)

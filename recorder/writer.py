@@ -12,7 +12,7 @@ from threading import Event, Lock
 from typing import Protocol
 
 from recorder import wire
-from recorder.api import Api
+from recorder.api import METADATA, Api
 from recorder.backoff import Backoff
 from recorder.cache import MemoryCache
 from recorder.decision import Pending, Skip, decide, patch_body
@@ -119,8 +119,9 @@ class Writer:
         with self._leadership.writing() as allowed:
             if not allowed:
                 raise _Standby
-            answer = self._api.merge_patch(self._object(workload.workload_key), patch_body(workload, decision))
-        self._view.workloads[workload.resource].adopt(wire.workload(workload.resource, answer))
+            path = self._object(workload.workload_key)
+            answer = self._api.merge_patch(path, patch_body(workload, decision), METADATA.an_object)
+        self._view.workloads[workload.resource].adopt(wire.patched(workload, answer))
         self._say(workload, pending)
         return None
 

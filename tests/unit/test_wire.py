@@ -268,3 +268,17 @@ def test_anything_in_any_place_reads_or_is_undecodable(kind: str, place: str, va
         READERS[kind](encoded(pod(**{place: value})))
     except Undecodable:
         return
+
+
+def test_the_answer_to_a_patch_brings_the_annotations_and_the_version() -> None:
+    before = workload({"nodeStickiness": {"enabled": True}}, **{contract.LAST_NODE_ANNOTATION: "old"})
+    answer = encoded({
+        "kind": "PartialObjectMetadata",
+        "metadata": {
+            "resourceVersion": "4712",
+            "annotations": {contract.LAST_NODE_ANNOTATION: "new", contract.RECENT_NODES_ANNOTATION: "[]"},
+        },
+    })  # fmt: skip
+    got = wire.patched(before, answer)
+    assert (got.resource_version, got.last_node, got.recent_nodes) == ("4712", "new", "[]")
+    assert (got.key, got.kind, got.sticky) == (before.key, before.kind, before.sticky)
