@@ -151,6 +151,13 @@ def _parse_entries(text: str | None) -> list[Entry]:
     if not text:
         return []
     try:
+        return [entry for found in _ENTRIES.decode(text) if (entry := _valid(found)) is not None]
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return _parse_one_by_one(text)
+
+
+def _parse_one_by_one(text: str) -> list[Entry]:
+    try:
         items = msgspec.json.decode(text, type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         return []
@@ -162,10 +169,16 @@ def _parse_entry(item: msgspec.Raw) -> Entry | None:
         entry = _ENTRY.decode(item)
     except (msgspec.DecodeError, RecursionError):
         return None
+    return _valid(entry)
+
+
+def _valid(entry: Entry) -> Entry | None:
     if entry.ready_at is None or entry.ready_at.tzinfo is None or not is_node_name(entry.node):
         return None
     if entry.hostname and not is_hostname_value(entry.hostname):
         return None
+    if entry.ready_at.tzinfo is UTC:
+        return entry
     try:
         return msgspec.structs.replace(entry, ready_at=entry.ready_at.astimezone(UTC))
     except OverflowError:
@@ -173,3 +186,4 @@ def _parse_entry(item: msgspec.Raw) -> Entry | None:
 
 
 _ENTRY: Final = msgspec.json.Decoder(Entry)
+_ENTRIES: Final = msgspec.json.Decoder(list[Entry])

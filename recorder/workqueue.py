@@ -56,7 +56,7 @@ class WorkQueue(Generic[K]):
             if key in self._again:
                 self._again.discard(key)
                 self._enqueue(key)
-            self._changed.notify_all()
+                self._changed.notify()  # not all: each worker that wakes for nothing takes time from those that write
 
     def close(self) -> None:
         """Let every worker's ``take`` return None. What is still queued stays undone."""
