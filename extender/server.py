@@ -74,6 +74,9 @@ class Server(BaseApplication):
             "limit_request_line": REQUEST_LINE_BYTES,
             "limit_request_fields": HEADER_FIELDS,
             "limit_request_field_size": HEADER_FIELD_BYTES,
+            # Nobody may say on somebody else's behalf where a request is from; and gunicorn looks into the client's
+            # address for each request only where somebody may.
+            "forwarded_allow_ips": "",
             "preload_app": False,
             "control_socket_disable": True,
             "worker_exit": lambda _server, _worker: self._on_exit(),
