@@ -1,11 +1,12 @@
 """Run every benchmark, or those that are named: python -m benchmarks [--scale N] [injector] [prioritize] [recorder].
 
-The scale is the number of workloads, of Sandboxes and of pods; SCALE in the environment (make bench SCALE=2000) says
-the same. scheduling has sizes of its own, takes long, and goes on where it was left: python -m benchmarks.scheduling
---help.
+recorder:sync, :memory, :idle, :writes and :delay take one part of recorder alone. The scale is the number of
+workloads, of Sandboxes and of pods; SCALE in the environment (make bench SCALE=2000) says the same. scheduling has
+sizes of its own, takes long, and goes on where it was left: python -m benchmarks.scheduling --help.
 """
 
 import argparse
+import functools
 import os
 from collections.abc import Callable, Sequence
 
@@ -21,6 +22,9 @@ BENCHMARKS: dict[str, Callable[[int], str]] = {
     "recorder": recorder.run,
     "scheduling": lambda _: scheduling.run(),
 }
+PARTS: dict[str, Callable[[int], str]] = {
+    f"recorder:{part}": functools.partial(recorder.run, part=part) for part in recorder.PARTS
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,11 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; default: all of them")
     parser.add_argument("--scale", type=_scale, default=os.environ.get("SCALE", str(SCALE)))
     wanted = parser.parse_args(argv)
-    if unknown := [name for name in wanted.names if name not in BENCHMARKS]:
-        parser.error(f"no benchmark called {', '.join(unknown)}: there are {', '.join(BENCHMARKS)}")
+    if unknown := [name for name in wanted.names if name not in BENCHMARKS | PARTS]:
+        parser.error(f"no benchmark called {', '.join(unknown)}: there are {', '.join(BENCHMARKS | PARTS)}")
     print(f"{machine()}\n")
     for name in wanted.names or BENCHMARKS:
-        print(f"## {name}\n\n{BENCHMARKS[name](wanted.scale)}\n", flush=True)
+        print(f"## {name}\n\n{(BENCHMARKS | PARTS)[name](wanted.scale)}\n", flush=True)
     return 0
 
 
