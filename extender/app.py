@@ -9,10 +9,13 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
 
 from extender.service import Service
+from extender.webhook import Webhook
 from recorder import health
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    Verb = Callable[[WSGIEnvironment], bytes]
 
 # 5,000 names and a large pod are 0.1 MB. Whole Node objects (nodeCacheCapable: false) of a large cluster are beyond
 # it, and are answered without a preference, as documented in scheduler-config/.
@@ -24,22 +27,17 @@ _DISCARDED_AT_ONCE = 64 * 1024
 
 
 def create_app(
-    service: Service, live: health.Checks, ready: health.Checks, metrics: Callable[[], tuple[str, bytes]]
+    service: Service,
+    live: health.Checks,
+    ready: health.Checks,
+    metrics: Callable[[], tuple[str, bytes]],
+    webhook: Webhook | None = None,
 ) -> Flask:
-    """The WSGI application: POST /prioritize, /livez, /readyz, /healthz, /metrics."""
-
-    def prioritize(environ: "WSGIEnvironment") -> bytes:
-        # Always 200: another status would only be one more thing that can go wrong in kube-scheduler.
-        try:
-            body = get_input_stream(environ, max_content_length=MAX_BODY_BYTES).read()
-        except RequestEntityTooLarge:
-            _discard_body(environ)
-            return service.refuse()
-        except Exception:  # broken off, or in chunks that are none: gunicorn has classes of its own for that
-            return service.refuse()
-        return service.prioritize(body)
-
-    app = _App({"/prioritize": prioritize})
+    """The WSGI application: POST /prioritize, /livez, /readyz, /healthz, /metrics; POST /mutate with ``webhook``."""
+    verbs = {"/prioritize": _verb(service.prioritize, service.refuse)}
+    if webhook is not None:
+        verbs["/mutate"] = _verb(webhook.mutate, webhook.refuse)
+    app = _App(verbs)
 
     @app.get("/metrics")
     def exposition() -> Response:
@@ -58,6 +56,23 @@ def create_app(
     return app
 
 
+def _verb(answer: Callable[[bytes], bytes], refuse: Callable[[], bytes]) -> "Verb":
+    """``answer`` for the body of a request, ``refuse`` for one that cannot be read: both are answered with 200, since
+    another status would only be one more thing that can go wrong in kube-scheduler or kube-apiserver."""
+
+    def answered(environ: "WSGIEnvironment") -> bytes:
+        try:
+            body = get_input_stream(environ, max_content_length=MAX_BODY_BYTES).read()
+        except RequestEntityTooLarge:
+            _discard_body(environ)
+            return refuse()
+        except Exception:  # broken off, or in chunks that are none: gunicorn has classes of its own for that
+            return refuse()
+        return answer(body)
+
+    return answered
+
+
 class _App(Flask):
     """Flask, but what kube-scheduler waits for in its serial loop is answered before Flask routes it, sets up contexts
     and a session and sends signals: nothing of that is needed there, and it is twice the time of the answer itself.
@@ -65,7 +80,7 @@ class _App(Flask):
     ``verbs``: path -> what answers a POST to it, always with 200 and JSON.
     """
 
-    def __init__(self, verbs: "Mapping[str, Callable[[WSGIEnvironment], bytes]]") -> None:
+    def __init__(self, verbs: "Mapping[str, Verb]") -> None:
         super().__init__("lastnode", static_folder=None)
         self._verbs = verbs
         for path, verb in verbs.items():  # for every other method, and for other spellings of the path

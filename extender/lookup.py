@@ -6,15 +6,19 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from extender.patience import Patience
 from recorder.attribution import Attribution, Verdict, attribute
 from recorder.cache import MemoryCache
 from recorder.memory import Choice, Entry, Validity, choose
 from recorder.objects import ObjectKey, Session
 from recorder.view import View
 
-# How long a request may wait for a Sandbox that the watch has not brought yet. It is spent inside kube-scheduler's
-# serial loop, so it must stay far below httpTimeout (300 ms); events are normally a few milliseconds away.
+# How long a prioritize request may wait for a Sandbox that the watch has not brought yet. It is spent inside
+# kube-scheduler's serial loop, so it must stay far below httpTimeout (300 ms); events are normally a few milliseconds
+# away.
 SANDBOX_SECONDS = 0.03
+# kube-scheduler asks about one pod at a time: this is one for each of a few schedulers.
+WAITING_AT_ONCE = 4
 
 
 class Reason(StrEnum):
@@ -40,7 +44,10 @@ class Found(NamedTuple):
 
 
 class Lookup:
-    """Answers from ``view``. ``synced``: whether the view is complete; ``ttl`` in seconds; ``clock``: wall time."""
+    """Answers from ``view``. ``synced``: whether the view is complete; ``ttl`` in seconds; ``clock``: wall time.
+
+    ``patience``: how to wait for a Sandbox; by default as kube-scheduler's serial loop can bear.
+    """
 
     def __init__(
         self,
@@ -49,12 +56,14 @@ class Lookup:
         ttl: float,
         synced: Callable[[], bool],
         clock: Callable[[], float] = time.time,
+        patience: Patience | None = None,
     ) -> None:
         self._view = view
         self._cache = cache
         self._ttl = ttl
         self._synced = synced
         self._clock = clock
+        self._patience = patience or Patience(SANDBOX_SECONDS, WAITING_AT_ONCE)
 
     def find(self, session: Session) -> Found:
         """Where ``session``'s workload would like it to run."""
@@ -75,7 +84,8 @@ class Lookup:
         if found.verdict is not Verdict.SANDBOX_UNKNOWN or not session.sandbox:
             return found
         # The pod is made moments after its Sandbox, so its request may overtake the Sandbox's watch event.
-        self._view.sandboxes.expect(ObjectKey(session.namespace, session.sandbox), SANDBOX_SECONDS)
+        key = ObjectKey(session.namespace, session.sandbox)
+        self._patience.wait(self._view.sandboxes, key, session.sandbox_uid or "")
         return attribute(session, self._view.sandboxes, self._view.workloads.values())
 
 

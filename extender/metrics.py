@@ -1,10 +1,12 @@
 """What is counted on the extender's side. The only module here that imports prometheus_client."""
 
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from extender.lookup import Reason
+from extender.patience import Ending
 
 PREFERRED: Final = "preferred"
 NOT_OFFERED: Final = "not_offered"  # the node was not among the names: infeasible, or left out by sampling
@@ -13,7 +15,12 @@ NOT_OURS: Final = "not_ours"
 BAD_REQUEST: Final = "bad_request"
 ERROR: Final = "error"  # a fault of ours, with a line in the log
 
+INJECTED: Final = "injected"
+BOUND: Final = "bound"  # the pod names its node itself
+DRY_RUN: Final = "dry_run"  # whatever it would have been
+
 RESULTS: Final = (PREFERRED, NOT_OFFERED, ALREADY_INJECTED, NOT_OURS, BAD_REQUEST, ERROR, *Reason)
+INJECTION_RESULTS: Final = (INJECTED, ALREADY_INJECTED, BOUND, DRY_RUN, NOT_OURS, BAD_REQUEST, ERROR, *Reason)
 
 MADE: Final = "made"  # a new certificate was written to the Secret
 PUBLISHED: Final = "published"  # caBundle was put right
@@ -54,6 +61,45 @@ class PrioritizeMetrics:
 
     def offered(self, nodes: int) -> None:
         self._offered.observe(nodes)
+
+
+class InjectionMetrics:
+    """Counts for POST /mutate."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        requests = Counter(
+            "lastnode_injections", "Pods that the webhook was asked about, by what came of it.", ["result"],
+            registry=registry,
+        )  # fmt: skip
+        self._seconds = Histogram(
+            "lastnode_injection_duration_seconds",
+            "Time to answer a mutate request, measured inside the program.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._results = {result: requests.labels(result) for result in INJECTION_RESULTS}
+
+    def request(self, result: str, seconds: float) -> None:
+        self._results[result].inc()
+        self._seconds.observe(seconds)
+
+
+class WaitMetrics:
+    """Counts for requests that had to wait for a Sandbox, by verb."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._seconds = Histogram(
+            "lastnode_sandbox_wait_seconds",
+            "Waits for a Sandbox that the watch had not brought yet, by who asked and how they ended.",
+            ["verb", "result"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+    def of(self, verb: str) -> Callable[[Ending, float], None]:
+        """For :class:`extender.patience.Patience`."""
+        endings = {ending: self._seconds.labels(verb, ending) for ending in Ending}
+        return lambda ending, seconds: endings[ending].observe(seconds)
 
 
 class TlsMetrics:

@@ -1,5 +1,6 @@
 """``lastnode-extender``: settings in the main process, everything that runs in gunicorn's worker."""
 
+import functools
 import logging
 import os
 import signal
@@ -11,13 +12,16 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from extender import lookup, webhook
 from extender.app import create_app
 from extender.lookup import Lookup
-from extender.metrics import PrioritizeMetrics
+from extender.metrics import InjectionMetrics, PrioritizeMetrics, WaitMetrics
+from extender.patience import Patience
 from extender.server import MEMORY_DIR, Server
 from extender.service import Service
 from extender.serving import Serving, check, place
 from extender.settings import ExtenderSettings
+from extender.webhook import Webhook
 from recorder import api, health, logs, metrics
 from recorder.cache import MemoryCache
 from recorder.crew import Crew
@@ -52,19 +56,24 @@ class Worker:
             observer=watch_metrics,
         )
         watch_metrics.follow(watches, time.monotonic)
-        lookup = Lookup(
+        find = functools.partial(
+            Lookup,
             view,
             MemoryCache(settings.memory_ttl),
             settings.memory_ttl,
             synced=lambda: all(watch.progress.synced for watch in watches),
         )
+        waits = WaitMetrics(registry)
+        brief = Patience(lookup.SANDBOX_SECONDS, lookup.WAITING_AT_ONCE, waits.of("prioritize"))
+        longer = Patience(webhook.SANDBOX_SECONDS, webhook.WAITING_AT_ONCE, waits.of("mutate"))
         self.crew = Crew()
         self.tls, tls_metrics = serving.add_to(self.crew, server, registry)
         app = create_app(
-            Service(lookup, PrioritizeMetrics(registry)),
+            Service(find(patience=brief), PrioritizeMetrics(registry)),
             live=health.live_checks(watches),
             ready=health.ready_checks(watches, current=False),
             metrics=lambda: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
+            webhook=Webhook(find(patience=longer), InjectionMetrics(registry), settings.sticky_scheduler),
         )
         self.app: Any = serving.guard(app, tls_metrics)
         for watch in watches:

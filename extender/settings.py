@@ -39,6 +39,10 @@ class ExtenderSettings(CommonSettings):
     bind: Bind = Field("0.0.0.0:8888", description="HOST:PORT of the verbs, probes and metrics")
     tls_cert: str | None = Field(None, description="serve TLS with this certificate (PEM file)")
     tls_key: str | None = Field(None, description="its private key (PEM file)")
+    sticky_scheduler: str = Field(
+        "", pattern=f"^({_NAME})?$", description="schedulerName that the webhook gives to pods which have a node to "
+        "come back to, unless they name a scheduler of their own; empty: they keep theirs"
+    )  # fmt: skip
     client_ca: str | None = Field(None, description="only let in clients with a certificate of this CA (PEM file)")
     client_ca_verbs: Annotated[str, BeforeValidator(_verbs)] = Field(
         "prioritize",

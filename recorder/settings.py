@@ -137,6 +137,7 @@ S = TypeVar("S", bound=CommonSettings)
 
 # Settings that only the extender has: one environment may serve both programs, so these are no mistakes here.
 EXTENDER_ONLY = (
+    "sticky_scheduler",
     "tls_cert",
     "tls_key",
     "client_ca",

@@ -64,11 +64,18 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
             for obj in [obj for obj in self._records() if obj not in keys]:
                 self.remove(obj)
 
-    def expect(self, key: ObjectKey, seconds: float) -> R | None:
-        """The object, waiting up to ``seconds`` for one that is not there yet; None when it did not come."""
+    def expect(self, key: ObjectKey, seconds: float, uid: str = "") -> R | None:
+        """The object, waiting up to ``seconds`` for one that is not there yet; None when it did not come.
+
+        ``uid``: only the one with it counts; a former object of the same name is not what is waited for.
+        """
+
+        def there() -> R | None:
+            found = self.get(key)
+            return found if found is not None and uid in ("", found.uid) else None
+
         with self._lock:
-            self._lock.wait_for(lambda: key in self, seconds)
-            return self.get(key)
+            return self._lock.wait_for(there, seconds)
 
     def __getitem__(self, key: ObjectKey) -> R:
         return self._objects[key.namespace][key.name]

@@ -1,0 +1,176 @@
+"""What kube-apiserver asks a mutating webhook, and what it gets back. Pure: bytes in, bytes out.
+
+AdmissionReview of admission.k8s.io/v1. Of the pod, which may have 10 KB, only the preference's own fields become
+objects, and the patch is made between two documents that hold nothing but these.
+"""
+
+from typing import Any, Final
+
+import jsonpatch
+import msgspec
+
+from extender.injector import prefer_node
+from extender.preference import PREFERRED, carries
+from recorder import wire
+from recorder.decoding import decode
+from recorder.errors import Undecodable
+from recorder.memory import Entry
+from recorder.objects import Session
+from recorder.wire import NOTHING, Pod
+
+# What the API server fills in before any webhook is asked, so it may be nobody's choice.
+DEFAULT_SCHEDULER: Final = "default-scheduler"
+
+_VERSION: Final = "admission.k8s.io/v1"
+_KIND: Final = "AdmissionReview"
+# All of a pod's spec that a preference can depend on or change.
+_FIELDS: Final = ("nodeName", "affinity", "schedulerName")
+
+Spec = dict[str, Any]
+
+
+class BadReview(ValueError):
+    """Not an AdmissionReview that can be read. ``uid``: the request's, where at least that could be."""
+
+    def __init__(self, text: str, uid: str = "") -> None:
+        super().__init__(text)
+        self.uid = uid
+
+
+class _Part(msgspec.Struct, gc=False, rename="camel"):
+    """Base of the partial objects below."""
+
+
+class _Resource(_Part):
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+
+
+class _Request(_Part):
+    uid: str
+    operation: str
+    resource: _Resource
+    sub_resource: str | None = None
+    namespace: str = ""
+    dry_run: bool | None = None
+    object: msgspec.Raw = NOTHING
+
+
+class _Review(_Part):
+    api_version: str
+    kind: str
+    request: _Request
+
+
+class _Identity(_Part):
+    uid: str
+
+
+class _Identified(_Part):
+    request: _Identity
+
+
+class _Specified(_Part):
+    spec: dict[str, msgspec.Raw]
+
+
+_PODS: Final = _Resource(version="v1", resource="pods")
+_REVIEW: Final = msgspec.json.Decoder(_Review)
+_IDENTIFIED: Final = msgspec.json.Decoder(_Identified)
+_POD: Final = msgspec.json.Decoder(Pod)
+_ANYTHING: Final = msgspec.json.Decoder(Any)
+_SPECIFIED: Final = msgspec.json.Decoder(_Specified)
+
+
+class Review:
+    """One decoded request. ``uid`` goes back with the answer; ``dry_run``: nothing will come of it."""
+
+    def __init__(self, body: bytes) -> None:
+        """:raises BadReview: the body is not an AdmissionReview of v1 with a request."""
+        try:
+            review = decode(_REVIEW, body)
+        except Undecodable as error:
+            raise BadReview(str(error), _uid_of(body)) from error
+        self._request = review.request
+        self.uid = review.request.uid
+        if (review.api_version, review.kind) != (_VERSION, _KIND):
+            raise BadReview(f"{review.kind} of {review.api_version}", self.uid)
+        self.dry_run = bool(review.request.dry_run)
+
+    def created_pod(self) -> Pod | None:
+        """The pod that is to be created; None where the request is about anything else.
+
+        :raises BadReview: it cannot be read.
+        """
+        request = self._request
+        if request.operation != "CREATE" or request.sub_resource or request.resource != _PODS:
+            return None
+        pod: Pod = self._read(_POD, request.object)
+        return pod
+
+    def session(self, pod: Pod) -> Session:
+        """The pod as a session. It may have no name yet (generateName), and no namespace of its own.
+
+        :raises BadReview: one of its fields cannot be read.
+        """
+        try:
+            return msgspec.structs.replace(wire.session_of(pod), namespace=self._request.namespace)
+        except Undecodable as error:
+            raise BadReview(str(error), self.uid) from error
+
+    def spec(self) -> Spec:
+        """The pod's spec, reduced to what :func:`prefer` and :func:`schedule_by` look at; absent stays absent.
+
+        :raises BadReview: it cannot be read.
+        """
+        fields: dict[str, msgspec.Raw] = self._read(_SPECIFIED, self._request.object).spec
+        return {name: self._read(_ANYTHING, fields[name]) for name in _FIELDS if name in fields}
+
+    def _read(self, decoder: Any, part: msgspec.Raw) -> Any:
+        try:
+            return decode(decoder, part)
+        except Undecodable as error:
+            raise BadReview(str(error), self.uid) from error
+
+
+def prefer(spec: Spec, entry: Entry) -> Spec:
+    """A spec that prefers the entry's node; the very same one where it does so already, in either rendering.
+
+    By name where the entry does not know the node's hostname label, as prefer_last_node does: the name as a label's
+    value might be one that no label can have, and kube-scheduler would never place the pod.
+
+    :raises TypeError: the spec has another shape than a pod's.
+    """
+    if carries(_preferred_terms(spec), entry.node, entry.hostname):
+        return spec
+    return prefer_node(spec, entry.node, hostname=entry.hostname, match="hostname" if entry.hostname else "name")
+
+
+def schedule_by(spec: Spec, scheduler: str) -> Spec:
+    """A spec with that schedulerName; the very same one where ``scheduler`` is empty or somebody chose another."""
+    if not scheduler or spec.get("schedulerName") not in (None, "", DEFAULT_SCHEDULER):
+        return spec
+    return spec if scheduler == spec.get("schedulerName") else {**spec, "schedulerName": scheduler}
+
+
+def allow(uid: str, before: Spec | None = None, after: Spec | None = None) -> bytes:
+    """The AdmissionReview that lets the pod pass, with the patch from one reduced spec to the other, if they differ."""
+    response: dict[str, Any] = {"uid": uid, "allowed": True}
+    if before is not after:
+        patch = jsonpatch.make_patch({"spec": before}, {"spec": after}).patch
+        # Bytes become base64, as the field asks for.
+        response |= {"patchType": "JSONPatch", "patch": msgspec.json.encode(patch)}
+    return msgspec.json.encode({"apiVersion": _VERSION, "kind": _KIND, "response": response})
+
+
+def _preferred_terms(spec: Spec) -> object:
+    affinity = spec.get("affinity") or {}
+    return (affinity.get("nodeAffinity") or {}).get(PREFERRED)
+
+
+def _uid_of(body: bytes) -> str:
+    try:
+        return decode(_IDENTIFIED, body).request.uid
+    except Undecodable:
+        return ""
