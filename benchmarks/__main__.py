@@ -18,7 +18,7 @@ LEAST = 400
 
 BENCHMARKS: dict[str, Callable[[int], str]] = {
     "injector": lambda _: injector.run(),
-    "prioritize": lambda _: prioritize.run(),
+    "prioritize": prioritize.run,
     "recorder": recorder.run,
     "scheduling": lambda _: scheduling.run(),
 }

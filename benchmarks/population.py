@@ -27,7 +27,8 @@ WORKLOADS: Final = "/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/defau
 SANDBOXES: Final = "/apis/agents.x-k8s.io/v1alpha1/namespaces/default/sandboxes"
 PODS: Final = "/api/v1/namespaces/default/pods"
 NODES: Final = "/api/v1/nodes"
-_MEMBERS_A_TRANSACTION: Final = 40  # etcd takes 128 operations, and 1.5 MB, in one
+_OPERATIONS: Final = 120  # etcd takes 128, and 1.5 MB, in one transaction
+_MEMBERS_A_TRANSACTION: Final = _OPERATIONS // 3
 _POD_KEYS: Final = b"/registry/pods/default/"
 SESSION_ID: Final = "3f9a1c52"
 
@@ -58,6 +59,21 @@ def add_node(api: Api, name: str) -> None:
     api.request("POST", NODES, body={"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}})
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": _text(datetime.now(UTC))}
     api.merge_patch(f"{NODES}/{name}/status", {"status": {"conditions": [ready]}})
+
+
+def add_nodes(api: Api, etcd: str, names: Sequence[str]) -> None:
+    """Ready nodes with equally long names: the first goes through the API server, the others are copies in etcd."""
+    first, *others = names
+    add_node(api, first)
+    uid, prefix = wire.node(api.get(f"{NODES}/{first}")).uid, "/registry/minions/"
+    with urllib3.PoolManager(retries=False) as http:
+        stored = _value(http, etcd, f"{prefix}{first}".encode())
+        for start in range(0, len(others), _OPERATIONS):
+            puts = [
+                _put(f"{prefix}{name}".encode(), _replaced(stored, {first: name, uid: str(uuid.uuid4())}))
+                for name in others[start : start + _OPERATIONS]
+            ]
+            _ask(http, f"{etcd}/v3/kv/txn", {"success": puts})
 
 
 def fill(api: Api, etcd: str, members: Iterable[Member], history: Iterable[str]) -> None:
@@ -97,9 +113,12 @@ def _copy(http: urllib3.PoolManager, etcd: str, first: _Stored, members: Sequenc
         for key, value in zip(_keys(member), first.values, strict=True):
             # The node stands in the pod; in the workload's memory the same name would be another's.
             words = new | ({first.member.node: member.node} if key.startswith(_POD_KEYS) else {})
-            put = {"key": b64encode(key).decode(), "value": b64encode(_replaced(value, words)).decode()}
-            puts.append({"requestPut": put})
+            puts.append(_put(key, _replaced(value, words)))
     _ask(http, f"{etcd}/v3/kv/txn", {"success": puts})
+
+
+def _put(key: bytes, value: bytes) -> dict[str, Any]:
+    return {"requestPut": {"key": b64encode(key).decode(), "value": b64encode(value).decode()}}
 
 
 def _replaced(value: bytes, words: Mapping[str, str]) -> bytes:

@@ -23,6 +23,12 @@ def memory(pid: int) -> Memory | None:
     return Memory(*(int(fields[name].split()[0]) * 1024 / 1e6 for name in ("VmRSS", "VmHWM")))
 
 
+def children(pid: int) -> list[int]:
+    """The processes that it has started; none where there is no /proc."""
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(word) for word in path.read_text().split()] if path.exists() else []
+
+
 def forget_peak(pid: int) -> None:
     """Count the peak anew from here (clear_refs(5) of proc(5)); nothing where there is no /proc."""
     path = Path(f"/proc/{pid}/clear_refs")
