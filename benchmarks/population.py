@@ -20,7 +20,7 @@ import urllib3
 from benchmarks.injector import pod_spec
 from deploy.local.workloads import Object, agent_runtime, sandbox_for
 from recorder import contract, memory, wire
-from recorder.api import Api
+from recorder.api import METADATA, Api
 from recorder.memory import Entry
 
 WORKLOADS: Final = "/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/default/agentruntimes"
@@ -153,7 +153,7 @@ def old_memory(api: Api, nodes: Iterable[str]) -> memory.Memory:
 
 def make_ready(api: Api, pod: str) -> None:
     """What a kubelet says when the session's containers run."""
-    api.merge_patch(f"{PODS}/{pod}/status", {"status": _status()})
+    api.merge_patch(f"{PODS}/{pod}/status", {"status": _status()}, METADATA.an_object)
 
 
 def _create(api: Api, member: Member, entries: memory.Memory) -> list[str]:

@@ -20,7 +20,7 @@ from recorder.api import load
 NODES: Final = 100
 WRITERS: Final = 8  # the recorder's default
 ROUNDS: Final = 5  # of each comparison whose two sides take turns
-RATE: Final = 100.0  # sessions a second
+RATES: Final = (25.0, 100.0)  # sessions a second: a rate that small machines bear, and that of the aim
 _LIMIT: Final = 600.0  # seconds after which the bench gives up waiting for anything
 _CALM_CORES: Final = 0.25
 _CALM_LIMIT: Final = 60.0
@@ -37,20 +37,19 @@ class Cast(NamedTuple):
 
     settled: list[Member]  # Ready and written down before anything is measured
     bursts: list[list[Member]]  # each Ready on a node that does not exist until all of them shall be written at once
-    steady: list[Member]  # not Ready until their turn comes, 100 a second
+    steady: list[list[Member]]  # not Ready until their turn comes, each of RATES a second
 
 
 def cast(scale: int) -> Cast:
-    """A fifth in the bursts, up to 30 s of steady sessions, the rest settled."""
+    """A fifth in the bursts, up to 24 s of steady sessions at each rate, the rest settled."""
     names = [f"agent-{number:05d}" for number in range(scale)]
     nodes = itertools.cycle(node_names())
-    each, steady = scale // 5 // ROUNDS, min(int(30 * RATE), scale // 4)
+    each, most = scale // 5 // ROUNDS, scale // 8
     bursts = [[Member(names.pop(), late_node(number), ready=True) for _ in range(each)] for number in range(ROUNDS)]
-    return Cast(
-        [Member(name, next(nodes), ready=True) for name in names[steady:]],
-        bursts,
-        [Member(name, next(nodes), ready=False) for name in names[:steady]],
-    )
+    steady = [
+        [Member(names.pop(), next(nodes), ready=False) for _ in range(min(int(24 * rate), most))] for rate in RATES
+    ]
+    return Cast([Member(name, next(nodes), ready=True) for name in names], bursts, steady)
 
 
 class Bench:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +32,7 @@ def filled(bench: Bench) -> list[Figure]:
     for name in node_names():
         population.add_node(bench.api, name)
     started = time.perf_counter()
-    everybody = [*bench.cast.settled, *bench.cast.steady, *(member for burst in bench.cast.bursts for member in burst)]
+    everybody = itertools.chain(bench.cast.settled, *bench.cast.steady, *bench.cast.bursts)
     # Mixed, as they would be: a burst's pods do not stand side by side in a list.
     members = sorted(everybody, key=lambda member: member.workload[::-1])
     population.fill(bench.api, bench.stack.cp.etcd.url, members, node_names()[1:5])
