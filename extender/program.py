@@ -1,6 +1,7 @@
 """``lastnode-extender``: settings in the main process, everything that runs in gunicorn's worker."""
 
 import functools
+import gc
 import logging
 import os
 import signal
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 PROG = "lastnode-extender"
 STOP_SECONDS = 5.0
+# A thread that wants to run waits this long for one that computes, each time: a request, which gives the interpreter
+# away at every read and write, would wait 5 ms several times (Python's own value) while a list is decoded.
+SWITCH_SECONDS = 0.0002
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +84,9 @@ class Worker:
             self.crew.add(f"watch-{watch.resource}", watch.run, watch.stop)
 
     def start(self) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
+        gc.collect()
+        gc.freeze()  # what was imported stays: the collector need not stop everybody to look through it again
         self.crew.start()
         threading.Thread(target=self._leave_when_broken, name="crew-guard", daemon=True).start()
 
