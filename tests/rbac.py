@@ -103,14 +103,17 @@ class Audit:
 
 
 class Account:
-    """The ServiceAccount of a manifest on a running cluster, and what it asked for since :meth:`forget`."""
+    """The ServiceAccount of a manifest on a running cluster, and what it asked for since :meth:`forget`.
 
-    def __init__(self, stack: Stack, audit: Audit, program: str) -> None:
+    ``more``: further manifests that give it something."""
+
+    def __init__(self, stack: Stack, audit: Audit, program: str, *more: str) -> None:
         self.stack = stack
         self.name = f"lastnode-{program}"
         self.user = f"system:serviceaccount:{NAMESPACE}:{self.name}"
-        self.documents = manifest(program)
+        self.documents = [document for each in (program, *more) for document in manifest(each)]
         self.granted = granted(self.documents)
+        self._limits = _limits(self.documents)
         self._in_force = self.granted
         self._audit = audit
         self._before = 0
@@ -168,7 +171,7 @@ class Account:
 
     def _may(self, right: Right) -> bool:
         # Namespace and name for the rules that are limited to them; they take nothing from the others.
-        attributes = right._asdict() | {"namespace": NAMESPACE, "name": self.name}
+        attributes = right._asdict() | {"namespace": NAMESPACE, "name": self._limits.get(right, self.name)}
         review = {"spec": {"user": self.user, "resourceAttributes": attributes}}
         answer = self.stack.api.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
         return bool(answer["status"]["allowed"])
@@ -237,6 +240,12 @@ def _rules(role: Object) -> list[tuple[Right, Object]]:
         for rule in role["rules"]
         for group, name, verb in itertools.product(rule["apiGroups"], rule["resources"], rule["verbs"])
     ]
+
+
+def _limits(documents: Iterable[Object]) -> dict[Right, str]:
+    """The first name that each right is limited to."""
+    rules = (rule for document in documents if document["kind"] in ROLES for rule in _rules(document))
+    return {right: rule["resourceNames"][0] for right, rule in rules if "resourceNames" in rule}
 
 
 def _asked(event: Object) -> Asked:
