@@ -160,17 +160,19 @@ class ControlPlane:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         ready_url: str | None = None,
+        ready_ca: Path | None = None,
     ) -> Component:
         """Any further program, under the same guard: it ends with the control plane, at the latest.
 
         argv:      argv[0] without a "/" is looked up on PATH
         env:       added to this process's environment
-        ready_url: waited for until it answers 200 (https is verified with ca_file); default: nothing is waited for
+        ready_url: waited for until it answers 200; default: nothing is waited for
+        ready_ca:  what an https ready_url is verified with; default: ca_file
         Its output goes to dir/logs/NAME.log. At the end it has 10 s after SIGTERM.
         """
 
         def ready() -> bool:
-            return ready_url is None or answers(ready_url, self.ca_file)
+            return ready_url is None or answers(ready_url, ready_ca or self.ca_file)
 
         return self._start(name, [str(word) for word in argv], ready, _ORDERLY_SECONDS, env=env, cwd=cwd)
 

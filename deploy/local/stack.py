@@ -11,11 +11,13 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import yaml
 
+from . import webhook
 from .api import Api
 from .apply import apply
 from .component import Component
@@ -30,7 +32,8 @@ SCHEDULER_CONFIG = REPOSITORY / "scheduler-config"
 class Stack:
     """A control plane with what is put on it. A context manager; leaving it stops everything.
 
-    cp: the control plane; api: plain HTTP as administrator; recorder, extender, agent: Components once started.
+    cp: the control plane; api: plain HTTP as administrator; recorder, extender, webhook, agent: Components once
+    started.
     """
 
     def __init__(self, cp: ControlPlane) -> None:
@@ -39,8 +42,11 @@ class Stack:
         self.agent: Component | None = None
         self.recorder: Component | None = None
         self.extender: Component | None = None
+        self.webhook: Component | None = None
         self.recorder_url = ""
         self.extender_url = ""
+        self.webhook_url = ""
+        self._trusted = [self.cp.ca_file]
 
     @classmethod
     def start(cls, *, crds: Sequence[str] = ("with-stickiness", "sandbox-v1alpha1"), **control_plane: Any) -> Self:
@@ -85,6 +91,40 @@ class Stack:
         self.extender = component
         return component
 
+    def start_webhook(
+        self, *flags: str, name: str = "webhook", user: str | None = None, register: bool = True, **registered: Any
+    ) -> Component:
+        """A further extender, serving TLS with a certificate of its own in dir/NAME; flags as on its command line.
+
+        register: the API server asks it about each session's pod when this returns, see register_webhook()
+        registered: for deploy.local.webhook.configuration()"""
+        files = webhook.write_certificate(self.cp.dir / name)
+        self._trusted.append(files.ca)
+        whole = (*files.flags, *flags)
+        component, self.webhook_url = self._start_program(name, "extender.program", whole, user, files.ca)
+        self.webhook = component
+        if register:
+            self.register_webhook(name, self.webhook_url, files.ca.read_bytes(), **registered)
+        return component
+
+    def register_webhook(self, name: str, url: str, ca: bytes, **how: Any) -> None:
+        """Have the API server ask the webhook at that url, and wait until it does.
+
+        how: for deploy.local.webhook.configuration()"""
+        self.api.post(webhook.CONFIGURATIONS, webhook.configuration(name, f"{url}/mutate", ca, **how))
+        (namespace, *_) = how.get("only", ["default"])
+
+        def asked() -> bool:
+            before = self._dry_runs(url)
+            self.api.post(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", webhook.probe(namespace))
+            return self._dry_runs(url) > before
+
+        self.wait(asked, f"the API server to ask the webhook {name}")
+
+    def unregister_webhook(self, name: str = "webhook") -> None:
+        """The API server stops asking it, some milliseconds after this."""
+        self.api.delete(f"{webhook.CONFIGURATIONS}/{name}")
+
     def start_scheduler(
         self, config: str, *, name: str = "kube-scheduler", verbosity: int = 2, **how: Any
     ) -> Component:
@@ -105,7 +145,7 @@ class Stack:
 
     def metrics(self, url: str) -> dict[str, float]:
         """Every sample of a program's /metrics, by its full name with labels; a kube-scheduler's too."""
-        trust = ssl.create_default_context(cafile=str(self.cp.ca_file))
+        trust = ssl.create_default_context(cadata="".join(path.read_text() for path in self._trusted))
         with urllib.request.urlopen(f"{url}/metrics", timeout=10, context=trust) as answer:
             lines = answer.read().decode().splitlines()
         samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
@@ -119,12 +159,18 @@ class Stack:
                 raise LocalError(f"waited {within:g} s in vain for {what}\n{self.cp.logs_tail(8)}")
             time.sleep(0.05)
 
-    def _start_program(self, name: str, module: str, flags: Sequence[str], user: str | None) -> tuple[Component, str]:
-        url = f"http://127.0.0.1:{self.cp.free_port()}"
+    def _dry_runs(self, url: str) -> float:
+        return self.metrics(url)['lastnode_injections_total{result="dry_run"}']
+
+    def _start_program(
+        self, name: str, module: str, flags: Sequence[str], user: str | None, ca: Path | None = None
+    ) -> tuple[Component, str]:
+        scheme, address = "https" if ca else "http", f"127.0.0.1:{self.cp.free_port()}"
         kubeconfig = self.cp.kubeconfig if user is None else self.cp.kubeconfig_for(user)
         whose = () if "--kubeconfig" in flags else ("--kubeconfig", str(kubeconfig))
-        argv = [sys.executable, "-m", module, *whose, "--bind", url.removeprefix("http://")]
-        component = self.cp.spawn(name, [*argv, *flags], ready_url=f"{url}/readyz", cwd=REPOSITORY)
+        argv = [sys.executable, "-m", module, *whose, "--bind", address]
+        url = f"{scheme}://{address}"
+        component = self.cp.spawn(name, [*argv, *flags], ready_url=f"{url}/readyz", ready_ca=ca, cwd=REPOSITORY)
         return component, url
 
 
