@@ -1,8 +1,21 @@
-"""How large an image is: a written model, because no bytes are pulled."""
+"""What an image consists of: a written model, because no bytes are pulled."""
 
 import math
 import random
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+# (digest or any other name of its own, bytes), in the order in which they are pulled
+Layer = tuple[str, int]
+Layers = tuple[Layer, ...]
+
+
+class CatalogueError(ValueError):
+    """A catalogue that cannot be read; the text says why in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +36,34 @@ class ImageSizes:
         return max(1, round(self.median * factor))
 
 
+@dataclass(frozen=True, slots=True)
+class Images:
+    """The layers of every image: those of the ``catalogue``; any other image is one layer of its own."""
+
+    sizes: ImageSizes = field(default_factory=ImageSizes)
+    catalogue: Mapping[str, Layers] = field(default_factory=dict)
+
+    def layers(self, image: str, size: int | None = None) -> Layers:
+        """``size``: bytes of an image that the catalogue does not know; default: what ``sizes`` says."""
+        known = self.catalogue.get(image)
+        return known if known is not None else ((image, self.sizes(image) if size is None else size),)
+
+
+def read_catalogue(path: Path) -> dict[str, Layers]:
+    """From a JSON file: {image: [[layer, bytes], …]}; layers of one name are one layer.
+
+    :raises CatalogueError: not such a file.
+    """
+    try:
+        found = _CATALOGUE.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError) as error:
+        raise CatalogueError(f"{path}: {error}") from error
+    return {tagged(image): layers for image, layers in found.items()}
+
+
 def tagged(image: str) -> str:
     """The name as kube-scheduler looks it up in a node's images: with ``:latest`` where neither tag nor digest is."""
     return image if image.rfind(":") > image.rfind("/") else image + ":latest"
+
+
+_CATALOGUE: Final = msgspec.json.Decoder(dict[str, Layers])

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from deploy.local.agent import podstatus, requests, script
-from deploy.local.agent.images import tagged
+from deploy.local.agent.images import Layers, tagged
 from deploy.local.agent.machines import Machine, Machines, Model
 from deploy.local.agent.nodes import timestamp
 from deploy.local.agent.requests import Request
@@ -167,10 +167,9 @@ class Kubelets:
         act = self._die if run.script.fail == "start" else partial(self._become_ready, start_up)
         self._later(machine, run, due, act)
 
-    def _images(self, run: _Run) -> list[tuple[str, int]]:
-        own = run.script.image_size
-        names = map(tagged, run.pod.images)
-        return [(name, self._model.sizes(name) if own is None else own) for name in names]
+    def _images(self, run: _Run) -> list[tuple[str, Layers]]:
+        layers = self._model.images.layers
+        return [(name, layers(name, run.script.image_size)) for name in map(tagged, run.pod.images)]
 
     def _run_containers(self, machine: Machine, run: _Run, now: Moment) -> None:
         self._patch(run.pod, podstatus.starting(run.pod, machine.node.address, now.wall, running=True))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from deploy.local.agent import nodes, requests
-from deploy.local.agent.images import ImageSizes
+from deploy.local.agent.images import Images
 from deploy.local.agent.imagestore import ImageStore
 from deploy.local.agent.nodes import NodeShape
 from deploy.local.agent.requests import Request
@@ -28,7 +28,7 @@ class Model:
     """
 
     shape: NodeShape = field(default_factory=NodeShape)
-    sizes: ImageSizes = field(default_factory=ImageSizes)
+    images: Images = field(default_factory=Images)
     bandwidth: float = 100e6
     image_cache: int | None = None
     container_start: float = 0.25
@@ -105,7 +105,7 @@ class Machines:
 
     def _boot(self, node: SeenNode) -> Machine:
         store = ImageStore(self._model.bandwidth / self._model.time_scale, self._model.image_cache)
-        store.remember(node.images)
+        store.remember((name, self._model.images.layers(name, size)) for name, size in node.images)
         return Machine(node, store, reported=list(node.images))
 
     def _register(self, node: SeenNode, now: Moment) -> None:

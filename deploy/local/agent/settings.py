@@ -2,11 +2,12 @@
 
 import argparse
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
-from deploy.local.agent.images import ImageSizes
+from deploy.local.agent.images import CatalogueError, Images, ImageSizes, Layers, read_catalogue
 from deploy.local.agent.machines import Model
 from deploy.local.agent.nodes import NodeShape
 
@@ -27,7 +28,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     flags = _parser().parse_args(arguments)
     model = Model(
         shape=NodeShape(flags.cpu, flags.memory, flags.pods, flags.hostname_suffix),
-        sizes=ImageSizes(flags.image_size, flags.image_spread, flags.seed),
+        images=Images(ImageSizes(flags.image_size, flags.image_spread, flags.seed), flags.image_catalogue),
         bandwidth=flags.bandwidth,
         image_cache=flags.image_cache,
         container_start=flags.container_start,
@@ -92,11 +93,13 @@ def _add_nodes(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_images(group: argparse._ArgumentGroup) -> None:
-    model = Model()
-    group.add_argument("--image-size", type=_count(1), default=model.sizes.median, metavar="BYTES", help="the median")
-    group.add_argument("--image-spread", type=_positive(zero=True), default=model.sizes.spread, metavar="X",
+    model, sizes = Model(), Model().images.sizes
+    group.add_argument("--image-size", type=_count(1), default=sizes.median, metavar="BYTES", help="the median")
+    group.add_argument("--image-spread", type=_positive(zero=True), default=sizes.spread, metavar="X",
                        help="standard deviation of the sizes' logarithm")  # fmt: skip
-    group.add_argument("--seed", type=_count(0), default=model.sizes.seed, metavar="N", help="other sizes per name")
+    group.add_argument("--seed", type=_count(0), default=sizes.seed, metavar="N", help="other sizes per name")
+    group.add_argument("--image-catalogue", type=_catalogue, default="", metavar="FILE",
+                       help="JSON with the layers of images: {image: [[layer, bytes], …]}")  # fmt: skip
     group.add_argument("--image-cache", type=_count(1), metavar="BYTES", help="what a node keeps (default: all)")
     group.add_argument("--bandwidth", type=_positive(), default=model.bandwidth, metavar="BYTES/S",
                        help="of the pulls of one node")  # fmt: skip
@@ -108,6 +111,13 @@ def _add_images(group: argparse._ArgumentGroup) -> None:
                        help="how long after a change it reports them")  # fmt: skip
     group.add_argument("--time-scale", type=_positive(), default=model.time_scale, metavar="X",
                        help="real seconds that one second of the model takes")  # fmt: skip
+
+
+def _catalogue(path: str) -> Mapping[str, Layers]:
+    try:
+        return read_catalogue(Path(path)) if path else {}
+    except CatalogueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _count(least: int) -> Callable[[str], int]:
