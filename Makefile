@@ -13,7 +13,7 @@ NODES ?= 20
 # Test processes at a time; each may run a control plane of its own (about 1 GB).
 JOBS ?= 2
 
-.PHONY: help setup demo test test-unit lint fmt bench cluster cluster-down binaries lock clean
+.PHONY: help setup demo test test-unit lint fmt bench headline cluster cluster-down binaries lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,13 +53,16 @@ fmt: $(READY) ## Repair style
 bench: $(READY) ## Measure; figures with their machine are in docs/benchmarks.md
 	@$(PY) -m benchmarks
 
+headline: $(READY) ## 20,000 workloads on 1,000 nodes, with and without lastnode; SCALE=0.05 takes minutes, MINUTES=60 stops early
+	@$(PY) -m benchmarks.headline --scale $(or $(SCALE),1) $(if $(MINUTES),--minutes $(MINUTES))
+
 cluster: $(READY) ## Leave a control plane with NODES=20 simulated nodes running; prints KUBECONFIG
 	@$(PY) -m deploy.local up --nodes $(NODES)
 
 cluster-down: $(READY) ## Stop what make cluster started
 	@$(PY) -m deploy.local down
 
-binaries: $(READY) ## Find or build etcd, kube-apiserver and kube-scheduler
+binaries: $(READY) ## Find or build the control plane, helm and kubectl
 	@$(PY) -m deploy.local binaries
 
 lock: $(READY) ## Write requirements/*.txt anew from pyproject.toml (needs uv: pip install uv)

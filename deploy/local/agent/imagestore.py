@@ -76,6 +76,18 @@ class ImageStore:
         self._make_room(now)
         return Pull(done_at, pulled)
 
+    def ready_at(self, layers: Layers, now: float) -> float:
+        """When an image of these layers would be there, if it were asked for now; nothing is changed."""
+        there, queued = now, max(now, self._puller_free_at)
+        for name, size in layers:
+            layer = self._layers.get(name)
+            if layer is None:
+                queued += size / self._bandwidth
+                there = queued
+            else:
+                there = max(there, layer.there_at)
+        return there
+
     def release(self, pod: str, now: float) -> bool:
         """The pod is gone; says whether images were dropped because of that."""
         for name in self._in_use.pop(pod, ()):

@@ -1,0 +1,85 @@
+"""The tables of the finished arms."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from benchmarks.headline.arms import CONTROL, ORACLE
+from benchmarks.headline.kept import Run
+from benchmarks.headline.ran import REASONS
+from benchmarks.measure import table
+
+_STARTUP = (
+    "arm",
+    "came back",
+    "of the oracle's",
+    "start-up mean s",
+    "cut",
+    "p50 s",
+    "p95 s",
+    "pulled TB",
+    "first, mean s",
+)
+_LOAD = ("arm", "pods/s", "of none", "cycle ms", "sessions a node: deviation", "most on one node", "minutes")
+
+
+def text(runs: Sequence[Run]) -> str:
+    """Start-up, load and speed, and what kept sessions from coming back; of whatever is finished."""
+    if not runs:
+        return "nothing was measured yet"
+    one = runs[0]
+    intro = (
+        f"{one.workloads:,} workloads with an image each, {one.nodes:,} nodes, {one.rounds} rounds, seed {one.seed}; "
+        f"{one.machine}, {min(run.at for run in runs)[:10]}. Start-up times are the model's."
+    )
+    control, oracle = _find(runs, CONTROL), _find(runs, ORACLE)
+    return "\n\n".join(
+        [
+            intro,
+            table(_STARTUP, [_startup(run, control, oracle) for run in runs]),
+            table(_LOAD, [_load(run, control) for run in runs]),
+            table(("why not", *(run.arm for run in runs)), [_reason(why, runs) for why in REASONS]),
+        ]
+    )
+
+
+def _startup(run: Run, control: Run | None, oracle: Run | None) -> list[str]:
+    own = run.summary
+    share = own.came_back / own.returning
+    best = oracle and own.came_back / oracle.summary.came_back
+    cut = control and 1 - own.mean / control.summary.mean
+    return [
+        run.arm,
+        f"{share:.1%}",
+        f"{own.came_back / own.possible:.1%}",
+        "" if best is None else f"{best:.1%}",
+        f"{own.mean:.2f}",
+        "" if cut is None or run is control else f"{cut:.1%}",
+        f"{own.p50:.2f}",
+        f"{own.p95:.2f}",
+        f"{own.pulled / 1e12:.3f}",
+        f"{own.first_mean:.2f}",
+    ]
+
+
+def _load(run: Run, control: Run | None) -> list[str]:
+    rate = statistics.median(run.rates) if run.rates else None
+    peer = statistics.median(control.rates) if control else None
+    return [
+        run.arm,
+        "" if rate is None else f"{rate:.0f}",
+        "" if rate is None or peer is None or run is control else f"{rate / peer:.2f}",
+        f"{run.cycle_ms:.1f}" if run.rates else "",
+        f"{run.summary.spread:.2f}",
+        f"{run.summary.fullest:.1f}",
+        f"{run.minutes:.1f}",
+    ]
+
+
+def _reason(why: str, runs: Sequence[Run]) -> list[str]:
+    return [why, *(f"{run.summary.reasons[why]:,}" for run in runs)]
+
+
+def _find(runs: Sequence[Run], arm: str) -> Run | None:
+    return next((run for run in runs if run.arm == arm), None)
