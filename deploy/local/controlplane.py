@@ -50,7 +50,6 @@ class ControlPlane:
         self._reserved: list[int] = []
         self._components: list[Component] = []
         self._users: dict[str, User] = {}
-        self._kubeconfigs: dict[str, Path] = {}  # user -> written in this run
         # Nothing is left to save of a directory that is removed, and an orderly end of etcd and the API server
         # takes 2 s each.
         self._grace = _ORDERLY_SECONDS if keep else 0.0
@@ -121,11 +120,9 @@ class ControlPlane:
     def kubeconfig_for(self, user: str) -> Path:
         """A kubeconfig of that user: one of start(users=…), "admin", "nobody" (no groups, no rights), or at any time
         "system:serviceaccount:NAMESPACE:NAME", which is made when missing and needs RBAC for all it does."""
-        if user not in self._kubeconfigs:
-            path = self.dir / "kubeconfigs" / (re.sub(r"[^\w.-]", "-", user) + ".yaml")
-            document = credentials.kubeconfig(self.url, self.ca_file, self._token(user))
-            self._kubeconfigs[user] = credentials.write_yaml(path, document)
-        return self._kubeconfigs[user]
+        path = self.dir / "kubeconfigs" / (re.sub(r"[^\w.-]", "-", user) + ".yaml")
+        # Written anew each time: an account that was deleted and made again refuses the tokens of the former one.
+        return credentials.write_yaml(path, credentials.kubeconfig(self.url, self.ca_file, self._token(user)))
 
     def api(self, user: str = ADMIN) -> Api:
         """Plain HTTP as that user (see kubeconfig_for)."""

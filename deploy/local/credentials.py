@@ -6,6 +6,7 @@ import base64
 import csv
 import os
 import secrets
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,11 +51,12 @@ def kubeconfig(url: str, ca_file: Path, token: str) -> dict[str, Any]:
 
 
 def write_yaml(path: Path, document: Any) -> Path:
-    """Readable by its owner only: kubeconfigs hold tokens."""
+    """Readable by its owner only: kubeconfigs hold tokens. Never half written for whoever reads it meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8", opener=_private) as file:
+    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    with open(part, "w", encoding="utf-8", opener=_private) as file:
         yaml.safe_dump(document, file, sort_keys=False)
-    return path
+    return part.replace(path)
 
 
 def _private(path: str, flags: int) -> int:

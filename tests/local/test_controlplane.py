@@ -130,6 +130,19 @@ def test_an_unknown_token_is_refused_and_an_unknown_user_is_named(plane: Control
         plane.kubeconfig_for("stranger")
 
 
+def test_an_account_that_was_deleted_and_made_again_gets_a_token_that_is_taken(plane: ControlPlane) -> None:
+    user, path = "system:serviceaccount:default:short-lived", "/api/v1/namespaces/default/serviceaccounts/short-lived"
+    first = plane.kubeconfig_for(user).read_text()
+    uid = plane.api().get(path)["metadata"]["uid"]
+    plane.api().delete(path)
+    second = plane.kubeconfig_for(user).read_text()
+    assert first != second
+    review = {"spec": {"token": yaml.safe_load(second)["users"][0]["user"]["token"]}}
+    answer = plane.api().post("/apis/authentication.k8s.io/v1/tokenreviews", review)["status"]
+    assert answer["authenticated"]
+    assert answer["user"]["uid"] == plane.api().get(path)["metadata"]["uid"] != uid
+
+
 def test_a_restarted_api_server_keeps_its_address_and_its_data(plane: ControlPlane) -> None:
     apply(plane, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}, "data": {"a": "b"}})
     before, url = plane.apiserver.pid, plane.url
