@@ -243,9 +243,9 @@ class Wire:
         except AssertionError as error:
             raise AssertionError(f"expected {result!r}, got {last}") from error
 
-    def expect_node(self, node: str, pod: Mapping[str, Any], nodes: Sequence[str]) -> None:
+    def expect_node(self, node: str, pod: Mapping[str, Any], nodes: Sequence[str], seconds: float = 15) -> None:
         """Ask until ``node`` is the one preferred."""
-        eventually(lambda: self.ask(pod, nodes).hosts == favoured(node), f"{node} to be preferred", 15)
+        eventually(lambda: self.ask(pod, nodes).hosts == favoured(node), f"{node} to be preferred", seconds)
 
 
 def extender_args(pod: Mapping[str, Any], nodes: Sequence[str]) -> bytes:

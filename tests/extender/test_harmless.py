@@ -331,7 +331,8 @@ def test_without_its_api_server_the_extender_answers_from_its_last_view_and_tell
         assert behind.wire.ask(pod, NODES).result == "unattributed"
 
         behind.proxy.refusing = False
-        behind.wire.expect_node(NODES[1], pod, NODES)
+        # After minutes the watches knock only every 15 to 30 s: recorder.backoff.
+        behind.wire.expect_node(NODES[1], pod, NODES, seconds=90)
         eventually(lambda: all(age < 10 for age in ages(stack, behind).values()), "the view to be young again", 60)
         comes_back(line)
     finally:
