@@ -333,7 +333,13 @@ def test_without_its_api_server_the_extender_answers_from_its_last_view_and_tell
         behind.proxy.refusing = False
         # After minutes the watches knock only every 15 to 30 s: recorder.backoff.
         behind.wire.expect_node(NODES[1], pod, NODES, seconds=90)
-        eventually(lambda: all(age < 10 for age in ages(stack, behind).values()), "the view to be young again", 60)
+        heard: set[str] = set()  # each in its own time: an idle resource ages again once it was heard
+
+        def all_heard() -> bool:
+            heard.update(name for name, age in ages(stack, behind).items() if age < OUTAGE)
+            return heard == at_first.keys()
+
+        eventually(all_heard, "the view to be young again", 90)
         comes_back(line)
     finally:
         line.scheduler.stop()
