@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from deploy.local.errors import ApiError
 from deploy.local.stack import Stack
 from deploy.local.workloads import Object
 from extender import prefer_node
@@ -114,7 +115,20 @@ def prioritised(stack: Stack, name: str) -> Object:
     group = "/apis/scheduling.k8s.io/v1/priorityclasses"
     stack.api.post(group, {"metadata": {"name": "urgent"}, "value": 100000, "preemptionPolicy": "Never"})
     tolerated = [{"key": "sandbox", "operator": "Exists", "effect": "NoSchedule"}]
-    return pod(name, spec={"priorityClassName": "urgent", "tolerations": tolerated})
+    made = pod(name, spec={"priorityClassName": "urgent", "tolerations": tolerated})
+    eventually(lambda: admitted(stack, made), "the API server's admission to hear of the priority class")
+    return made
+
+
+def admitted(stack: Stack, made: Object) -> bool:
+    """Whether the API server would take the pod: admission reads classes from a watch, which may lag behind."""
+    try:
+        stack.api.post(f"/api/v1/namespaces/{NAMESPACE}/pods?dryRun=All", made)
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return False
+    return True
 
 
 def odd_characters(name: str) -> Object:
