@@ -106,9 +106,10 @@ def test_an_interrupted_build_leaves_nothing_half_done_and_the_next_one_succeeds
         "exec sleep 60\n"
     )
     slow.chmod(0o755)
+    # What a shell starts in the background ignores SIGINT, and so do its children; a user's build does not.
     script = (
-        "import os, sys; from pathlib import Path; from deploy.local.build import build; "
-        "from deploy.local.parts import Part; "
+        "import os, signal; from pathlib import Path; from deploy.local.build import build; "
+        "from deploy.local.parts import Part; signal.signal(signal.SIGINT, signal.default_int_handler); "
         f"build([{workshop.part!r}], Path({str(workshop.cache)!r}), print, os.environ)"
     )
     environ = {**os.environ, "REAL_GO": shutil.which("go") or "", "PATH": f"{slow.parent}:{os.environ['PATH']}"}
