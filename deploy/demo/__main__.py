@@ -21,8 +21,9 @@ from deploy.local.workloads import agent_runtime, code_interpreter
 from recorder import contract
 from recorder.errors import LastnodeError
 
-# What chance alone may bring back in the control arm before the comparison means nothing.
-MOST_BY_CHANCE = 0.2
+# What chance alone may bring back in the control arm before the comparison means nothing. One of 20 nodes is the last:
+# 2 of 40 sessions come back on average, 8 once in a thousand runs, 16 never.
+MOST_BY_CHANCE = 0.4
 ROUNDS = ("1", "2", "3")
 
 
