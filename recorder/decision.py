@@ -5,15 +5,23 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from recorder import memory
-from recorder.memory import Memory
+from recorder.memory import Crash, Memory
 from recorder.objects import Node, Workload
 
 
 class Pending(NamedTuple):
-    """Placements that have to reach one workload: the workload's UID and what is not written down yet."""
+    """What has to reach one workload: its UID, placements that are not written down yet, and crashes that take
+    placements back, written down or not."""
 
     uid: str
-    memory: Memory
+    memory: Memory = ()
+    crashes: frozenset[Crash] = frozenset()
+
+    def plus(self, other: "Pending") -> "Pending":
+        """Both; in whatever order things come, the same comes out. Of another workload's nothing is taken over."""
+        if self.uid != other.uid:
+            return other
+        return Pending(self.uid, memory.merge(self.memory, other.memory), self.crashes | other.crashes)
 
 
 class Skip(StrEnum):
@@ -39,7 +47,7 @@ def decide(
         return Skip.REPLACED
     if not workload.sticky:
         return Skip.NOT_STICKY
-    merged = memory.merge(known, pending.memory)
+    merged = memory.take_back(memory.merge(known, pending.memory), pending.crashes)
     if nodes is not None:
         merged = memory.prune(merged, nodes)
     if merged == known and workload.last_node == (merged[0].node if merged else None):

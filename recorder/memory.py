@@ -33,6 +33,16 @@ class Entry(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults
 
 Memory = tuple[Entry, ...]
 
+
+class Crash(NamedTuple):
+    """A session that failed soon after it had become Ready. Its entry counts for nothing: its pod's, if it became Ready
+    from ``since`` to ``at``, when it failed."""
+
+    pod_uid: str
+    since: datetime
+    at: datetime
+
+
 _BEFORE_EVERYTHING: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -95,6 +105,16 @@ def merge(*memories: Iterable[Entry]) -> Memory:
     return tuple(dated[:MAX_RECENT_NODES] or ranked[:1])
 
 
+def take_back(memory: Memory, crashes: Iterable[Crash]) -> Memory:
+    """The memory without the entries of sessions that crashed.
+
+    What such an entry replaced (an older session's on the same node) is not known any more, so it does not come back.
+    An entry of the same pod that became Ready again after its crash stays.
+    """
+    taken = tuple(crashes)
+    return tuple(entry for entry in memory if not any(_takes_back(crash, entry) for crash in taken))
+
+
 def prune(memory: Memory, nodes: Mapping[str, Node]) -> Memory:
     """The memory without entries whose node is gone or was replaced by another machine of the same name."""
     return tuple(entry for entry in memory if _identity(entry, nodes.get(entry.node)) is Validity.VALID)
@@ -136,6 +156,12 @@ def _identity(entry: Entry, node: Node | None) -> Validity:
     if entry.node_uid and node.uid != entry.node_uid:
         return Validity.NODE_REPLACED
     return Validity.VALID
+
+
+def _takes_back(crash: Crash, entry: Entry) -> bool:
+    if entry.ready_at is None or entry.pod_uid != crash.pod_uid:
+        return False
+    return crash.since <= entry.ready_at <= crash.at
 
 
 def _order(entry: Entry) -> tuple[bool, datetime, str, str, str]:

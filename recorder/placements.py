@@ -6,13 +6,14 @@ been seen. Such a session waits, under the name of what it waits for, and is loo
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from threading import Lock
 from typing import NamedTuple
 
 from recorder.attribution import Attribution, Verdict, attribute
 from recorder.contract import WORKLOAD_KIND_LABEL
 from recorder.decision import Pending
-from recorder.memory import Entry, merge
+from recorder.memory import Crash, Entry
 from recorder.objects import Node, ObjectKey, Record, Sandbox, Session, Workload, WorkloadKey
 from recorder.view import View
 
@@ -31,14 +32,21 @@ class Placements:
     """Follows the view's stores; ``schedule`` is called whenever a workload has something pending.
 
     ``count`` is told each session's verdict: once when it is first seen Ready, once more when that changes.
+    ``early_crash``: a session that fails so many seconds after it became Ready, or sooner, takes its placement back;
+    0: none does.
     """
 
     def __init__(
-        self, view: View, schedule: Callable[[WorkloadKey], None], count: Callable[[Verdict], None] = lambda _: None
+        self,
+        view: View,
+        schedule: Callable[[WorkloadKey], None],
+        count: Callable[[Verdict], None] = lambda _: None,
+        early_crash: float = 0.0,
     ) -> None:
         self._view = view
         self._schedule = schedule
         self._count = count
+        self._early_crash = timedelta(seconds=early_crash)
         self._pending: dict[WorkloadKey, Pending] = {}
         self._waiting: dict[_Awaited, dict[ObjectKey, Session]] = {}
         self._parked: dict[ObjectKey, _Parked] = {}  # session -> its place in _waiting
@@ -74,9 +82,9 @@ class Placements:
         return len(self._pending)
 
     def _on_session(self, before: Session | None, after: Session | None) -> None:
-        if after is None or not _is_ready(after):
+        if after is None or not (_is_ready(after) or self._has_crashed(after)):
             self._drop(after or before)
-        elif before is None or (before.uid, before.ready_at) != (after.uid, after.ready_at):
+        elif before is None or _said(before) != _said(after):
             self._consider(after)
 
     def _on_sandbox(self, before: Sandbox | None, after: Sandbox | None) -> None:
@@ -115,21 +123,28 @@ class Placements:
             found = attribute(session, self._view.sandboxes, self._view.workloads.values())
             node = self._view.nodes.get(ObjectKey("", session.node or ""))
             told = self._unpark(session.key)
-            if told is not found.verdict:
+            if told is not found.verdict and _is_ready(session):
                 self._tell(session, found.verdict)
             awaited = _awaited(session, found, node)
             if awaited is not None:
                 self._park(session, _Parked(awaited, found.verdict))
                 return
-            if found.workload is None or node is None:
+            if found.workload is None:
                 return
-            key = found.workload.workload_key
-            self._pending[key] = self._with(key, found.workload.uid, _entry(session, node))
+            key, uid = found.workload.workload_key, found.workload.uid
+            self._pending[key] = self._pending.get(key, Pending(uid)).plus(self._news(uid, session, node))
         self._schedule(key)
 
-    def _with(self, key: WorkloadKey, uid: str, entry: Entry) -> Pending:
-        known = self._pending.get(key)
-        return Pending(uid, merge(known.memory if known and known.uid == uid else (), (entry,)))
+    def _news(self, uid: str, session: Session, node: Node | None) -> Pending:
+        placed = (_entry(session, node),) if node is not None and _is_ready(session) else ()
+        crashed_at = session.crashed_at if self._has_crashed(session) else None
+        if crashed_at is None:
+            return Pending(uid, placed)
+        return Pending(uid, placed, frozenset({Crash(session.uid, crashed_at - self._early_crash, crashed_at)}))
+
+    def _has_crashed(self, session: Session) -> bool:
+        """Whether it may have to take something back; how soon after its Ready it failed, the memory knows."""
+        return bool(self._early_crash) and session.crashed_at is not None and session.node is not None
 
     def _park(self, session: Session, parked: "_Parked") -> None:
         if self._view.sessions.get(session.key) is None:
@@ -162,6 +177,11 @@ class _Parked(NamedTuple):
     verdict: Verdict
 
 
+def _said(session: Session) -> tuple[object, ...]:
+    """What of a session makes a difference here."""
+    return session.uid, session.ready_at, session.crashed_at
+
+
 def _is_ready(session: Session) -> bool:
     return session.ready_at is not None and not session.over and session.node is not None
 
@@ -175,7 +195,7 @@ def _awaited(session: Session, found: Attribution, node: Node | None) -> _Awaite
         return None
     if found.workload is None or not found.workload.sticky:
         return _Awaited("workload", session.namespace, found.claim.name)
-    return _Awaited("node", "", session.node or "") if node is None else None
+    return _Awaited("node", "", session.node or "") if node is None and _is_ready(session) else None
 
 
 def _entry(session: Session, node: Node) -> Entry:

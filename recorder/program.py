@@ -53,7 +53,7 @@ class Recorder:
             observer=watch_metrics,
         )
         queue: WorkQueue[WorkloadKey] = WorkQueue()
-        placements = Placements(view, queue.add, record_metrics.verdict)
+        placements = Placements(view, queue.add, record_metrics.verdict, settings.early_crash_seconds)
         placements.follow()
         cache = MemoryCache(settings.memory_ttl, size=WRITTEN_MEMORIES)
         nodes_watch = watches[0]

@@ -129,6 +129,9 @@ class RecorderSettings(CommonSettings):
     lease_duration: Seconds = Field(
         15.0, ge=1, description="how long a replica that fell silent keeps the lease; it stops writing after two thirds"
     )
+    early_crash_seconds: Seconds = Field(
+        30.0, le=3600, description="a session that fails this soon after it became Ready takes its node back; 0: never"
+    )
     writers: int = Field(8, ge=1, le=64, description="workloads written at the same time")
 
 

@@ -4,28 +4,24 @@ Decoding this way costs 0.03 ms a pod of 9 KB; decoding it into the official cli
 """
 
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from recorder import contract
 from recorder.decoding import decode
-from recorder.errors import Undecodable
 from recorder.names import is_hostname_value
 from recorder.objects import Node, Sandbox, Session, Workload
 from recorder.optin import is_sticky
 from recorder.packing import pack
+from recorder.status import Part, Status, crashed_at, ready_since, utc
 
 # An absent field that is kept in bytes. (A null comes as b"null": msgspec takes "Raw | None" for null alone.)
 NOTHING: Final = msgspec.Raw()
 
 
-class _Part(msgspec.Struct, gc=False, rename="camel"):
-    """Base of the partial objects below; never kept, so never seen by the garbage collector."""
-
-
-class _Owner(_Part):
+class _Owner(Part):
     api_version: str = ""
     kind: str = ""
     name: str = ""
@@ -63,7 +59,7 @@ class _Annotations(
     recent_nodes: str | None = None
 
 
-class _Metadata(_Part):
+class _Metadata(Part):
     name: str = ""  # a pod on its way through admission may have only a generateName
     namespace: str = ""
     uid: str = ""
@@ -75,36 +71,25 @@ class _Metadata(_Part):
     owner_references: list[_Owner] | None = None
 
 
-class _Condition(_Part):
-    type: str = ""
-    status: str = ""
-    last_transition_time: datetime | None = None
-
-
-class _Status(_Part):
-    phase: str = ""
-    conditions: list[_Condition] | None = None
-
-
-class _NodeAffinity(_Part, rename={"preferred": "preferredDuringSchedulingIgnoredDuringExecution"}):
+class _NodeAffinity(Part, rename={"preferred": "preferredDuringSchedulingIgnoredDuringExecution"}):
     preferred: msgspec.Raw = NOTHING
 
 
-class _Affinity(_Part):
+class _Affinity(Part):
     node_affinity: _NodeAffinity | None = None
 
 
-class _PodSpec(_Part):
+class _PodSpec(Part):
     node_name: str | None = None
     affinity: _Affinity | None = None
 
 
-class Pod(_Part):
+class Pod(Part):
     """A pod as far as it matters to anybody of ours; :func:`session_of` makes the record of it."""
 
     metadata: _Metadata
     spec: _PodSpec | None = None
-    status: _Status | None = None
+    status: Status | None = None
 
     @property
     def is_session(self) -> bool:
@@ -118,32 +103,32 @@ class Pod(_Part):
         return msgspec.json.decode(affinity.preferred) if affinity and affinity.preferred != NOTHING else None
 
 
-class _NodeSpec(_Part):
+class _NodeSpec(Part):
     unschedulable: bool | None = None
 
 
-class _Node(_Part):
+class _Node(Part):
     metadata: _Metadata
     spec: _NodeSpec | None = None
-    status: _Status | None = None
+    status: Status | None = None
 
 
-class _Stickiness(_Part):
+class _Stickiness(Part):
     enabled: bool | None = None
 
 
-class _WorkloadSpec(_Part):
+class _WorkloadSpec(Part):
     node_stickiness: _Stickiness | None = None
     warm_pool_size: int | None = None
 
 
-class _Workload(_Part):
+class _Workload(Part):
     kind: str
     metadata: _Metadata
     spec: _WorkloadSpec | None = None
 
 
-class _Whatever(_Part):
+class _Whatever(Part):
     """An object of which only the metadata matters."""
 
     metadata: _Metadata
@@ -157,7 +142,7 @@ def node(data: bytes | msgspec.Raw) -> Node:
         **_identity(part.metadata),
         resource_version=part.metadata.resource_version,
         hostname=hostname if is_hostname_value(hostname) else "",
-        ready=_ready_since(part.status) is not None,
+        ready=ready_since(part.status) is not None,
         unschedulable=bool(part.spec and part.spec.unschedulable),
     )
 
@@ -174,7 +159,7 @@ def workload(resource: str, data: bytes | msgspec.Raw) -> Workload:
         resource=resource,
         kind=sys.intern(part.kind),
         sticky=is_sticky(part.kind, stickiness, annotations.stickiness, spec.warm_pool_size),
-        created_at=_utc(part.metadata.creation_timestamp),
+        created_at=utc(part.metadata.creation_timestamp),
         last_node=_shared(annotations.last_node),
         packed_nodes=pack(annotations.recent_nodes),
     )
@@ -214,15 +199,17 @@ def session(data: bytes | msgspec.Raw) -> Session:
 
 def session_of(part: Pod) -> Session:
     """The record of a pod that is already decoded."""
-    status = part.status or _Status()
+    status = part.status or Status()
     over = part.metadata.deletion_timestamp is not None or status.phase in ("Succeeded", "Failed")
     return Session(
         **_identity(part.metadata),
         **_ownership(part.metadata),
         node=_shared(part.spec.node_name or None) if part.spec else None,
-        ready_at=None if over else _ready_since(status),
-        created_at=_utc(part.metadata.creation_timestamp),
+        ready_at=None if over else ready_since(status),
+        created_at=utc(part.metadata.creation_timestamp),
         over=over,
+        # Containers of a pod that is being deleted end with errors too, and mean nothing by it.
+        crashed_at=None if part.metadata.deletion_timestamp else crashed_at(status),
     )
 
 
@@ -244,25 +231,6 @@ def _is_sandbox(owner: _Owner) -> bool:
     return bool(owner.controller) and owner.kind == contract.SANDBOX_KIND and group == contract.SANDBOX_GROUP
 
 
-def _ready_since(status: _Status | None) -> datetime | None:
-    """When the Ready condition became True; the epoch where it is True but undated, None where it is not True."""
-    for condition in (status.conditions if status else None) or ():
-        if condition.type == "Ready" and condition.status == "True":
-            return _utc(condition.last_transition_time) or _UNDATED
-    return None
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    if moment is None:
-        return None
-    if moment.tzinfo is None:
-        raise Undecodable(f"{moment.isoformat()} has no time zone")
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise Undecodable(f"{moment.isoformat()} does not exist in UTC") from error
-
-
 def _shared(text: str | None) -> str | None:
     """One text for all that are equal: what tens of thousands of objects say with a few hundred words."""
     return None if text is None else sys.intern(text)
@@ -280,7 +248,6 @@ def _identity(metadata: _Metadata) -> dict[str, str]:
     }
 
 
-_UNDATED: Final = datetime.fromtimestamp(0, UTC)
 _NODE: Final = msgspec.json.Decoder(_Node)
 _WORKLOAD: Final = msgspec.json.Decoder(_Workload)
 _METADATA: Final = msgspec.json.Decoder(_Whatever)

@@ -171,6 +171,9 @@ class Writer:
         self._tally.write(result)
 
     def _say(self, workload: Workload, pending: Pending) -> None:
+        if not pending.memory:
+            log.info("a crashed session's node taken back", extra=_fields(workload.workload_key))
+            return
         newest = pending.memory[0]
         if newest.ready_at is not None:
             ready = newest.ready_at.timestamp()

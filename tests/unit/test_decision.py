@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from functools import reduce
+from random import Random
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -10,7 +14,7 @@ from hypothesis import strategies as st
 from recorder import memory
 from recorder.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
 from recorder.decision import Pending, Skip, decide, patch_body
-from recorder.memory import Entry, parse_text, render
+from recorder.memory import Crash, Entry, parse_text, render
 from recorder.objects import Node, Workload
 from recorder.packing import pack
 from tests.unit.strategies import entries
@@ -20,6 +24,8 @@ memories = st.lists(entries, max_size=7).map(memory.merge)
 placements = st.lists(entries.filter(lambda entry: entry.ready_at is not None), min_size=1, max_size=3).map(
     memory.merge
 )
+
+PLACED = (Entry(node="node-1", ready_at=datetime(2026, 11, 23, tzinfo=UTC), pod_uid="pod-1"),)
 
 
 def workload(uid: str = "u", sticky: bool = True, annotations: dict[str, str | None] | None = None) -> Workload:
@@ -122,6 +128,41 @@ def test_when_the_last_remembered_node_is_gone_both_annotations_go() -> None:
     target = workload(annotations={LAST_NODE_ANNOTATION: "n"})
     decision = decide(target, known(target), Pending("u", (entry,)), {})
     assert decision == {LAST_NODE_ANNOTATION: None, RECENT_NODES_ANNOTATION: None}
+
+
+_crashes = st.frozensets(
+    st.builds(
+        lambda uid, entry: Crash(uid, entry.ready_at, entry.ready_at),
+        st.sampled_from(["pod-1", "pod-2"]),
+        entries.filter(lambda entry: entry.ready_at is not None),
+    ),
+    max_size=3,
+)
+_pendings = st.builds(Pending, st.just("u"), placements, _crashes)
+
+
+@given(memories, st.lists(_pendings, min_size=1, max_size=5), st.randoms())
+def test_in_whatever_order_placements_and_crashes_come_the_same_is_written(
+    before: memory.Memory, come: list[Pending], random: Random
+) -> None:
+    again = [*come, *random.choices(come, k=2)]
+    random.shuffle(again)
+    ordered, shuffled = reduce(Pending.plus, come), reduce(Pending.plus, again)
+    assert ordered == shuffled
+    target = workload(annotations=render(before))
+    assert decide(target, before, ordered, None) == decide(target, before, shuffled, None)
+
+
+def test_what_comes_for_another_workload_of_the_name_replaces_what_was_pending() -> None:
+    assert Pending("old", PLACED).plus(Pending("new")) == Pending("new")
+
+
+def test_an_early_crash_takes_back_what_is_written_and_what_is_pending() -> None:
+    crash = Crash(PLACED[0].pod_uid, PLACED[0].ready_at, PLACED[0].ready_at)  # type: ignore[arg-type]
+    taken = Pending("u", crashes=frozenset({crash}))
+    written = decide(workload(annotations=render(PLACED)), PLACED, taken, None)
+    assert written == render(())
+    assert decide(workload(), (), Pending("u", PLACED).plus(taken), None) is Skip.UNCHANGED
 
 
 @given(placements)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from recorder.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
 from recorder.memory import (
     Choice,
+    Crash,
     Entry,
     Memory,
     Validity,
@@ -22,6 +23,7 @@ from recorder.memory import (
     parse_text,
     prune,
     render,
+    take_back,
     validity,
 )
 from recorder.objects import Node
@@ -29,6 +31,7 @@ from tests.unit.strategies import entries, label_values, node_names
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = 24 * 60 * 60.0
+DAY_OF_ENTRIES = datetime(2026, 11, 23, tzinfo=UTC)
 
 entry_lists = st.lists(entries, max_size=12)
 instants = st.datetimes(timezones=st.just(UTC))
@@ -349,6 +352,35 @@ def test_pruning_forgets_nodes_that_are_gone_or_replaced_and_no_others() -> None
     memory = merge([entry("n1", age=1), entry("n2", age=2), entry("n3", age=3), entry("n4", age=4, uid="")])
     nodes = node("n1", ready=False, cordoned=True) | node("n2", uid="uid-2") | node("n4", uid="uid-2")
     assert [kept.node for kept in prune(memory, nodes)] == ["n1", "n4"]
+
+
+crashes = st.builds(
+    lambda pod_uid, second, early: Crash(
+        pod_uid, DAY_OF_ENTRIES + timedelta(seconds=second - early), DAY_OF_ENTRIES + timedelta(seconds=second)
+    ),
+    st.sampled_from(["pod-1", "pod-2"]),
+    st.integers(0, 10),
+    st.integers(0, 4),
+)
+
+
+@given(entry_lists, st.frozensets(crashes, max_size=4))
+def test_a_crash_takes_back_its_own_pod_s_early_entries_and_no_others(one: list[Entry], many: frozenset[Crash]) -> None:
+    memory = merge(one)
+    kept = take_back(memory, many)
+    for entry in memory:
+        early = [
+            crash
+            for crash in many
+            if crash.pod_uid == entry.pod_uid and entry.ready_at and crash.since <= entry.ready_at <= crash.at
+        ]
+        assert (entry in kept) == (not early)
+
+
+@given(entry_lists, st.frozensets(crashes, max_size=4))
+def test_taking_back_twice_takes_no_more_and_keeps_the_order(one: list[Entry], many: frozenset[Crash]) -> None:
+    kept = take_back(merge(one), many)
+    assert take_back(kept, many) == kept == merge(kept)
 
 
 def test_an_entry_cannot_be_changed() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recorder.attribution import Verdict
 from recorder.decision import Pending
-from recorder.memory import Entry, merge
+from recorder.memory import Crash, Entry, merge
 from recorder.objects import Node, ObjectKey, Sandbox, Session, Workload, WorkloadKey
 from recorder.placements import Placements
 from recorder.view import View
@@ -27,11 +27,11 @@ Event = Callable[[View], None]
 class Followed:
     """Placements that follow a view, and whom they scheduled and counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, early_crash: float = 0) -> None:
         self.view = View(tuple(KINDS))
         self.scheduled: list[WorkloadKey] = []
         self.verdicts: list[Verdict] = []
-        self.placements = Placements(self.view, self.scheduled.append, self.verdicts.append)
+        self.placements = Placements(self.view, self.scheduled.append, self.verdicts.append, early_crash)
         self.placements.follow()
 
     def play(self, *events: Event) -> Followed:
@@ -150,6 +150,47 @@ def test_a_session_that_went_while_it_waited_leaves_nothing() -> None:
     followed = Followed().play(seen(node()), seen(sandbox()), seen(session()), gone(session()), seen(workload()))
     assert followed.pending() == {W: None}
     assert followed.scheduled == []
+
+
+def crashed(at: float = 9, **fields: Any) -> Session:
+    """The session of ALL after it failed, ``at`` seconds after noon."""
+    return changed(session(ready=None), over=True, crashed_at=NOON + timedelta(seconds=at), **fields)
+
+
+CRASH = Crash("pod-s1", NOON + timedelta(seconds=9 - 30), NOON + timedelta(seconds=9))
+
+
+def with_the_crash(order: list[int]) -> list[Event]:
+    """The events of ALL in that order, and the crash (4) where it comes: of one resource, the newer comes later."""
+    session_and_crash = iter([ALL[3], seen(crashed())])
+    return [next(session_and_crash) if number >= 3 else ALL[number] for number in order]
+
+
+orders_with_the_crash = st.permutations(range(5)).map(with_the_crash)
+
+
+@given(orders_with_the_crash)
+def test_a_crash_is_pending_whenever_it_comes(events: list[Event]) -> None:
+    """Before the others are seen, after them, or between them."""
+    followed = Followed(early_crash=30).play(*events)
+    pending = followed.placements.pending(W)
+    assert pending is not None
+    assert pending.crashes == {CRASH}
+    assert pending.memory in ((), (entry(),))
+
+
+def test_a_crashed_session_waits_for_its_sandbox_and_its_workload_but_for_no_node() -> None:
+    followed = Followed(early_crash=30).play(seen(crashed()))
+    assert followed.pending() == {W: None}
+    followed.play(seen(sandbox()), seen(workload()))
+    assert followed.pending() == {W: Pending(workload().uid, (), frozenset({CRASH}))}
+    assert followed.verdicts == []
+
+
+@given(orders_with_the_crash)
+def test_with_0_seconds_no_crash_takes_anything_back(events: list[Event]) -> None:
+    pending = Followed().play(*events).placements.pending(W)
+    assert pending is None or pending == Pending(workload().uid, (entry(),))
 
 
 def test_a_session_that_went_after_it_was_pending_stays_pending() -> None:
