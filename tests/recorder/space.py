@@ -177,12 +177,18 @@ class Space:
         Events of one watch come in order, so a session made now is written after all earlier ones were considered;
         and what was considered counts as pending until its write has ended.
         """
+        self.settled_but(0)
+
+    def settled_but(self, pending: int) -> None:
+        """The same, where so many workloads cannot be written now and stay pending."""
         name = f"probe-{next(_numbers)}"
         node = self.node(name)
         self.workload(name, enabled=None, annotations=OPTED_IN)
         self.status(self.pod(name, node, workload=name, kind=AGENT), "Running", 1)
         self.written(node, name)
-        self.stack.wait(lambda: not self.metric("lastnode_record_pending_workloads"), "nothing to be pending")
+        self.stack.wait(
+            lambda: self.metric("lastnode_record_pending_workloads") == pending, f"{pending} workloads to be pending"
+        )
 
     def metric(self, name: str) -> float:
         """A sample of the recorder's /metrics; one that is not there is 0."""
