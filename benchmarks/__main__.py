@@ -1,4 +1,4 @@
-"""Run every benchmark, or those that are named: python -m benchmarks [--scale N] [injector] [prioritize] [recorder].
+"""Run every benchmark, or those that are named: python -m benchmarks [--scale N] [NAME …]; --help lists them.
 
 recorder:sync, :memory, :idle, :writes and :delay take one part of recorder alone. The scale is the number of
 workloads, of Sandboxes and of pods; SCALE in the environment (make bench SCALE=2000) says the same. scheduling has
@@ -10,7 +10,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 
-from benchmarks import injector, prioritize, recorder, scheduling
+from benchmarks import injector, prioritize, recorder, scheduling, webhook
 from benchmarks.measure import machine
 
 SCALE = 20_000
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[int], str]] = {
     "injector": lambda _: injector.run(),
     "prioritize": prioritize.run,
     "recorder": recorder.run,
+    "webhook": lambda _: webhook.run(),
     "scheduling": lambda _: scheduling.run(),
 }
 PARTS: dict[str, Callable[[int], str]] = {

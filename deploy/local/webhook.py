@@ -37,14 +37,15 @@ class Files(NamedTuple):
 
 
 def write_certificate(directory: Path, lifetimes: Lifetimes | None = None) -> Files:
-    """A new certificate for this machine's loopback address, signed by a new CA; ``directory`` is made."""
+    """A new certificate for this machine's loopback address, signed by a new CA; ``directory`` is made.
+
+    It holds the CA's key too (CA_KEY), for whoever wants another certificate of this CA."""
     directory.mkdir(parents=True, exist_ok=True)
     made = upkeep(parse({}), ["127.0.0.1"], datetime.now(UTC), lifetimes or Lifetimes()).data()
-    files = Files(directory / CERT, directory / KEY, directory / CA_CERT)
-    for path in files:
-        path.write_bytes(made[path.name])
-        path.chmod(0o600)
-    return files
+    for name, pem in made.items():
+        (directory / name).write_bytes(pem)
+        (directory / name).chmod(0o600)
+    return Files(directory / CERT, directory / KEY, directory / CA_CERT)
 
 
 def configuration(

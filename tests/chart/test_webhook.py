@@ -11,7 +11,6 @@ import base64
 import itertools
 import ssl
 import urllib.request
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +29,6 @@ NODES = [f"node-{number:02}" for number in range(10)]
 WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastnode-webhook"
 SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/lastnode-certificate"
 OPT_OUT = {"lastnode.dev/inject": "disabled"}
-
-# Goes with the module that answers: from then on these run.
-needs_mutate = pytest.mark.skipif(not find_spec("extender.admission"), reason="POST /mutate is not served yet")
 
 _numbers = itertools.count(1)
 
@@ -111,14 +107,12 @@ def test_an_upgrade_leaves_the_certificate_and_the_trust_as_they_are(webhook: We
     assert (webhook.stack.api.get(SECRET)["data"], webhook.bundle()) == before
 
 
-@needs_mutate
 def test_sessions_come_back_with_the_default_scheduler_and_no_library_call(webhook: Webhook) -> None:
     webhook.point()
     assert returns(Workload(webhook.stack, "sticky"))
     assert not returns(Workload(webhook.stack, "other", opted_in=False), memory=False)
 
 
-@needs_mutate
 def test_without_the_webhook_pods_are_created_and_with_it_again_the_preference_is_back(webhook: Webhook) -> None:
     stack = webhook.stack
     webhook.point()
@@ -135,7 +129,6 @@ def test_without_the_webhook_pods_are_created_and_with_it_again_the_preference_i
     stack.wait(lambda: webhook.wanted(workload) == [first.node], "the preference again")
 
 
-@needs_mutate
 def test_a_namespace_and_a_workload_can_be_left_out(webhook: Webhook) -> None:
     stack = webhook.stack
     webhook.point()
