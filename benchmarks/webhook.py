@@ -45,6 +45,7 @@ def run() -> str:
 def _added(stack: Stack, rng: random.Random) -> str:
     """Milliseconds of a POST in either namespace, the order of each pair drawn anew."""
     seconds: dict[str, list[float]] = {WITH: [], WITHOUT: []}
+    asked, answered = _asked(stack), _answered(stack)
     for number in range(WARM_UP + PAIRS):
         for namespace in rng.sample([WITH, WITHOUT], 2):
             pod = _pod(namespace)
@@ -60,8 +61,32 @@ def _added(stack: Stack, rng: random.Random) -> str:
         ("with the webhook", f"{p50:.2f}", f"{p99:.2f}"),
         ("without", f"{bare50:.2f}", f"{bare99:.2f}"),
         ("added", f"{p50 - bare50:.2f}", f"{p99 - bare99:.2f}"),
+        ("mean that the API server waits for the webhook", _mean(asked, _asked(stack)), ""),
+        ("mean inside the extender", _mean(answered, _answered(stack)), ""),
     ]
     return table([f"creating a pod, ms ({PAIRS} pairs)", "p50", "p99"], rows)
+
+
+def _asked(stack: Stack) -> tuple[float, float]:
+    """Seconds that the API server has waited for webhooks, and how often: its own count."""
+    name = "apiserver_admission_webhook_admission_duration_seconds"
+    samples = [line.rsplit(" ", 1) for line in stack.api.get("/metrics").splitlines() if line.startswith(name)]
+    total, count = (
+        sum(float(n) for key, n in samples if key.startswith(f"{name}_{part}")) for part in ("sum", "count")
+    )
+    return total, count
+
+
+def _answered(stack: Stack) -> tuple[float, float]:
+    """Seconds that the extender has worked on answers, and how many: its own count."""
+    samples = stack.metrics(stack.webhook_url)
+    name = "lastnode_injection_duration_seconds"
+    return samples[f"{name}_sum"], samples[f"{name}_count"]
+
+
+def _mean(before: tuple[float, float], after: tuple[float, float]) -> str:
+    """Milliseconds."""
+    return f"{1000 * (after[0] - before[0]) / (after[1] - before[1]):.2f}"
 
 
 def _races(stack: Stack) -> str:

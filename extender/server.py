@@ -17,7 +17,8 @@ from extender.handshake import HandshakeWorker
 from extender.threads import PromptWorker
 from extender.tls import Files
 
-THREADS = 8
+# Most of them for mutate requests that wait for their Sandbox (webhook.py); they are started when they are needed.
+THREADS = 40
 # Go's transport drops an idle connection after 90 s. The server has to be the later one: a POST that meets a
 # connection closed by the server is not sent again, and one preference is lost.
 KEEP_ALIVE_SECONDS = 120
