@@ -12,7 +12,7 @@ import pytest
 from deploy.local.paths import REPOSITORY
 from deploy.local.stack import Stack
 from deploy.local.workloads import agent_runtime, code_interpreter
-from extender.kubectl import age, columns
+from kubectl_lastnode.program import age, columns
 from recorder import contract
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -98,7 +98,7 @@ def test_columns_are_aligned_without_trailing_blanks() -> None:
 
 
 def kubectl(kubeconfig: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "extender.kubectl", "--kubeconfig", str(kubeconfig), *words]
+    argv = [sys.executable, "-m", "kubectl_lastnode.program", "--kubeconfig", str(kubeconfig), *words]
     return subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
 
 
