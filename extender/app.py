@@ -33,7 +33,8 @@ def create_app(
     metrics: Callable[[], tuple[str, bytes]],
     webhook: Webhook | None = None,
 ) -> Flask:
-    """The WSGI application: POST /prioritize, /livez, /readyz, /healthz, /metrics; POST /mutate with ``webhook``."""
+    """The WSGI application: POST /prioritize, /livez, /readyz, /healthz, /metrics, /decisions; POST /mutate with
+    ``webhook``."""
     verbs = {"/prioritize": _verb(service.prioritize, service.refuse)}
     if webhook is not None:
         verbs["/mutate"] = _verb(webhook.mutate, webhook.refuse)
@@ -43,6 +44,10 @@ def create_app(
     def exposition() -> Response:
         kind, page = metrics()
         return Response(page, content_type=kind)
+
+    @app.get("/decisions")
+    def decided() -> Response:
+        return _json(service.decisions.page(request.args.get("pod_uid", "")))
 
     def probe(name: str, checks: health.Checks) -> Callable[[], Response]:
         def answer() -> Response:

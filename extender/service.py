@@ -5,22 +5,29 @@ import time
 from collections.abc import Callable
 
 from extender import metrics
+from extender.decisions import DecisionLog
 from extender.lookup import Lookup, Reason
 from extender.metrics import PrioritizeMetrics
 from extender.preference import carries
 from extender.prioritize import NOBODY, BadRequest, Request, favour
+from recorder.memory import Entry
 
 log = logging.getLogger(__name__)
 
 
 class Service:
-    """Holds no state of its own; safe to call from many threads."""
+    """Safe to call from many threads. ``decisions``: what was decided about session pods."""
 
     def __init__(
-        self, lookup: Lookup, counters: PrioritizeMetrics, clock: Callable[[], float] = time.perf_counter
+        self,
+        lookup: Lookup,
+        counters: PrioritizeMetrics,
+        decisions: DecisionLog | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._lookup = lookup
         self._counters = counters
+        self.decisions = decisions or DecisionLog()
         self._clock = clock
 
     def prioritize(self, body: bytes) -> bytes:
@@ -47,7 +54,13 @@ class Service:
         if not request.pod.is_session:
             return metrics.NOT_OURS, NOBODY
         self._counters.offered(request.count())
-        entry, reason = self._lookup.find(request.session())
+        session = request.session()
+        entry, reason = self._lookup.find(session)
+        result, answer = self._decide(request, entry, reason)
+        self.decisions.note(session.uid, result, entry.node if entry else "")
+        return result, answer
+
+    def _decide(self, request: Request, entry: Entry | None, reason: Reason | None) -> tuple[str, bytes]:
         if entry is None:
             return reason or Reason.NOTHING_REMEMBERED, NOBODY
         if carries(request.preferred_terms(), entry.node, entry.hostname):

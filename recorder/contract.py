@@ -34,3 +34,6 @@ WORKLOAD_RESOURCES: Final = (
 )
 # The only kind whose pods may be placed before a session claims them (spec.warmPoolSize).
 WARM_POOL_KIND: Final = "CodeInterpreter"
+
+# On the Event of a session that moved: the bare reason, for programs.
+MOVED_REASON_ANNOTATION: Final = "runtime.agentcube.io/moved-reason"

@@ -7,16 +7,21 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 from recorder.attribution import Verdict
 from recorder.listwatch import ListWatch
+from recorder.outcomes.events import Told
+from recorder.outcomes.extenders import Found
+from recorder.outcomes.record import SessionRecord
 from recorder.writer import RESULTS
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 
 # From a pod's Ready to the annotation: ready times have whole seconds, so up to 1 s of it is only their rounding.
 _LAG_BUCKETS = (0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300)
+# From a container that is there already to an image of tens of gigabytes.
+_STARTUP_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 _LIST_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30)
 
 
@@ -135,6 +140,70 @@ class RecordMetrics:
             registry=self._registry,
         )
         gauge.set_function(pending)
+
+
+class SessionMetrics:
+    """What became of sessions. ``namespaces``: how many may have a label value of their own; 0: no such label."""
+
+    def __init__(self, registry: CollectorRegistry, namespaces: int = 0) -> None:
+        self._namespaces = _Limited(namespaces) if namespaces else None
+        labels = ["kind", "outcome", "reason"] + (["workload_namespace"] if namespaces else [])
+        self._sessions = Counter(
+            "lastnode_sessions", "Sessions that became Ready, by what became of them.", labels, registry=registry
+        )
+        self._startup = Histogram(
+            "lastnode_session_startup_seconds",
+            "From a session pod's creation to its Ready condition, in whole seconds.",
+            ["kind", "outcome"],
+            buckets=_STARTUP_BUCKETS,
+            registry=registry,
+        )
+        self._phases = Summary(
+            "lastnode_session_phase_seconds",
+            "The same in parts: until it was scheduled, and from then until it was Ready.",
+            ["outcome", "phase"],
+            registry=registry,
+        )
+        events = Counter(
+            "lastnode_session_events", "Events about sessions that moved, by result.", ["result"], registry=registry
+        )
+        inquiries = Counter(
+            "lastnode_extender_inquiries", "Questions to the extender about sessions that moved.", ["result"],
+            registry=registry,
+        )  # fmt: skip
+        self._events = {told: events.labels(told) for told in Told}
+        self._inquiries = {found: inquiries.labels(found) for found in Found}
+
+    def session(self, record: SessionRecord) -> None:
+        labels = [record.kind, record.outcome, record.reason or ""]
+        if self._namespaces is not None:
+            labels.append(self._namespaces.of(record.namespace))
+        self._sessions.labels(*labels).inc()
+        if record.startup_seconds is not None:
+            self._startup.labels(record.kind, record.outcome).observe(record.startup_seconds)
+        for phase, seconds in record.phases.items():
+            self._phases.labels(record.outcome, phase).observe(seconds)
+
+    def event(self, told: Told) -> None:
+        self._events[told].inc()
+
+    def inquiry(self, found: Found) -> None:
+        self._inquiries[found].inc()
+
+
+class _Limited:
+    """The first ``limit`` values keep their names, any other is ``_other``, which no namespace can be called."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._known: set[str] = set()
+
+    def of(self, value: str) -> str:
+        if value not in self._known:
+            if len(self._known) >= self._limit:
+                return "_other"
+            self._known.add(value)
+        return value
 
 
 def _synced(watch: ListWatch[Any]) -> Callable[[], float]:

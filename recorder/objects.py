@@ -109,7 +109,8 @@ class Sandbox(Record, frozen=True, gc=False, kw_only=True):
 class Session(Record, frozen=True, gc=False, kw_only=True):
     """One session's pod.
 
-    ``node``: where it is bound, or None. ``ready_at``: since when it is Ready, or None while it is not.
+    ``node``: where it is bound, or None. ``scheduled_after``: whole seconds from ``created_at`` to that (small numbers
+    are shared, where a moment would take 56 bytes of each). ``ready_at``: since when it is Ready, None while it is not.
     ``over``: it reached a terminal phase or is being deleted, so it can no longer become Ready truthfully.
     ``crashed_at``: when a container of it last ended with an error, by itself and not because the pod was deleted.
     ``owner_uid``/``sandbox``: the controlling Sandbox, if a Sandbox controls it.
@@ -118,6 +119,7 @@ class Session(Record, frozen=True, gc=False, kw_only=True):
     node: str | None = None
     ready_at: datetime | None = None
     created_at: datetime | None = None
+    scheduled_after: int | None = None
     over: bool = False
     crashed_at: datetime | None = None
     sandbox: str | None = None

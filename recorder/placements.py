@@ -32,6 +32,7 @@ class Placements:
     """Follows the view's stores; ``schedule`` is called whenever a workload has something pending.
 
     ``count`` is told each session's verdict: once when it is first seen Ready, once more when that changes.
+    ``placed`` is told of each Ready session, its workload and node, before its placement is pending; even repeatedly.
     ``early_crash``: a session that fails so many seconds after it became Ready, or sooner, takes its placement back;
     0: none does.
     """
@@ -42,11 +43,13 @@ class Placements:
         schedule: Callable[[WorkloadKey], None],
         count: Callable[[Verdict], None] = lambda _: None,
         early_crash: float = 0.0,
+        placed: Callable[[Session, Workload, Node], None] = lambda *_: None,
     ) -> None:
         self._view = view
         self._schedule = schedule
         self._count = count
         self._early_crash = timedelta(seconds=early_crash)
+        self._placed = placed
         self._pending: dict[WorkloadKey, Pending] = {}
         self._waiting: dict[_Awaited, dict[ObjectKey, Session]] = {}
         self._parked: dict[ObjectKey, _Parked] = {}  # session -> its place in _waiting
@@ -131,6 +134,8 @@ class Placements:
                 return
             if found.workload is None:
                 return
+            if node is not None and _is_ready(session):
+                self._placed(session, found.workload, node)
             key, uid = found.workload.workload_key, found.workload.uid
             self._pending[key] = self._pending.get(key, Pending(uid)).plus(self._news(uid, session, node))
         self._schedule(key)

@@ -1,6 +1,6 @@
-"""The recorder's small HTTP server: /livez, /readyz, /healthz and /metrics."""
+"""The recorder's small HTTP server: /livez, /readyz, /healthz, and pages: /metrics, /sessions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -12,18 +12,22 @@ from recorder.errors import ConfigError
 _CLIENT_SECONDS = 10.0
 
 
+# What a page is made from, its query (name -> values), and what comes of it: content type and body.
+Page = Callable[[Mapping[str, list[str]]], tuple[str, bytes]]
+
+
 class Probes:
-    """Serves ``live`` and ``ready`` checks and a metrics page. Binding happens here, serving in :meth:`run`."""
+    """Serves ``live`` and ``ready`` checks and ``pages`` by path. Binding happens here, serving in :meth:`run`."""
 
     def __init__(
         self,
         bind: tuple[str, int],
         live: health.Checks,
         ready: health.Checks,
-        metrics: Callable[[], tuple[str, bytes]],
+        pages: Mapping[str, Page],
     ) -> None:
         try:
-            self._server = _Server(bind, _handler(live, ready, metrics))
+            self._server = _Server(bind, _handler(live, ready, pages))
         except OSError as error:
             raise ConfigError(f"--bind {bind[0]}:{bind[1]} cannot be used: {error.strerror or error}") from error
         self._server.daemon_threads = True
@@ -48,9 +52,7 @@ class _Server(ThreadingHTTPServer):
         """A client that broke off is no event."""
 
 
-def _handler(
-    live: health.Checks, ready: health.Checks, metrics: Callable[[], tuple[str, bytes]]
-) -> type[BaseHTTPRequestHandler]:
+def _handler(live: health.Checks, ready: health.Checks, pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
     probes = {"/livez": live, "/healthz": live, "/readyz": ready}
 
     class Handler(BaseHTTPRequestHandler):
@@ -58,12 +60,11 @@ def _handler(
 
         def do_GET(self) -> None:
             url = urlsplit(self.path)
-            if url.path == "/metrics":
-                kind, body = metrics()
-                self._answer(HTTPStatus.OK, kind, body)
+            query = parse_qs(url.query, keep_blank_values=True)
+            if url.path in pages:
+                self._answer(HTTPStatus.OK, *pages[url.path](query))
             elif url.path in probes:
-                verbose = "verbose" in parse_qs(url.query, keep_blank_values=True)
-                report = health.report(url.path.strip("/"), probes[url.path], verbose)
+                report = health.report(url.path.strip("/"), probes[url.path], "verbose" in query)
                 self._answer(report.status, "text/plain; charset=utf-8", report.text.encode())
             else:
                 self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"not found\n")

@@ -17,6 +17,8 @@ from recorder.errors import ConfigError
 from recorder.leadership import Leadership
 from recorder.lease import Timing
 from recorder.objects import WorkloadKey
+from recorder.outcomes.extenders import Extenders
+from recorder.outcomes.wiring import Outcomes
 from recorder.placements import Placements
 from recorder.probes import Probes
 from recorder.settings import RecorderSettings, address, fail, load
@@ -53,9 +55,21 @@ class Recorder:
             observer=watch_metrics,
         )
         queue: WorkQueue[WorkloadKey] = WorkQueue()
-        placements = Placements(view, queue.add, record_metrics.verdict, settings.early_crash_seconds)
-        placements.follow()
         cache = MemoryCache(settings.memory_ttl, size=WRITTEN_MEMORIES)
+        outcomes = Outcomes(
+            server,
+            view,
+            cache.recall,
+            metrics.SessionMetrics(registry, settings.namespace_metrics),
+            ttl=settings.memory_ttl,
+            extenders=Extenders(settings.extender_url, settings.extender_ca),
+            log_size=settings.session_log,
+        )
+        placements = Placements(
+            view, queue.add, record_metrics.verdict, settings.early_crash_seconds, outcomes.ledger.placed
+        )
+        outcomes.ledger.follow()  # before the placements, which it is told of
+        placements.follow()
         nodes_watch = watches[0]
         leadership = Leadership() if settings.leader_elect else Leadership.sole()
         writer = Writer(
@@ -67,6 +81,7 @@ class Recorder:
             record_metrics,
             leadership=leadership,
             nodes_known=lambda: nodes_watch.progress.synced,
+            settled=outcomes.ledger.settle,
         )
         watch_metrics.follow(watches, time.monotonic)
         record_metrics.follow(lambda: len(placements), lambda: leadership.held)
@@ -74,12 +89,16 @@ class Recorder:
             address(settings.bind),
             live=health.live_checks(watches),
             ready=health.ready_checks(watches, current=True),
-            metrics=lambda: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
+            pages={
+                "/metrics": lambda _: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
+                "/sessions": lambda query: ("application/json", outcomes.journal(bool(leadership.held), query)),
+            },
         )
 
         self.port = probes.port
         self.crew = Crew()
         self.crew.add("probes", probes.run, probes.stop)
+        self.crew.add("outcomes", outcomes.reporter.run, outcomes.reporter.stop)
         for number in range(settings.writers):
             self.crew.add(f"writer-{number}", writer.work, writer.stop)
         for watch in watches:

@@ -24,6 +24,7 @@ PREFIX = "LASTNODE_"
 # What the kubelet itself puts into the environment for a Service whose name begins with "lastnode".
 _SERVICE_LINK = re.compile(r"LASTNODE_(.*_)?(SERVICE_(HOST|PORT)(_.*)?|PORT(_\d+_.*)?)$")
 _DURATION = re.compile(r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
+_URL = re.compile(r"https?://[^\s/?#,@]+(/[^\s?#,]*)?")
 _OBJECT_NAME = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 _UNITS = (86400.0, 3600.0, 60.0, 1.0)
 
@@ -53,6 +54,17 @@ def address(value: object) -> tuple[str, int]:
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"{value!r} is not HOST:PORT")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _urls(value: object) -> object:
+    """A YAML list or a text with commas, as the latter; or ``none``."""
+    urls = [str(url).strip() for url in value] if isinstance(value, list) else str(value).split(",")
+    for url in urls:
+        if url not in ("", "none") and not _URL.fullmatch(url):
+            raise ValueError(f"{url!r} is not http(s)://HOST[:PORT]")
+    if "none" in urls and len(urls) > 1:
+        raise ValueError("none stands alone")
+    return ",".join(urls)
 
 
 def _address_text(value: object) -> object:
@@ -131,6 +143,17 @@ class RecorderSettings(CommonSettings):
     )
     early_crash_seconds: Seconds = Field(
         30.0, le=3600, description="a session that fails this soon after it became Ready takes its node back; 0: never"
+    )
+    extender_url: Annotated[str, BeforeValidator(_urls)] = Field(
+        "", description="where to ask the extender why a session moved, by commas; each address of a name counts, as a "
+        "headless Service has them; none: there is no extender"
+    )  # fmt: skip
+    extender_ca: str | None = Field(None, description="CA that the extender's certificate is of (PEM file)")
+    session_log: int = Field(
+        10_000, ge=0, le=1_000_000, description="sessions that /sessions lists, about 350 bytes of memory each"
+    )
+    namespace_metrics: int = Field(
+        0, ge=0, le=1000, description="count sessions by namespace too, so many by name and the rest together; 0: not"
     )
     writers: int = Field(8, ge=1, le=64, description="workloads written at the same time")
 

@@ -1,4 +1,4 @@
-"""What a status says: since when a pod or a node is Ready, and when a pod crashed. Pure."""
+"""What a status says: since when a pod or a node is Ready, when a pod was bound, and when it crashed. Pure."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -45,6 +45,14 @@ def ready_since(status: Status | None) -> datetime | None:
     for condition in (status.conditions if status else None) or ():
         if condition.type == "Ready" and condition.status == "True":
             return utc(condition.last_transition_time) or _UNDATED
+    return None
+
+
+def scheduled_since(status: Status | None) -> datetime | None:
+    """When the scheduler bound a pod: its condition PodScheduled; None where it is not True or not dated."""
+    for condition in (status.conditions if status else None) or ():
+        if condition.type == "PodScheduled" and condition.status == "True":
+            return utc(condition.last_transition_time)
     return None
 
 

@@ -15,7 +15,7 @@ from recorder.names import is_hostname_value
 from recorder.objects import Node, Sandbox, Session, Workload
 from recorder.optin import is_sticky
 from recorder.packing import pack
-from recorder.status import Part, Status, crashed_at, ready_since, utc
+from recorder.status import Part, Status, crashed_at, ready_since, scheduled_since, utc
 
 # An absent field that is kept in bytes. (A null comes as b"null": msgspec takes "Raw | None" for null alone.)
 NOTHING: Final = msgspec.Raw()
@@ -201,12 +201,14 @@ def session_of(part: Pod) -> Session:
     """The record of a pod that is already decoded."""
     status = part.status or Status()
     over = part.metadata.deletion_timestamp is not None or status.phase in ("Succeeded", "Failed")
+    created_at = utc(part.metadata.creation_timestamp)
     return Session(
         **_identity(part.metadata),
         **_ownership(part.metadata),
         node=_shared(part.spec.node_name or None) if part.spec else None,
         ready_at=None if over else ready_since(status),
-        created_at=utc(part.metadata.creation_timestamp),
+        created_at=created_at,
+        scheduled_after=_seconds_between(created_at, scheduled_since(status)),
         over=over,
         # Containers of a pod that is being deleted end with errors too, and mean nothing by it.
         crashed_at=None if part.metadata.deletion_timestamp else crashed_at(status),
@@ -224,6 +226,10 @@ def _ownership(metadata: _Metadata) -> dict[str, Any]:
         "workload_name": labels.workload_name or None,
         "workload_kind": labels.workload_kind or None,
     }
+
+
+def _seconds_between(start: datetime | None, end: datetime | None) -> int | None:
+    return None if start is None or end is None else max(0, int((end - start).total_seconds()))
 
 
 def _is_sandbox(owner: _Owner) -> bool:

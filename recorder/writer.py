@@ -44,7 +44,10 @@ RESULTS = ("written", "conflict", "retried", "refused", *Skip)
 
 
 class Writer:
-    """``work`` runs in as many threads as shall write at once; the queue keeps one workload in one of them."""
+    """``work`` runs in as many threads as shall write at once; the queue keeps one workload in one of them.
+
+    ``settled`` is told each workload on which nothing is pending any more, and whether that was this replica's work.
+    """
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Writer:
         *,
         leadership: Leadership,
         nodes_known: Callable[[], bool],
+        settled: Callable[[WorkloadKey, bool], None] = lambda *_: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
@@ -67,6 +71,7 @@ class Writer:
         self._tally = tally
         self._leadership = leadership
         self._nodes_known = nodes_known
+        self._settled = settled
         self._clock = clock
         self._collections: dict[str, str] = {}  # resource -> path
         self._conflicts: dict[WorkloadKey, Backoff] = {}
@@ -128,7 +133,9 @@ class Writer:
     def _settle(self, key: WorkloadKey, pending: Pending, skipped: Skip | None) -> None:
         self._count(skipped or "written")
         self._conflicts.pop(key, None)
-        if not self._placements.settle(key, pending):
+        if self._placements.settle(key, pending):
+            self._settled(key, skipped is None or bool(self._leadership.held))
+        else:
             self._queue.add(key)
 
     def _retry_on_fresh_state(self, key: WorkloadKey) -> None:
@@ -156,6 +163,7 @@ class Writer:
     def _give_up(self, key: WorkloadKey, pending: Pending, error: Refused) -> None:
         """403 or 422: the same request will be refused again. It stays pending, and the next session tries anew."""
         self._count("refused")
+        self._settled(key, True)  # what its sessions came to is known all the same
         complaint = f"{error.status} {key.resource}"
         if complaint not in self._refused:
             self._refused.add(complaint)

@@ -1,7 +1,12 @@
 """Whether a session came back, by where it really ran, and the closed set of reasons why not. Pure."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
+
+from recorder.memory import Entry, Memory, Validity, choose
+from recorder.objects import Node
 
 
 class Outcome(StrEnum):
@@ -52,3 +57,35 @@ MEANING: Mapping[Reason, str] = {
     Reason.OUTSCORED: "the scheduler gave another node more points",
     Reason.UNKNOWN: "nothing that is known explains it",
 }
+
+
+class Expected(NamedTuple):
+    """What was remembered when a session was placed: the ``entry`` to come back to, or None and the ``reason`` why the
+    ``newest`` one could not be it; None in both where nothing was remembered."""
+
+    entry: Entry | None
+    newest: Entry | None
+    reason: Validity
+
+    @property
+    def last_node(self) -> str:
+        """The node that it should have come back to, or would have if it could; empty without one."""
+        wanted = self.entry or self.newest
+        return wanted.node if wanted else ""
+
+
+def expect(memory: Memory, *, now: datetime, ttl: float, nodes: Mapping[str, Node]) -> Expected:
+    """What ``memory`` says at the moment of placement. ``ttl`` in seconds, 0 for ever."""
+    choice = choose(memory, now=now, ttl=ttl, nodes=nodes)
+    return Expected(choice.entry, memory[0] if memory else None, choice.reason)
+
+
+def judge(expected: Expected, node: Node) -> tuple[Outcome, Reason | None]:
+    """The outcome of a session that ran on ``node``. MOVED without a reason: the memory was valid, so that only the
+    scheduler, the node and the pod can explain it."""
+    wanted = expected.entry or expected.newest
+    if wanted is None:
+        return Outcome.FIRST, None
+    if wanted.node == node.name and wanted.node_uid in ("", node.uid):
+        return Outcome.REUSED, None
+    return Outcome.MOVED, None if expected.entry else Reason(expected.reason)

@@ -40,10 +40,18 @@ class SessionRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename=
             return None
         return max(0.0, (self.ready_at - self.created_at).total_seconds())
 
+    @property
+    def phases(self) -> dict[str, float]:
+        """Its start-up in parts, in seconds: ``scheduled`` from creation to being bound, ``ready`` from there on."""
+        if self.created_at is None or self.scheduled_at is None or self.ready_at is None:
+            return {}
+        waited, started = self.scheduled_at - self.created_at, self.ready_at - self.scheduled_at
+        return {"scheduled": max(0.0, waited.total_seconds()), "ready": max(0.0, started.total_seconds())}
+
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The answer of ``/sessions``. ``since``: what ended before is not in it; ``dropped``: how many older ones it had to
-    forget to stay bounded. Each replica lists the sessions that it counted itself: readers join those of all replicas.
+    """The answer of ``/sessions``. ``since``: what was counted before is not in it; ``dropped``: how many it has
+    forgotten to stay bounded. Each replica lists the sessions that it counted itself: readers join those of all replicas.
     """
 
     replica: str

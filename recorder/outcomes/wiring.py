@@ -1,0 +1,58 @@
+"""Everything about outcomes put together, with nothing running yet."""
+
+import socket
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from recorder.api import Api
+from recorder.memory import Memory
+from recorder.objects import Workload
+from recorder.outcomes.events import Events, Told
+from recorder.outcomes.extenders import Extenders, Found
+from recorder.outcomes.inquiry import Inquiry
+from recorder.outcomes.journal import SessionLog
+from recorder.outcomes.ledger import Ledger
+from recorder.outcomes.record import SessionRecord
+from recorder.outcomes.reporter import Reporter
+from recorder.view import View
+
+
+class Tally(Protocol):
+    """Who counts: :class:`recorder.metrics.SessionMetrics`."""
+
+    def session(self, record: SessionRecord) -> None: ...
+
+    def event(self, told: Told) -> None: ...
+
+    def inquiry(self, found: Found) -> None: ...
+
+
+class Outcomes:
+    """``ledger`` follows the sessions, ``reporter`` runs in a thread. ``log_size``: sessions that the journal keeps."""
+
+    def __init__(
+        self,
+        api: Api,
+        view: View,
+        recall: Callable[[Workload], Memory],
+        tally: Tally,
+        *,
+        ttl: float,
+        extenders: Extenders,
+        log_size: int,
+    ) -> None:
+        replica = socket.gethostname()
+        self._log = SessionLog(log_size, replica)
+        self._tally = tally
+        inquiry = Inquiry(api, extenders, lambda: len(view.nodes), tally.inquiry)
+        events = Events(api, tally.event, instance=replica)
+        self.reporter = Reporter(inquiry, self._keep, events.tell)
+        self.ledger = Ledger(view, recall, ttl, self.reporter)
+
+    def journal(self, leading: bool, query: Mapping[str, list[str]]) -> bytes:
+        """The answer of ``/sessions``; ``query`` may hold a ``pod_uid``."""
+        return self._log.journal(leading, next(iter(query.get("pod_uid", ())), ""))
+
+    def _keep(self, record: SessionRecord) -> None:
+        self._tally.session(record)
+        self._log.add(record)
