@@ -58,7 +58,7 @@ class Extenders:
         if self._none:
             return Answer(Found.NOTHING)
         answers = [answer for url in self._urls for answer in self._ask_all(url, pod_uid)]
-        return _conclude(answers, created_at)
+        return sum_up(answers, created_at)
 
     def _ask_all(self, url: SplitResult, pod_uid: str) -> Iterator[Decisions | None]:
         """Each replica's answer, None for one that did not give any."""
@@ -87,7 +87,8 @@ class Extenders:
             return decode(DECISIONS, answer.read(), "decisions")
 
 
-def _conclude(answers: Sequence[Decisions | None], created_at: datetime) -> Answer:
+def sum_up(answers: Sequence[Decisions | None], created_at: datetime) -> Answer:
+    """What all replicas together know of a pod that was created at that time; None for one that did not answer."""
     decisions = [decision for answer in answers if answer for decision in answer.decisions]
     if decisions:
         return Answer(Found.ANSWERED, max(decisions, key=lambda decision: decision.at))

@@ -100,8 +100,10 @@ def _tolerated(taint: Taint, by: Toleration) -> bool:
 def _fits(pod: PodNeeds, node: NodeOffer, others: Iterable[PodNeeds]) -> bool:
     """NodeResourcesFit: what is requested, ours included, against what is allocatable. Pods that were scheduled later
     than ours, and ours itself, had no part in it."""
-    before = [other for other in others if _was_before(other, pod)]
     allocatable = _amounts((node.status and node.status.allocatable) or {})
+    if not allocatable:
+        return True  # nothing is known of its room
+    before = [other for other in others if _was_before(other, pod)]
     needed = {name: amount for name, amount in requests(pod).items() if amount > 0} | {"pods": _ONE}
     taken = [requests(other) | {"pods": _ONE} for other in before]
     return all(

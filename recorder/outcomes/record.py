@@ -51,7 +51,7 @@ class SessionRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename=
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The answer of ``/sessions``. ``since``: what was counted before is not in it; ``dropped``: how many it has
-    forgotten to stay bounded. Each replica lists the sessions that it counted itself: readers join those of all replicas.
+    forgotten to stay bounded. Each replica lists the sessions that it counted itself: readers join all journals.
     """
 
     replica: str
