@@ -1,4 +1,4 @@
-"""The page for people: one HTML document that needs nothing else, no network, no script, no font. Pure, but for the two
+"""The page for people: one HTML document that needs nothing else, no network, no script, no font. Pure, but for the
 templates that it reads from this package.
 
 ``sections`` says what is on it; ``templates/report.html`` and ``report.css`` say how it looks.

@@ -5,7 +5,6 @@ Every plot has its numbers in a table beside it; nothing here holds a name that 
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-
 from xml.etree.ElementTree import Element
 
 from kubectl_lastnode import svg

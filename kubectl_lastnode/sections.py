@@ -66,8 +66,8 @@ def over_time(records: Records, covered: Period) -> Section:
         return {"about": "Of none of these sessions is it known when it became Ready.", "plot": ""}
     line = timeline(timed, covered)
     about = (
-        f"Sessions per {every(line.width)}, in UTC; the last bar is still growing. Returning sessions are those that had"
-        f" a last node: reused and moved. Hollow dots stand on fewer than {plots.FEW} of them."
+        f"Sessions per {every(line.width)}, in UTC; the last bar is still growing. Returning sessions are those that"
+        f" had a last node: reused and moved. Hollow dots stand on fewer than {plots.FEW} of them."
     )
     rows = [(moment(start).removesuffix(" UTC"), *_cells(counts)) for start, counts in line.buckets if counts.sessions]
     return {"about": about, "plot": plots.over_time(line), "rows": rows}

@@ -78,7 +78,8 @@ def moment(when: datetime) -> str:
 
 
 def visible(text: str) -> str:
-    """Text with every character that cannot be seen (control, direction, lone surrogate) written out as \\uXXXX: nothing
-    in a name can hide, or turn the text around it.
+    """Text with every character that cannot be seen (control, direction, lone surrogate) written out as \\uXXXX.
+
+    So nothing in a name can hide, or turn the text around it.
     """
     return "".join(c if c.isprintable() or c == NBSP else f"\\u{ord(c):04x}" for c in text)
