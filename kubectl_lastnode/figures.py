@@ -8,13 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from math import ceil
 from statistics import fmean
-from typing import Final, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from recorder.outcomes.outcome import Outcome, Reason
 from recorder.outcomes.record import SessionRecord
-
-# Below this many sessions on either side, a kind's mean start-up times are not compared: one slow image would decide.
-ENOUGH: Final = 10
 
 K = TypeVar("K", bound=Hashable)
 
@@ -49,10 +46,14 @@ class Tally(NamedTuple):
 
 
 class Saving(NamedTuple):
-    """An estimate: ``seconds`` of start-up time that ``sessions`` reused ones saved; negative if they were slower."""
+    """An estimate: ``seconds`` of start-up time that ``sessions`` reused ones saved; negative if they were slower.
+
+    ``moved``: how many moved sessions they are compared with.
+    """
 
     seconds: float
     sessions: int
+    moved: int
 
 
 class Bin(NamedTuple):
@@ -120,15 +121,16 @@ def percentile(ascending: Sequence[float], share: float) -> float | None:
 def saving(records: Iterable[SessionRecord]) -> Saving | None:
     """Kind by kind: the reused sessions, times how much longer the moved ones took on average.
 
-    Kinds with fewer than ``ENOUGH`` timed sessions on either side are left out; None where that leaves nothing.
+    So do the recording rules. Kinds without known times on both sides are left out; None where that leaves nothing.
     """
-    seconds, sessions = 0.0, 0
+    total = Saving(0.0, 0, 0)
     for group in grouped(records, lambda record: record.kind).values():
         reused, moved = startups(group, Outcome.REUSED), startups(group, Outcome.MOVED)
-        if min(len(reused), len(moved)) >= ENOUGH:
-            seconds += len(reused) * (fmean(moved) - fmean(reused))
-            sessions += len(reused)
-    return Saving(seconds, sessions) if sessions else None
+        if reused and moved:
+            sessions = tally(group).reused
+            gain = sessions * (fmean(moved) - fmean(reused))
+            total = Saving(total.seconds + gain, total.sessions + sessions, total.moved + len(moved))
+    return total if total.sessions else None
 
 
 def chance(records: Sequence[SessionRecord]) -> float | None:

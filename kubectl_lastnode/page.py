@@ -26,14 +26,31 @@ _OUTCOMES = {
 }
 
 
-def page(records: Sequence[SessionRecord], *, title: str, now: datetime, since: datetime, dropped: int = 0) -> str:
-    """The report on these sessions, as an HTML document in UTF-8 of at most about 100 KB, however many there are.
+def page(
+    records: Sequence[SessionRecord],
+    *,
+    title: str,
+    now: datetime,
+    since: datetime,
+    dropped: int = 0,
+    complete_since: datetime | None = None,
+    unread: Sequence[str] = (),
+) -> str:
+    """The report on these sessions, as an HTML document in UTF-8 of less than 150 KB, however many there are.
 
     ``now``: when it is made; ``since``: what ended before is not in ``records``; ``dropped``: how many older sessions
-    the recorders had to forget. All times are aware ones. The text of records and title may be anything: it is escaped.
+    the recorders had to forget; ``complete_since``: from when on none is missing, where that is later; ``unread``: a
+    line for each recorder that could not be read. All times are aware ones. Any text may be anything: it is escaped.
     """
     covered = period(records, since=since, now=now, dropped=dropped)
-    context = _frame(title, now, covered, dropped) | {"sessions": len(records), "tiles": sections.tiles(records)}
+    context = _frame(title, now, covered) | {
+        "dropped": plural(dropped, "older session") if dropped else "",
+        "complete_since": moment(complete_since) if complete_since and complete_since > covered.start else "",
+        "unread": unread,
+        "sessions": len(records),
+        "tiles": sections.tiles(records),
+        "notes": sections.notes(records),
+    }
     if records:
         context |= {
             "time": sections.over_time(records, covered),
@@ -44,17 +61,16 @@ def page(records: Sequence[SessionRecord], *, title: str, now: datetime, since: 
             "namespaces": sections.by_namespace(records),
             "movers": sections.movers(records),
         }
-    return _environment().get_template("report.html").render(context | {"notes": sections.notes(records)})
+    return _environment().get_template("report.html").render(context)
 
 
-def _frame(title: str, now: datetime, covered: Period, dropped: int) -> dict[str, object]:
+def _frame(title: str, now: datetime, covered: Period) -> dict[str, object]:
     style = files("kubectl_lastnode").joinpath("templates/report.css").read_text("utf-8")
     return {
         "title": title,
         "start": moment(covered.start),
         "end": moment(covered.end),
         "length": duration(covered.length.total_seconds()),
-        "dropped": plural(dropped, "older session") if dropped else "",
         "made": moment(now),
         "version": version("lastnode"),
         "outcomes": [{"name": outcome, "meaning": _OUTCOMES[outcome]} for outcome in plots.ORDER],

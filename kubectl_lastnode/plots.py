@@ -30,7 +30,9 @@ def over_time(line: Timeline) -> str:
     _counts(plot, line)
     step = 1 / len(line.buckets)
     for i, bucket in enumerate(line.buckets):
-        svg.tip(plot, i * step, step, _RATIO_TOP, _COUNT_TOP + _COUNT_HEIGHT - _RATIO_TOP, _bucket_tip(bucket))
+        svg.tip(
+            plot, i * step, step, _RATIO_TOP, _COUNT_TOP + _COUNT_HEIGHT - _RATIO_TOP, _bucket_tip(bucket, line.width)
+        )
     return svg.markup(plot)
 
 
@@ -99,6 +101,11 @@ def stack(tally: Tally, most: int) -> str:
 def day(when: datetime) -> str:
     """24 Nov."""
     return f"{when.day} {when:%b}"
+
+
+def bucket_start(when: datetime, width: timedelta) -> str:
+    """24 Nov 12:00, or the day with its year where buckets are days and weeks."""
+    return f"{when:%Y-%m-%d}" if width >= timedelta(days=1) else f"{day(when)} {when:%H:%M}"
 
 
 def _startup_axes(plot: Element, ticks: Sequence[tuple[int, bool]], top: float, top_y: float, height: float) -> None:
@@ -190,10 +197,10 @@ def _time_label(when: datetime, step: timedelta) -> str:
     return day(when) if at_midnight or step >= timedelta(days=1) else f"{when:%H:%M}"
 
 
-def _bucket_tip(bucket: Bucket) -> str:
+def _bucket_tip(bucket: Bucket, width: timedelta) -> str:
     counts = ", ".join(f"{number(bucket.tally.of(outcome))} {outcome}" for outcome in ORDER)
     back = f" ({percent(bucket.tally.ratio)} came back)" if bucket.tally.ratio is not None else ""
-    return f"from {day(bucket.start)} {bucket.start:%H:%M} UTC: {counts}{back}"
+    return f"from {bucket_start(bucket.start, width)} UTC: {counts}{back}"
 
 
 def _middle(line: Timeline, i: int) -> float:

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from kubectl_lastnode import plots
 from kubectl_lastnode.figures import (
-    ENOUGH,
     Tally,
     chance,
     grouped,
@@ -26,7 +25,7 @@ from kubectl_lastnode.figures import (
 )
 from kubectl_lastnode.svg import stripes
 from kubectl_lastnode.timeline import Period, timeline
-from kubectl_lastnode.wording import NBSP, NOTHING, every, moment, number, percent, plural, roughly, seconds, short
+from kubectl_lastnode.wording import NBSP, NOTHING, every, number, percent, plural, roughly, seconds, short
 from recorder.outcomes.outcome import MEANING, Outcome, Reason
 from recorder.outcomes.record import SessionRecord
 
@@ -69,7 +68,7 @@ def over_time(records: Records, covered: Period) -> Section:
         f"Sessions per {every(line.width)}, in UTC; the last bar is still growing. Returning sessions are those that"
         f" had a last node: reused and moved. Hollow dots stand on fewer than {plots.FEW} of them."
     )
-    rows = [(moment(start).removesuffix(" UTC"), *_cells(counts)) for start, counts in line.buckets if counts.sessions]
+    rows = [(plots.bucket_start(when, line.width), *_cells(counts)) for when, counts in line.buckets if counts.sessions]
     return {"about": about, "plot": plots.over_time(line), "rows": rows}
 
 
@@ -167,7 +166,6 @@ def notes(records: Records) -> Section:
     untimed = sum(record.ready_at is None for record in records)
     unmeasured = sum(record.startup_seconds is None for record in records)
     return {
-        "enough": ENOUGH,
         "chance": "" if by_chance is None else percent(by_chance),
         "untimed": plural(untimed, "session") if untimed else "",
         "unmeasured": plural(unmeasured, "session") if unmeasured else "",
@@ -178,14 +176,10 @@ def notes(records: Records) -> Section:
 def _saved(records: Records) -> Section:
     name, estimate = "time saved (estimate)", saving(records)
     if estimate is None:
-        return {
-            "name": name,
-            "value": NOTHING,
-            "about": f"needs {ENOUGH} reused and {ENOUGH} moved sessions of one kind",
-        }
+        return {"name": name, "value": NOTHING, "about": "needs reused and moved sessions of one kind"}
     each = f"{plural(estimate.sessions, 'reused session')}, each {roughly(abs(estimate.seconds) / estimate.sessions)}"
-    about = f"{each} {'faster' if estimate.seconds >= 0 else 'slower'} than moved ones"
-    return {"name": name, "value": f"≈{NBSP}{roughly(estimate.seconds)}", "about": about}
+    than = f"{'faster' if estimate.seconds >= 0 else 'slower'} than the {number(estimate.moved)} moved"
+    return {"name": name, "value": f"≈{NBSP}{roughly(estimate.seconds)}", "about": f"{each} {than}"}
 
 
 def _evenness(per_node: dict[str, int]) -> str:

@@ -116,18 +116,17 @@ def test_where_sessions_were_dropped_the_period_begins_with_the_oldest_that_is_l
     assert timeline.period(records, since=SINCE, now=NOW, dropped=1).start == oldest
 
 
-def test_the_time_saved_adds_up_kinds_and_leaves_out_those_with_too_few_sessions() -> None:
-    many, few = figures.ENOUGH, figures.ENOUGH - 1
+def test_the_time_saved_adds_up_kinds_and_leaves_out_those_that_cannot_be_compared() -> None:
     records = [
-        *_timed("slow", Outcome.REUSED, [10] * 20),
-        *_timed("slow", Outcome.MOVED, [70] * many),
-        *_timed("quick", Outcome.REUSED, [3] * many),
-        *_timed("quick", Outcome.MOVED, [1] * many),
-        *_timed("rare", Outcome.REUSED, [1] * 1000),
-        *_timed("rare", Outcome.MOVED, [1000] * few),
+        *_timed("slow", Outcome.REUSED, [5, 15] * 10),
+        *_timed("slow", Outcome.MOVED, [60, 80]),
+        *_timed("quick", Outcome.REUSED, [3] * 9),
+        *_timed("quick", Outcome.MOVED, [1]),
+        *_timed("never-moved", Outcome.REUSED, [1] * 1000),
+        _session(kind="slow", outcome=Outcome.REUSED, ready_at=None),
     ]
-    assert figures.saving(records) == figures.Saving(20 * 60 - many * 2, 20 + many)
-    assert figures.saving(_timed("rare", Outcome.MOVED, [1] * 99)) is None
+    assert figures.saving(records) == figures.Saving(21 * 60 - 9 * 2, 21 + 9, 2 + 1)
+    assert figures.saving(_timed("never-reused", Outcome.MOVED, [1] * 99)) is None
 
 
 def test_by_chance_a_session_comes_back_as_often_as_its_node_is_used() -> None:
@@ -206,7 +205,16 @@ def test_the_page_says_what_it_covers_what_was_dropped_and_who_made_it() -> None
     assert f"Sessions that became Ready from {oldest:%Y-%m-%d %H:%M} UTC to 2026-11-24 15:40 UTC" in text
     assert "have forgotten 1,234 older sessions" in text
     assert re.search(r"Made 2026-11-24 15:40 UTC by kubectl lastnode report, lastnode \d+\.\d+", text)
-    assert "forgotten" not in _text(_page(records))
+    assert "may be missing" not in _text(_page(records))
+
+
+def test_the_page_says_which_recorders_could_not_tell_all() -> None:
+    trouble = ["recorder <b>one</b> does not answer", "recorder two does not answer"]
+    later = NOW - timedelta(hours=2)
+    text = _text(page(sessions(9), title="prod", now=NOW, since=SINCE, complete_since=later, unread=trouble))
+    assert "Complete only from 2026-11-24 13:40 UTC on" in text
+    assert [line for line in trouble if f"Sessions may be missing: {line}" not in text] == []
+    assert "Complete only" not in _text(page(sessions(9), title="prod", now=NOW, since=SINCE, complete_since=SINCE))
 
 
 def test_sessions_of_which_a_time_is_not_known_are_named_as_missing() -> None:
@@ -245,6 +253,14 @@ def test_the_page_may_load_nothing_and_has_no_script() -> None:
     assert not {"src", "srcset", "action", "style", "xlink:href"} & reader.attributes.keys()
     assert reader.attributes["href"] == {"data:,"}
     assert not re.search(r"url\(|@import", html)
+
+
+def test_every_plot_has_words_and_its_numbers_in_a_table_for_those_who_cannot_see_it() -> None:
+    html = _page(sessions(500))
+    plots_, labels = html.count('class="plot"'), re.findall(r'class="plot"[^>]* role="img" aria-label="[^"]+', html)
+    assert plots_ == len(labels) == 3
+    assert html.count("The same in numbers") == plots_
+    assert [head for head in re.findall(r"<th[ >][^>]*", html) if "scope=" not in head] == []
 
 
 def test_ten_thousand_sessions_fit_into_a_small_page() -> None:

@@ -1,4 +1,4 @@
-"""The report's page in a real Chromium: on phones and on a desk, in light and dark, with thousands of sessions and none.
+"""The report's page in a real Chromium: on phones and on a desk, in light and dark, with any number of sessions.
 
 Screenshots of the whole page are kept in pytest's folder (``--basetemp=DIR`` chooses it) for people to look at.
 """
