@@ -74,11 +74,10 @@ def histogram(bins: Sequence[Bin]) -> str:
     plot = svg.canvas(height + top_y + 44, "How many nodes ran how many sessions; the numbers are in the table below")
     scale = _y_axis(plot, max(b.size for b in bins), top_y, height, "nodes")
     step = 1 / len(bins)
-    svg.bars(
-        svg.pane(plot, top_y, height),
-        [(_left(i, step), _wide(step), height - b.size * scale, b.size * scale) for i, b in enumerate(bins)],
-        "plain",
-    )
+    # One node among a thousand is still seen.
+    heights = [max(2, b.size * scale) if b.size else 0 for b in bins]
+    boxes = [(_left(i, step), _wide(step), height - tall, tall) for i, tall in enumerate(heights)]
+    svg.bars(svg.pane(plot, top_y, height), boxes, "plain")
     stride = max(1, round(len(bins) / 5))
     for i, b in enumerate(bins):
         svg.tip(plot, i * step, step, top_y, height, f"{span(b)} sessions: {number(b.size)} nodes")

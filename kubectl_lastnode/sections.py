@@ -195,7 +195,7 @@ def _evenness(per_node: dict[str, int]) -> str:
 def _typical(ascending: Sequence[float]) -> tuple[str, str, str]:
     """p50, p95 and mean."""
     middle, late = percentile(ascending, 0.5), percentile(ascending, 0.95)
-    return seconds(middle), seconds(late), seconds(fmean(ascending))
+    return seconds(middle), seconds(late), f"{fmean(ascending):,.1f}{NBSP}s"
 
 
 def _group(name: str, kind: str, counts: Tally) -> Section:
