@@ -29,7 +29,7 @@ class Installed:
 
     def settings(self, deployment: str) -> Path:
         """The folder with the files of the Deployment's ConfigMap, as the API server has them now."""
-        (name,) = (v["configMap"]["name"] for v in self._pod(deployment)["volumes"] if "configMap" in v)
+        (name,) = (v["configMap"]["name"] for v in self.pod(deployment)["volumes"] if "configMap" in v)
         folder = self._directory / name
         folder.mkdir(exist_ok=True)
         data: dict[str, str] = self.stack.api.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{name}")["data"]
@@ -39,7 +39,7 @@ class Installed:
 
     def start(self, deployment: str, container: str, *, name: str = "", wait: bool = True) -> tuple[Component, int]:
         """The container as a process under the Deployment's ServiceAccount, ready; and its port."""
-        pod = self._pod(deployment)
+        pod = self.pod(deployment)
         (spec,) = (one for one in pod["containers"] if one["name"] == container)
         folder, port = self.settings(deployment), self.stack.cp.free_port()
         program = Path(sys.executable).with_name(spec["command"][0])
@@ -56,9 +56,10 @@ class Installed:
 
     def account(self, deployment: str) -> str:
         """The user that the Deployment's pods are; its token is one that TokenRequest gave."""
-        return f"system:serviceaccount:{NAMESPACE}:{self._pod(deployment)['serviceAccountName']}"
+        return f"system:serviceaccount:{NAMESPACE}:{self.pod(deployment)['serviceAccountName']}"
 
-    def _pod(self, deployment: str) -> Object:
+    def pod(self, deployment: str) -> Object:
+        """The spec of the Deployment's pods."""
         found = self.stack.api.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{deployment}")
         spec: Object = found["spec"]["template"]["spec"]
         return spec

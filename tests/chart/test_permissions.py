@@ -28,6 +28,7 @@ MAY: dict[str, list[Question]] = {
     "recorder": [
         ("list watch", ("nodes", "pods", SANDBOXES, *WORKLOADS), EVERYWHERE),
         ("get patch", WORKLOADS, EVERYWHERE),
+        ("create", ("events",), EVERYWHERE),
         ("get update", (f"{LEASES}/lastnode-recorder",), OWN),
         ("create", (LEASES,), OWN),
     ],
@@ -67,6 +68,7 @@ NEVER: list[Question] = [
 MUST_NOT: dict[str, list[Question]] = {
     "recorder": [
         *NEVER,
+        ("get list watch update patch delete", ("events",), EVERYWHERE),
         ("delete", ("pods", "nodes"), EVERYWHERE),
         ("get patch", ("secrets/lastnode-certificate",), OWN),
         ("patch", (f"{WEBHOOKS}/lastnode-webhook",), EVERYWHERE),
@@ -79,6 +81,7 @@ MUST_NOT: dict[str, list[Question]] = {
         ("delete", ("pods", "nodes"), EVERYWHERE),
         ("list watch", ("pods",), EVERYWHERE),
         ("patch", WORKLOADS, EVERYWHERE),
+        ("create", ("events",), EVERYWHERE),
         ("delete update", ("secrets/lastnode-certificate",), OWN),
         ("delete", (f"{WEBHOOKS}/lastnode-webhook",), EVERYWHERE),
         ("get update create", (LEASES,), OWN),

@@ -128,6 +128,31 @@ def test_every_value_is_in_the_readme_and_the_readme_has_no_other() -> None:
     assert documented - set(leaves(VALUES)) == set()
 
 
+def test_the_readme_gives_the_defaults_of_the_values() -> None:
+    def told(row: re.Match[str]) -> tuple[str, object]:
+        return row[1], json.loads(row[2]) if row[2] in ('""', "{}", "[]", "true", "false") else row[2]
+
+    readme = (CHART / "README.md").read_text(encoding="utf-8")
+    rows = dict(map(told, re.finditer(r"^\| `([A-Za-z.]+)` \| `([^`: ]+)` \|", readme, re.MULTILINE)))
+    assert len(rows) > 50
+    assert {name: value for name, value in rows.items() if str(value_of(name)) != str(value)} == {}
+
+
+def value_of(name: str) -> object:
+    found: Any = VALUES
+    for key in name.split("."):
+        found = found[key]
+    return found
+
+
+@pytest.mark.parametrize("component", ["recorder", "extender", "scheduler"])
+def test_requests_in_the_readme_are_those_of_the_values(component: str) -> None:
+    readme = (CHART / "README.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| `{component}\.resources\.requests` \| (\S+), (\S+) \|", readme, re.MULTILINE)
+    assert row
+    assert VALUES[component]["resources"]["requests"] == {"cpu": row[1], "memory": row[2]}
+
+
 @pytest.mark.parametrize("component", ["recorder", "extender", "scheduler"])
 def test_what_is_set_for_one_component_is_found_in_its_pods_and_in_no_other(helm: Path, component: str) -> None:
     values = {
@@ -188,6 +213,14 @@ def test_the_second_scheduler_is_of_the_clusters_own_version(helm: Path, version
     scheduler = objects["apps/v1", "Deployment", "lastnode-system", "lastnode-scheduler"]
     image = scheduler["spec"]["template"]["spec"]["containers"][0]["image"]
     assert image == f"registry.k8s.io/kube-scheduler:{re.split('-', version)[0]}"
+
+
+def test_the_longest_name_of_a_release_makes_no_name_too_long(helm: Path) -> None:
+    longest = "r" * 53
+    objects = template(helm, "--values", str(PROFILES / "everything.yaml"), release=longest)
+    services = [obj["metadata"]["name"] for obj in objects if obj["kind"] == "Service"]
+    assert any(name.startswith("rrr") for name in services)
+    assert [name for name in services if len(name) > 63] == []
 
 
 def test_another_releases_objects_have_other_names(helm: Path) -> None:

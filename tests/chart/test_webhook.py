@@ -69,9 +69,23 @@ class Webhook:
 
     def point(self) -> None:
         """The url in place of the service. Everything else of the configuration stays."""
-        config = {"url": f"https://localhost:{self.port}/mutate", "caBundle": self.bundle()}
+        self._configure({"url": f"https://localhost:{self.port}/mutate", "caBundle": self.bundle()})
+
+    def _configure(self, config: dict[str, Any]) -> None:
         operation = {"op": "replace", "path": "/webhooks/0/clientConfig", "value": config}
         self.stack.api.patch(WEBHOOK, [operation], "application/json-patch+json")
+
+    def upgrade(self, value: str) -> None:
+        """Upgrade with that value, the chart's own service being back in place of the url."""
+        service = {"name": "lastnode-extender", "namespace": NAMESPACE, "path": "/mutate", "port": 8888}
+        self._configure({"service": service, "caBundle": self.bundle()})
+        self.release.upgrade("--reset-then-reuse-values", "--set", value)
+
+    def restart(self) -> None:
+        """What a cluster does with the extender when its settings change."""
+        self.extender.stop()
+        self.start()
+        self.point()
 
     def wanted(self, workload: Workload) -> list[str]:
         """The nodes that a session's pod created now would prefer."""
@@ -101,7 +115,7 @@ def test_the_extender_makes_its_certificate_and_has_it_trusted(webhook: Webhook)
 
 def test_an_upgrade_leaves_the_certificate_and_the_trust_as_they_are(webhook: Webhook) -> None:
     before = (webhook.stack.api.get(SECRET)["data"], webhook.bundle())
-    webhook.release.upgrade("--reset-then-reuse-values", "--set", "webhook.excludedNamespaces={elsewhere}")
+    webhook.upgrade("webhook.excludedNamespaces={elsewhere}")
     excluded = webhook.configuration()["namespaceSelector"]["matchExpressions"][0]["values"]
     assert "elsewhere" in excluded
     assert (webhook.stack.api.get(SECRET)["data"], webhook.bundle()) == before
@@ -146,6 +160,23 @@ def test_a_namespace_and_a_workload_can_be_left_out(webhook: Webhook) -> None:
     stack.wait(lambda: webhook.wanted(workload) == [], "the namespace to be left out")
     stack.api.patch(path, {"metadata": {"labels": dict.fromkeys(OPT_OUT)}})
     stack.wait(lambda: webhook.wanted(workload) == [first.node], "the namespace to be back")
+
+
+def test_pods_that_come_back_may_be_given_to_a_scheduler_of_their_own(webhook: Webhook) -> None:
+    stack = webhook.stack
+    webhook.point()
+    workload = Workload(stack, "named")
+    first = workload.session()
+    workload.remembers(first.node)
+    webhook.upgrade("webhook.schedulerName=sticky-scheduler")
+    webhook.restart()
+    try:
+        stack.wait(lambda: webhook.wanted(workload) == [first.node], "the preference")
+        assert workload.pod()["spec"]["schedulerName"] == "sticky-scheduler"
+        assert Workload(stack, "unnamed").pod()["spec"]["schedulerName"] == "default-scheduler"
+    finally:
+        webhook.upgrade("webhook.schedulerName=")
+        webhook.restart()
 
 
 def test_other_pods_are_not_shown_to_the_webhook(webhook: Webhook) -> None:
