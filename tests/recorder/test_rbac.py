@@ -254,3 +254,21 @@ def test_a_running_recorder_that_loses_every_right_asks_seldom_and_loses_nothing
     space.written(node)
     stack.wait(recorder.is_ready, "the recorder to be ready again")
     assert all(keeps_the_pace(account.refused(collection)) for collection in WATCHED)
+
+
+def test_without_the_right_to_create_events_all_else_is_done_and_it_says_so_once(
+    stack: Stack, account: Account, recorder: Program
+) -> None:
+    space, needed = Space(stack), Right("create", "", "events")
+    account.allow_only(account.granted - {needed})
+    start(stack, recorder)
+    nodes = [space.node("a"), space.node("b")]
+    for name in ("w1", "w2"):
+        space.workload(name)
+        for second, node in enumerate(nodes, 1):
+            space.session(f"{name}-{second}", node, second, name)
+            space.written(node, name)
+    refused = 'lastnode_session_events_total{result="refused"}'
+    stack.wait(lambda: recorder.metric(refused) == 2, "both Events to be refused")
+    assert {asked.right for asked in account.all_refused()} == {needed}
+    assert recorder.says_forbidden("Events of moved sessions cannot be created, said once")
