@@ -74,10 +74,9 @@ class PromServer:
         """Every value of a label, as a dashboard's choices are filled."""
         return set(self._get(f"label/{label}/values"))
 
-    def firing(self) -> set[str]:
-        """Names of the alerts that fire now."""
-        alerts = self._get("alerts")["alerts"]
-        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+    def alerts(self, *states: str) -> set[str]:
+        """Names of the alerts that are in one of these states now: pending, firing."""
+        return {alert["labels"]["alertname"] for alert in self._get("alerts")["alerts"] if alert["state"] in states}
 
     def evaluated_at(self) -> float:
         """When the group of rules that is longest ago was evaluated, Unix seconds; 0 before each was once."""
