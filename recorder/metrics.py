@@ -16,7 +16,7 @@ from recorder.writer import RESULTS
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 
 # From a pod's Ready to the annotation: ready times have whole seconds, so up to 1 s of it is only their rounding.
-_LAG_BUCKETS = (0.5, 1, 2, 5, 10, 30, 300)
+_LAG_BUCKETS = (1, 2, 5, 30, 300)
 
 
 def new_registry() -> CollectorRegistry:
@@ -45,7 +45,7 @@ class WatchMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._events = Counter(
-            "lastnode_watch_events", "Watch events by resource and type.", ["resource", "type"], registry=registry
+            "lastnode_watch_events", "Watch events by resource, bookmarks among them.", ["resource"], registry=registry
         )
         self._failures = Counter(
             "lastnode_watch_failures",
@@ -66,7 +66,7 @@ class WatchMetrics:
         self._lists.labels(resource).observe(seconds)
 
     def event(self, resource: str, kind: str) -> None:
-        self._events.labels(resource, kind.lower()).inc()
+        self._events.labels(resource).inc()
 
     def skipped(self, resource: str) -> None:
         self._skipped.labels(resource).inc()

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import dashboard as models
 
 from deploy.local.binaries import find_tools
 from deploy.local.paths import REPOSITORY
@@ -29,6 +32,13 @@ def test_what_is_checked_in_is_what_the_builders_write(folder: str) -> None:
 
 def test_building_twice_gives_the_same_bytes() -> None:
     assert files() == files()
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
+def test_grafanas_own_types_read_them_and_lose_nothing(dashboard: dict[str, Any]) -> None:
+    plugins.register_default_plugins()
+    read = models.Dashboard.from_json(dashboard)
+    assert json.loads(json.dumps(read, cls=JSONEncoder)) == dashboard
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)

@@ -92,8 +92,12 @@ def bars(about: About, query: Query, width: int = 8) -> bargauge.Panel:
 
 def rows(about: About, query: Query, width: int = 12) -> table.Panel:
     """One row a series, with its labels as columns."""
-    panel = table.Panel().with_transformation(
-        models.DataTransformerConfig(id_val="organize", options={"excludeByName": {"Time": True, "Value": True}})
+    panel = (
+        table.Panel()
+        .align(shapes.FieldTextAlignment.AUTO)
+        .with_transformation(
+            models.DataTransformerConfig(id_val="organize", options={"excludeByName": {"Time": True, "Value": True}})
+        )
     )
     says = _say(panel, about, [], width)
     return says.with_target(_target("A", query).instant().format(PromQueryFormat.TABLE))
