@@ -1,6 +1,6 @@
 """Run every benchmark, or those that are named: python -m benchmarks [--scale N] [NAME …]; --help lists them.
 
-recorder:sync, :memory, :idle, :writes and :delay take one part of recorder alone. The scale is the number of
+recorder:sync, :memory, :idle, :scrape, :writes and :delay take one part of recorder alone. The scale is the number of
 workloads, of Sandboxes and of pods; SCALE in the environment (make bench SCALE=2000) says the same. scheduling has
 sizes of its own, takes long, and goes on where it was left: python -m benchmarks.scheduling --help.
 """

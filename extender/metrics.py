@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 from extender.lookup import Reason
 from extender.patience import Ending
@@ -88,11 +88,11 @@ class WaitMetrics:
     """Counts for requests that had to wait for a Sandbox, by verb."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._seconds = Histogram(
+        # No buckets: a wait is 30 ms at most, and how many there are and how they end is what matters.
+        self._seconds = Summary(
             "lastnode_sandbox_wait_seconds",
             "Waits for a Sandbox that the watch had not brought yet, by who asked and how they ended.",
             ["verb", "result"],
-            buckets=_SECONDS,
             registry=registry,
         )
 

@@ -19,11 +19,13 @@ PARTS: Final[dict[str, tuple[Step, ...]]] = {
     "sync": (resting.synced,),
     "memory": (resting.synced, resting.relisted),
     "idle": (resting.idle,),
+    "scrape": (resting.scraped,),
     "writes": (writes.written,),
     "delay": (delay.followed,),
 }
 WHOLE: Final[tuple[Step, ...]] = (
     resting.synced,
+    resting.scraped,
     resting.idle,
     resting.relisted,
     writes.written,

@@ -16,6 +16,7 @@ from recorder.listwatch import PAGE_SIZE
 
 IDLE_SECONDS: Final = 30.0
 _SYNCS: Final = 3
+_SCRAPES: Final = 20
 _RELIST_SECONDS: Final = 120.0
 _LISTED: Final = (
     population.NODES,
@@ -83,6 +84,20 @@ def idle(bench: Bench) -> list[Figure]:
     return [
         Figure(f"CPU while idle for {IDLE_SECONDS:.0f} s, % of a core", percent),
         Figure("requests in that time", f"{asked:.0f}"),
+    ]
+
+
+def scraped(bench: Bench) -> list[Figure]:
+    """What Prometheus gets and how long it waits for that, in a cluster of this size."""
+    bench.calm()
+    moments = [time.perf_counter()]
+    for _ in range(_SCRAPES):
+        samples = bench.stack.metrics(bench.stack.recorder_url)
+        moments.append(time.perf_counter())
+    slowest = max(later - earlier for earlier, later in itertools.pairwise(moments))
+    return [
+        Figure(f"slowest of {_SCRAPES} scrapes, ms", f"{slowest * 1000:.1f}"),
+        Figure("series of a scrape", f"{len(samples)}"),
     ]
 
 

@@ -1,0 +1,52 @@
+"""How many series a program has when every label has had every value: label values are closed sets."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from extender.metrics import InjectionMetrics, PrioritizeMetrics, TlsMetrics, UpkeepMetrics, WaitMetrics
+from recorder.contract import WORKLOAD_RESOURCES
+from recorder.metrics import RecordMetrics, WatchMetrics, count_version, exposition, new_registry
+
+# What a scrape may have: a few programs of ours must not be what fills somebody's Prometheus.
+MOST_SERIES = 200
+RESOURCES = ("nodes", "pods", "sandboxes.agents.x-k8s.io", *WORKLOAD_RESOURCES)
+# Of the reasons, the two that an API server's restart brings to every watch; the others are as rare as their faults.
+REASONS = ("closed", "unreachable")
+# Gauges that are read from a running program: synced and age of each watch, leader, pending.
+READ_AT_A_SCRAPE = 2 * len(RESOURCES) + 2
+
+
+def series(registry: CollectorRegistry) -> int:
+    return sum(not line.startswith("#") for line in exposition(registry).decode().splitlines())
+
+
+def watched(program: str) -> CollectorRegistry:
+    registry = new_registry()
+    count_version(registry, program, "1")
+    watches = WatchMetrics(registry)
+    for resource in RESOURCES:
+        watches.listed(resource, 1.0, 1)
+        watches.event(resource, "ADDED")
+        watches.skipped(resource)
+        for reason in REASONS:
+            watches.failed(resource, reason)
+    return registry
+
+
+def test_a_recorder_that_has_seen_everything_stays_small() -> None:
+    registry = watched("recorder")
+    RecordMetrics(registry)
+    assert series(registry) + READ_AT_A_SCRAPE < MOST_SERIES
+
+
+def test_an_extender_that_has_seen_everything_stays_small() -> None:
+    registry = watched("extender")
+    PrioritizeMetrics(registry)
+    InjectionMetrics(registry)
+    TlsMetrics(registry)
+    UpkeepMetrics(registry)
+    waits = WaitMetrics(registry)
+    for verb in ("prioritize", "mutate"):
+        waits.of(verb)
+    assert series(registry) + READ_AT_A_SCRAPE < MOST_SERIES
