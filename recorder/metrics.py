@@ -13,6 +13,7 @@ from recorder.attribution import Verdict
 from recorder.listwatch import ListWatch
 from recorder.outcomes.events import Told
 from recorder.outcomes.extenders import Found
+from recorder.outcomes.outcome import Outcome, Reason
 from recorder.outcomes.record import SessionRecord
 from recorder.writer import RESULTS
 
@@ -21,7 +22,7 @@ CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 # From a pod's Ready to the annotation: ready times have whole seconds, so up to 1 s of it is only their rounding.
 _LAG_BUCKETS = (1, 2, 5, 30, 300)
 # From a container that is there already to an image of tens of gigabytes.
-_STARTUP_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
+_STARTUP_BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300)
 
 
 def new_registry() -> CollectorRegistry:
@@ -143,6 +144,7 @@ class SessionMetrics:
 
     def __init__(self, registry: CollectorRegistry, namespaces: int = 0) -> None:
         self._namespaces = _Limited(namespaces) if namespaces else None
+        self._kinds: set[str] = set()
         labels = ["kind", "outcome", "reason"] + (["workload_namespace"] if namespaces else [])
         self._sessions = Counter(
             "lastnode_sessions", "Sessions that became Ready, by what became of them.", labels, registry=registry
@@ -169,6 +171,17 @@ class SessionMetrics:
         )  # fmt: skip
         self._events = {told: events.labels(told) for told in Told}
         self._inquiries = {found: inquiries.labels(found) for found in Found}
+
+    def kind(self, kind: str) -> None:
+        """There are workloads of this kind: its counters begin at 0, so that no increase misses their first case."""
+        if kind in self._kinds:
+            return
+        self._kinds.add(kind)
+        for outcome in Outcome:
+            self._startup.labels(kind, outcome)
+            for reason in Reason if outcome is Outcome.MOVED else ("",):
+                if self._namespaces is None:
+                    self._sessions.labels(kind, outcome, reason)
 
     def session(self, record: SessionRecord) -> None:
         labels = [record.kind, record.outcome, record.reason or ""]

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from recorder.decoding import decode
-from recorder.errors import ConfigError, LastnodeError, Unreachable
+from recorder.errors import LastnodeError, Unreachable
 from recorder.outcomes.decisions import DECISIONS, Decision, Decisions
 
 # Nobody waits for the answer but a counter; a replica that does not answer must not hold up the next question.
@@ -42,16 +42,12 @@ class Answer(NamedTuple):
 
 class Extenders:
     """``urls``: by commas, empty where none is known, ``none`` where there is none. A name with several addresses, as a
-    headless Service has them, means a replica at each."""
+    headless Service has them, means a replica at each. ``ca_file``: PEM, which need not be there yet."""
 
     def __init__(self, urls: str, ca_file: str | None = None) -> None:
-        """:raises ConfigError: the file cannot be used."""
         self._none = urls == NONE
         self._urls = [] if self._none else [urlsplit(url) for url in urls.split(",") if url]
-        try:
-            self._tls = ssl.create_default_context(cafile=ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"--extender-ca {ca_file}: {error}") from error
+        self._ca_file = ca_file
 
     def decided(self, pod_uid: str, created_at: datetime) -> Answer:
         """What was decided about a pod that was created at that time. Never raises."""
@@ -71,13 +67,12 @@ class Extenders:
         for *_, address in addresses:
             try:
                 yield self._ask(url, address, pod_uid)
-            except (LastnodeError, OSError, http.client.HTTPException) as error:
+            except (LastnodeError, OSError, http.client.HTTPException) as error:  # an unreadable CA among them
                 log.debug("extender %s at %s: %s", url.geturl(), address[0], error)
                 yield None
 
     def _ask(self, url: SplitResult, address: tuple[Any, ...], pod_uid: str) -> Decisions:
-        plain = socket.create_connection(address[:2], SECONDS)
-        with self._tls.wrap_socket(plain, server_hostname=url.hostname) if url.scheme == "https" else plain as there:
+        with self._connect(url, address) as there:
             connection = http.client.HTTPConnection(url.hostname or "", url.port)
             connection.sock = there
             connection.request("GET", f"{url.path.rstrip('/')}/decisions?{urlencode({'pod_uid': pod_uid})}")
@@ -85,6 +80,18 @@ class Extenders:
             if answer.status != HTTPStatus.OK:
                 raise Unreachable(f"{answer.status} {answer.reason}")
             return decode(DECISIONS, answer.read(), "decisions")
+
+    def _connect(self, url: SplitResult, address: tuple[Any, ...]) -> socket.socket:
+        # Read anew each time: the extender may make its certificate after the recorder has started, and renew it.
+        tls = ssl.create_default_context(cafile=self._ca_file) if url.scheme == "https" else None
+        plain = socket.create_connection(address[:2], SECONDS)
+        if tls is None:
+            return plain
+        try:
+            return tls.wrap_socket(plain, server_hostname=url.hostname)
+        except BaseException:
+            plain.close()
+            raise
 
 
 def sum_up(answers: Sequence[Decisions | None], created_at: datetime) -> Answer:

@@ -20,6 +20,8 @@ from recorder.view import View
 class Tally(Protocol):
     """Who counts: :class:`recorder.metrics.SessionMetrics`."""
 
+    def kind(self, kind: str) -> None: ...
+
     def session(self, record: SessionRecord) -> None: ...
 
     def event(self, told: Told) -> None: ...
@@ -48,10 +50,16 @@ class Outcomes:
         events = Events(api, tally.event, instance=replica)
         self.reporter = Reporter(inquiry, self._keep, events.tell)
         self.ledger = Ledger(view, recall, ttl, self.reporter)
+        for workloads in view.workloads.values():
+            workloads.subscribe(self._on_workload)
 
     def journal(self, leading: bool, query: Mapping[str, list[str]]) -> bytes:
         """The answer of ``/sessions``; ``query`` may hold a ``pod_uid``."""
         return self._log.journal(leading, next(iter(query.get("pod_uid", ())), ""))
+
+    def _on_workload(self, before: Workload | None, after: Workload | None) -> None:
+        if before is None and after is not None:
+            self._tally.kind(after.kind)
 
     def _keep(self, record: SessionRecord) -> None:
         self._tally.session(record)

@@ -30,8 +30,8 @@ class Observed:
     def __init__(self, stack: Stack, prometheus: Path, directory: Path) -> None:
         self.stack = stack
         stack.start_agent(NODES)
-        stack.start_recorder()
         stack.start_extender()
+        stack.start_recorder("--extender-url", stack.extender_url)
         stack.start_webhook()
         scheduler = stack.start_scheduler("extender.yaml")
         self.urls = {

@@ -20,7 +20,6 @@ from deploy.local.stack import Stack
 from deploy.local.webhook import write_certificate
 from extender.certificates import Lifetimes
 from tests.monitoring.broken import FACTOR, Broken, let_in
-from tests.monitoring.test_panels import MISSING
 from tests.monitoring.test_rules import ALERTS
 from tests.rbac import Audit, Right
 
@@ -30,8 +29,6 @@ LEASES = {Right(verb, "coordination.k8s.io", "leases") for verb in ("get", "upda
 GARBAGE = b'{"Pod": [}'
 # Longer than half of what kube-scheduler waits.
 STALLED_SECONDS = 0.4
-
-needs_sessions = pytest.mark.skipif(bool(MISSING), reason="the recorder does not count sessions yet")
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +133,6 @@ def test_a_certificate_that_nobody_renews_is_told(broken: Broken, tmp_path: Path
         broken.rests("LastnodeCertificateExpiring")
 
 
-@needs_sessions
 def test_sessions_that_run_elsewhere_lower_the_ratio(broken: Broken) -> None:
     nodes = itertools.cycle([broken.space.node("here"), broken.space.node("there")])
     broken.space.workload("wandering")
@@ -146,7 +142,6 @@ def test_sessions_that_run_elsewhere_lower_the_ratio(broken: Broken) -> None:
     broken.rests("LastnodeReuseRatioLow", meanwhile=lambda: broken.session("wandering", home))
 
 
-@needs_sessions
 def test_an_extender_that_nobody_asks_is_told(broken: Broken) -> None:
     node = broken.space.node("unasked")
     broken.space.workload("unasked")

@@ -12,7 +12,17 @@ from typing import Any
 from deploy.local.stack import Stack
 from deploy.local.workloads import Object
 from recorder.outcomes.record import JOURNAL, SessionRecord
-from tests.extender.cluster import POOL_LABEL, create, eventually, make_nodes, path_of, pod_spec, session_pod
+from tests.extender.cluster import (
+    POOL_LABEL,
+    Wire,
+    create,
+    eventually,
+    make_nodes,
+    path_of,
+    pod_spec,
+    session_pod,
+    sticky_runtime,
+)
 
 _numbers = itertools.count(1)
 
@@ -43,7 +53,7 @@ class Scene:
         return node, record
 
     def counted(self) -> dict[str, float]:
-        """What moved in lastnode_sessions_total since the scene began."""
+        """What moved in lastnode_sessions_total since everybody had seen all."""
         after = counters(self.stack)
         return {
             name: value - self.before.get(name, 0) for name, value in after.items() if value != self.before.get(name, 0)
@@ -57,17 +67,16 @@ class Scene:
 
     def everybody_has_seen_all(self) -> None:
         """Wait until recorder and extender have got every event of nodes and workloads up to now: those of one watch
-        come in order, so it is enough to wait for a new node and a new workload."""
-        programs = [self.stack.recorder_url, self.stack.extender_url]
-        before = {url: _added(self.stack, url) for url in programs}
+        come in order, so it is enough that a new node is written on a new workload, and then preferred."""
         marker = f"{self.namespace}-marker-{next(_numbers)}"
         make_nodes(self.stack, [marker])
-        workload = {"apiVersion": _VERSION, "kind": "AgentRuntime", "metadata": {"name": marker}, "spec": _SPEC}
-        self.stack.api.post(_RUNTIMES.format(self.namespace), workload)
-        for url in programs:
-            eventually(lambda url=url: all(
-                now > then for now, then in zip(_added(self.stack, url), before[url], strict=True)
-            ), f"{url} to see the markers")  # fmt: skip
+        create(self.stack, sticky_runtime(marker, self.namespace))
+        pod = session_pod(self.namespace, marker, workload=marker, spec=pod_spec(nodeName=marker))
+        made = create(self.stack, pod)
+        become_ready(self.stack, made)
+        Wire(self.stack.extender_url).expect_node(marker, pod, [marker], seconds=30)
+        eventually(lambda: journal(self.stack, made["metadata"]["uid"]), "the marker's session to be counted")
+        self.before = counters(self.stack)
         self.stack.api.delete(f"/api/v1/nodes/{marker}")
 
     def close(self) -> None:
@@ -77,7 +86,6 @@ class Scene:
 
 _VERSION = "runtime.agentcube.volcano.sh/v1alpha1"
 _RUNTIMES = f"/apis/{_VERSION}/namespaces/{{}}/agentruntimes"
-_SPEC = {"podTemplate": {"spec": {"containers": [{"name": "c", "image": "registry.example/c:1"}]}}}
 
 
 def become_ready(stack: Stack, pod: Mapping[str, Any]) -> None:
@@ -102,9 +110,3 @@ def counters(stack: Stack) -> dict[str, float]:
     """lastnode_sessions_total by its labels."""
     samples = stack.metrics(stack.recorder_url).items()
     return {name: value for name, value in samples if name.startswith("lastnode_sessions_total")}
-
-
-def _added(stack: Stack, url: str) -> list[float]:
-    samples = stack.metrics(url)
-    resources = ("nodes", "agentruntimes.runtime.agentcube.volcano.sh")
-    return [samples.get(f'lastnode_watch_events_total{{resource="{r}",type="added"}}', 0.0) for r in resources]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
 from prometheus_client import CollectorRegistry
 
 from extender.metrics import InjectionMetrics, PrioritizeMetrics, TlsMetrics, UpkeepMetrics, WaitMetrics
 from recorder.contract import WORKLOAD_RESOURCES
-from recorder.metrics import RecordMetrics, WatchMetrics, count_version, exposition, new_registry
+from recorder.metrics import RecordMetrics, SessionMetrics, WatchMetrics, count_version, exposition, new_registry
+from recorder.outcomes.outcome import Outcome, Reason
+from recorder.outcomes.record import SessionRecord
 
 # What a scrape may have: a few programs of ours must not be what fills somebody's Prometheus.
 MOST_SERIES = 200
@@ -34,9 +40,24 @@ def watched(program: str) -> CollectorRegistry:
     return registry
 
 
+def every_session() -> Iterator[SessionRecord]:
+    """One of each kind, outcome and reason."""
+    ends: list[tuple[Outcome, Reason | None]] = [(Outcome.FIRST, None), (Outcome.REUSED, None)]
+    ends += [(Outcome.MOVED, reason) for reason in Reason]
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    for kind, (outcome, reason) in itertools.product(("AgentRuntime", "CodeInterpreter"), ends):
+        yield SessionRecord(
+            namespace="default", pod="p", pod_uid="u", workload="w", kind=kind, node="n", outcome=outcome,
+            reason=reason, created_at=created, scheduled_at=created, ready_at=created,
+        )  # fmt: skip
+
+
 def test_a_recorder_that_has_seen_everything_stays_small() -> None:
     registry = watched("recorder")
     RecordMetrics(registry)
+    sessions = SessionMetrics(registry)
+    for record in every_session():
+        sessions.session(record)
     assert series(registry) + READ_AT_A_SCRAPE < MOST_SERIES
 
 
