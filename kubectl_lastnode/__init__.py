@@ -1,5 +1,5 @@
 """``kubectl lastnode``: what people ask of lastnode, in a terminal, in scripts and as a page.
 
-It reads from the API server and from the recorders; only ``forget`` writes. Needs nothing of ours to run in the cluster,
-and says what it cannot know without it.
+It reads from the API server and from the recorders; only ``forget`` writes. Needs nothing of ours to run in the
+cluster, and says what it cannot know without it.
 """
