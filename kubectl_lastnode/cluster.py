@@ -78,6 +78,10 @@ class Cluster:
         """A collection's objects in builtins."""
         return [msgspec.json.decode(item) for item in self.items(path, query)]
 
+    def read_page(self, path: str, query: Mapping[str, str]) -> list[Any]:
+        """The first page of a collection, in builtins."""
+        return [msgspec.json.decode(item) for item in envelope.page(self.api.get(path, query)).items or ()]
+
     def read(self, path: str) -> Any:
         """One object in builtins. :raises NotFound: it is not there."""
         return msgspec.json.decode(self.api.get(path))

@@ -32,8 +32,8 @@ class Source(StrEnum):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """``asked``: term, extender, nobody, or empty where not known. ``entry``: the memory's entry of ``last_node``, if it
-    is still there. ``reason``/``meaning``: empty unless it moved. ``*_seconds``: None where not known."""
+    """``asked``: term, extender, nobody, or empty where not known. ``entry``: the memory's entry of ``last_node``,
+    if it is still there. ``reason``/``meaning``: empty unless it moved. ``*_seconds``: None where not known."""
 
     namespace: str
     pod: str
@@ -118,7 +118,9 @@ def derived(
     before = [entry for entry in memory if _was_there(entry, session)]
     recorded = any(entry.pod_uid == session.uid for entry in memory)
     last = wanted or ("" if recorded else _choice(tuple(before), now, ttl, nodes))
-    outcome, note = _outcome(session, last, recorded=recorded and not wanted)
+    outcome, notes = _outcome(session, last, recorded=recorded and not wanted)
+    if workload and not workload.sticky and not wanted:
+        outcome, notes = None, ["Its workload is not sticky: nothing is remembered, and nothing was preferred."]
     return Explanation(
         namespace=session.namespace,
         pod=session.name,
@@ -136,7 +138,7 @@ def derived(
         startup_seconds=_between(session.created_at, session.ready_at),
         scheduled_seconds=_between(session.created_at, scheduled_at),
         ready_seconds=_between(scheduled_at, session.ready_at),
-        notes=note,
+        notes=notes,
     )
 
 
@@ -172,8 +174,9 @@ def _asked_by_term(terms: object, memory: Memory, nodes: Mapping[str, Node]) -> 
 
 
 def _choice(memory: Memory, now: datetime, ttl: float, nodes: Mapping[str, Node]) -> str:
+    """The newest entry that is valid, else the newest: that one could not be preferred."""
     entry = choose(memory, now=now, ttl=ttl, nodes=nodes).entry
-    return entry.node if entry else ""
+    return entry.node if entry else next((entry.node for entry in memory), "")
 
 
 def _was_there(entry: Entry, session: Session) -> bool:

@@ -6,6 +6,7 @@ import click
 
 from kubectl_lastnode.call import PROG, Call, shared_by_all
 from kubectl_lastnode.completion import completion
+from kubectl_lastnode.doctoring import doctor
 from kubectl_lastnode.explaining import explain
 from kubectl_lastnode.forgetting import forget
 from kubectl_lastnode.looking import list_command, show
@@ -38,7 +39,7 @@ def cli(ctx: click.Context) -> None:
     ctx.color = wants_colour()
 
 
-for command in (list_command, show, explain, forget, report, completion):
+for command in (list_command, show, explain, report, doctor, forget, completion):
     cli.add_command(command)
 
 
