@@ -19,6 +19,8 @@ from kubectl_lastnode.cluster import Cluster
 from recorder.errors import LastnodeError
 
 SHELLS: Final = ("bash", "zsh", "fish")
+# By it the shell's script asks this program.
+VARIABLE: Final = "_KUBECTL_LASTNODE_COMPLETE"
 _NO_FILES: Final = 4  # Cobra's ShellCompDirectiveNoFileComp
 _FILES: Final = 0  # ShellCompDirectiveDefault
 _HELP = """Print a script that completes `kubectl-lastnode` in your shell.
@@ -41,7 +43,7 @@ Examples:
 def completion(ctx: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
-    click.echo(kind(ctx.find_root().command, {}, "kubectl-lastnode", "_KUBECTL_LASTNODE_COMPLETE").source())
+    click.echo(kind(ctx.find_root().command, {}, "kubectl-lastnode", VARIABLE).source())
 
 
 def candidates(program: click.Command, words: Sequence[str]) -> str:

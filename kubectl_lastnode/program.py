@@ -5,7 +5,7 @@ import sys
 import click
 
 from kubectl_lastnode.call import PROG, Call, shared_by_all
-from kubectl_lastnode.completion import completion
+from kubectl_lastnode.completion import VARIABLE, completion
 from kubectl_lastnode.doctoring import doctor
 from kubectl_lastnode.explaining import explain
 from kubectl_lastnode.forgetting import forget
@@ -46,7 +46,7 @@ for command in (list_command, show, explain, report, doctor, forget, completion)
 def main() -> None:
     """Exit codes: 0; 1 where the cluster could not answer or nothing was found; 2 for a wrong call."""
     try:
-        cli(prog_name=PROG)
+        cli(prog_name=PROG, complete_var=VARIABLE)
     except ConfigError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -11,8 +10,6 @@ import pytest
 from deploy.local.stack import Stack
 from tests.recorder.space import Space
 
-_numbers = itertools.count(1)
-
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
@@ -20,7 +17,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     report = (yield).get_result()
     stack = getattr(item, "funcargs", {}).get("stack")
     if report.failed and isinstance(stack, Stack):
-        report.sections.append(("logs of the components", stack.cp.logs_tail()))
+        report.sections.append(("logs of the components", stack.cp.logs_tail(8)))
 
 
 @pytest.fixture(scope="session")

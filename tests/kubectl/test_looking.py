@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,7 +18,7 @@ OURS = "runtime.agentcube.volcano.sh"
 
 
 @pytest.fixture(scope="module")
-def remembering(stack: Stack) -> Iterator[Space]:
+def remembering(stack: Stack) -> Space:
     """Workloads of every kind of memory there is, in a namespace that a kubeconfig can name."""
     space = Space(stack)
     here, gone, cordoned = (space.node(name) for name in (HERE, GONE, CORDONED))
@@ -35,7 +34,7 @@ def remembering(stack: Stack) -> Iterator[Space]:
     space.workload("bare", INTERPRETER, annotations={contract.LAST_NODE_ANNOTATION: here})
     space.workload("new", INTERPRETER)
     space.workload("off", enabled=None)
-    yield space
+    return space
 
 
 def test_list_shows_every_sticky_workload_and_why_its_node_would_not_be_used(remembering: Space) -> None:
