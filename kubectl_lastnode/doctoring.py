@@ -8,7 +8,7 @@ from kubectl_lastnode.call import Call, output, shared
 from kubectl_lastnode.doctor.examine import examine
 from kubectl_lastnode.doctor.finding import Finding, Level
 from kubectl_lastnode.doctor.look import Look
-from kubectl_lastnode.output import document, tinted
+from kubectl_lastnode.output import counted, document, tinted
 
 _HELP = """Check whether everything fits together: one line a check, with what to do about it.
 
@@ -54,6 +54,5 @@ def line(finding: Finding) -> str:
 def verdict(findings: Sequence[Finding]) -> str:
     """The last line."""
     counts = {level: sum(finding.level is level for finding in findings) for level in Level}
-    if counts[Level.FAIL]:
-        return f"{counts[Level.FAIL]} failures, {counts[Level.WARN]} warnings."
-    return f"No failure, {counts[Level.WARN]} warnings."
+    failures = counted(counts[Level.FAIL], "failure") if counts[Level.FAIL] else "No failure"
+    return f"{failures}, {counted(counts[Level.WARN], 'warning')}."

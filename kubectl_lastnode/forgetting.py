@@ -12,7 +12,7 @@ from kubectl_lastnode.call import Call, Failure, shared
 from kubectl_lastnode.cluster import Cluster
 from kubectl_lastnode.listing import full_name
 from kubectl_lastnode.looking import existing
-from kubectl_lastnode.output import columns
+from kubectl_lastnode.output import columns, counted
 from recorder.decision import patch_body
 from recorder.errors import Conflict, LastnodeError, NotFound
 from recorder.memory import parse_text, render
@@ -121,7 +121,7 @@ def forget(call: Call, workload: str | None, node: str | None, yes: bool, dry_ru
 def _ask(workloads: int) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("nobody to ask: add --yes, or --dry-run")
-    if not click.confirm(f"Forget this in {workloads} workload{'s' if workloads > 1 else ''}?"):
+    if not click.confirm(f"Forget this in {counted(workloads, 'workload')}?"):
         raise Failure("nothing was changed")
 
 

@@ -76,6 +76,11 @@ def duration(seconds: float | None) -> str:
     return sign + (f"{size:.1f}s" if size < 120 else short(size))
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 session``, ``2 sessions``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def share(ratio: float | None) -> str:
     """A ratio as percentage; ``-`` where there is none."""
     return "-" if ratio is None else f"{ratio:.1%}"

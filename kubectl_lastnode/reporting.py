@@ -10,7 +10,7 @@ import msgspec
 
 from kubectl_lastnode import journals
 from kubectl_lastnode.call import Call, Duration, Failure, output, shared, warn
-from kubectl_lastnode.output import age, document, duration, share, table
+from kubectl_lastnode.output import age, counted, document, duration, share, table
 from kubectl_lastnode.programs import RECORDER, Program, at, in_cluster
 from kubectl_lastnode.summary import Group, Summary, in_window, summarise
 from recorder.outcomes.outcome import MEANING, Reason
@@ -123,7 +123,7 @@ def _tables(summary: Summary) -> None:
 
 def reach(summary: Summary) -> str:
     """How far back the data goes, in words."""
-    text = f"{summary.total.sessions} sessions since {_moment(summary.since)} ({age(summary.since, summary.until)})"
+    text = f"{counted(summary.total.sessions, 'session')} since {_moment(summary.since)} ({age(summary.since, summary.until)})"
     if summary.complete_since > summary.since:
         text += f"; complete from {_moment(summary.complete_since)} on, when a recorder was started"
     if summary.dropped:
@@ -136,7 +136,7 @@ def saved(summary: Summary) -> str:
     seconds = summary.saved_seconds_estimate
     if seconds is None:
         return "Time saved: no estimate, since no kind has sessions that came back and sessions that moved."
-    return f"Time saved (an estimate): {duration(seconds)} of waiting, in {summary.total.reused} reused sessions."
+    return f"Time saved (an estimate): {duration(seconds)} of waiting, in {counted(summary.total.reused, 'reused session')}."
 
 
 def _reuse_row(one: Group) -> list[str]:

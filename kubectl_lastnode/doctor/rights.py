@@ -35,6 +35,7 @@ def mine(workloads: Iterable[str]) -> list[Need]:
         Need("list", "nodes", "whether a node is still there is not looked at"),
         Need("get", "pods", "explain cannot look at a pod"),
         Need("list", "events", "explain does not see Events"),
+        Need("get", contract.SANDBOX_RESOURCE, "explain cannot tell whose session a pod is"),
         Need("list", "pods", "recorders and extenders are not found: name them with --recorder-url, --extender-url"),
         Need("get", "pods/proxy", "their pods cannot be asked: name them with --recorder-url, --extender-url"),
     ]

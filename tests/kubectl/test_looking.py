@@ -152,6 +152,17 @@ def test_who_may_not_list_nodes_sees_ages_only_and_is_told(remembering: Space) -
     assert (status["node-gone"], status["too-old"]) == ("valid", "expired")
 
 
+def test_an_api_server_that_is_away_is_said_in_one_line_with_exit_code_1(stack: Stack) -> None:
+    content = yaml.safe_load(stack.cp.kubeconfig.read_text(encoding="utf-8"))
+    content["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
+    file = stack.cp.dir / "away.yaml"
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    for words in (("list",), ("show", "w"), ("explain", "p"), ("report",), ("doctor",), ("forget", "w", "--yes")):
+        done = run(file, *words)
+        assert (done.returncode, done.stdout) == (1, ""), words
+        assert done.stderr.splitlines()[-1].startswith("error: https://127.0.0.1:1: "), words
+
+
 def test_no_kubeconfig_is_a_wrong_call(stack: Stack) -> None:
     done = run(stack.cp.dir / "missing", "list")
     assert done.returncode == 2
