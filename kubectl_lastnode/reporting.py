@@ -123,7 +123,8 @@ def _tables(summary: Summary) -> None:
 
 def reach(summary: Summary) -> str:
     """How far back the data goes, in words."""
-    text = f"{counted(summary.total.sessions, 'session')} since {_moment(summary.since)} ({age(summary.since, summary.until)})"
+    sessions = counted(summary.total.sessions, "session")
+    text = f"{sessions} since {_moment(summary.since)} ({age(summary.since, summary.until)})"
     if summary.complete_since > summary.since:
         text += f"; complete from {_moment(summary.complete_since)} on, when a recorder was started"
     if summary.dropped:
@@ -136,7 +137,8 @@ def saved(summary: Summary) -> str:
     seconds = summary.saved_seconds_estimate
     if seconds is None:
         return "Time saved: no estimate, since no kind has sessions that came back and sessions that moved."
-    return f"Time saved (an estimate): {duration(seconds)} of waiting, in {counted(summary.total.reused, 'reused session')}."
+    sessions = counted(summary.total.reused, "reused session")
+    return f"Time saved (an estimate): {duration(seconds)} of waiting, in {sessions}."
 
 
 def _reuse_row(one: Group) -> list[str]:
