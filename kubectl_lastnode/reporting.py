@@ -1,9 +1,11 @@
 """The command report."""
 
 import csv
+import importlib
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import click
 import msgspec
@@ -51,7 +53,7 @@ def report(call: Call, form: str | None, since: float | None, html: str | None) 
     start = max(read.since, now - timedelta(seconds=since)) if since is not None else read.since
     sessions = [r for r in read.sessions if call.namespace in (None, r.namespace) and in_window(r, start)]
     if html:
-        _write_page(html, sessions, call.namespace, now, start, read.dropped)
+        _write_page(html, sessions, read, start, call)
         return
     summary = summarise(
         sessions, since=start, complete_since=read.complete_since, until=now, dropped=read.dropped, unread=read.trouble
@@ -160,7 +162,27 @@ def _moment(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _write_page(
-    file: str, sessions: list[SessionRecord], namespace: str | None, now: datetime, since: datetime, dropped: int
-) -> None:
-    raise Failure("--html is not in this version")
+def _write_page(file: str, sessions: list[SessionRecord], read: journals.Journals, since: datetime, call: Call) -> None:
+    text = _page()(
+        sessions,
+        title=f"Sessions of {call.namespace}" if call.namespace else "Sessions of all namespaces",
+        now=call.now,
+        since=since,
+        dropped=read.dropped,
+        complete_since=max(since, read.complete_since or since),
+        unread=read.trouble,
+    )
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"{file} cannot be written: {error.strerror or error}") from error
+    click.echo(f"{file}: {counted(len(sessions), 'session')}")
+
+
+def _page() -> Callable[..., str]:
+    # Its plots and templates are for nobody who asks for a table.
+    try:
+        render: Callable[..., str] = importlib.import_module("kubectl_lastnode.page").page
+    except ModuleNotFoundError as error:
+        raise Failure(f"--html is not in this version: {error}") from error
+    return render

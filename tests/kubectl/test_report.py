@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,3 +129,14 @@ def test_no_recorder_at_all_is_said_with_exit_code_1(stack: Stack) -> None:
 def test_a_wrong_call_has_exit_code_2(stack: Stack) -> None:
     assert run(stack.cp.kubeconfig, "report", "--since", "yesterday").returncode == 2
     assert run(stack.cp.kubeconfig, "report", "-o", "xml").returncode == 2
+
+
+def test_a_page_for_a_browser_is_written_to_a_file(stack: Stack, urls: str, tmp_path: Path) -> None:
+    pytest.importorskip("kubectl_lastnode.page", reason="the page is not in this version")
+    file = tmp_path / "reuse.html"
+    done = run(stack.cp.kubeconfig, "report", "--recorder-url", urls, "--html", str(file))
+    assert (done.returncode, done.stdout) == (0, f"{file}: 6 sessions\n"), done.stderr
+    assert file.read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
+    nowhere = run(stack.cp.kubeconfig, "report", "--recorder-url", urls, "--html", str(tmp_path / "missing" / "x"))
+    assert nowhere.returncode == 1
+    assert nowhere.stderr.endswith("cannot be written: No such file or directory\n")
