@@ -86,7 +86,7 @@ def test_the_script_completes_in_a_real_bash(stack: Stack) -> None:
     lines = (
         'source <(kubectl-lastnode completion bash)',
         'COMP_WORDS=(kubectl-lastnode sh) COMP_CWORD=1',
-        '_kubectl_lastnode_completion',
+        '_kubectl_lastnode_completion kubectl-lastnode',
         'echo "offered: ${COMPREPLY[*]}"',
     )  # fmt: skip
     env = os.environ | {"PATH": f"{HERE}:{os.environ['PATH']}"}
