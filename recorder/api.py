@@ -43,8 +43,10 @@ _PARTIAL = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,appli
 METADATA: Final = Accept(_PARTIAL.format(""), _PARTIAL.format("List"))
 
 
-def load(kubeconfig: str | None, user_agent: str, connections: int = 16) -> "Api":
+def load(kubeconfig: str | None, user_agent: str, connections: int = 16, context: str | None = None) -> "Api":
     """Connect with a kubeconfig file, else in-cluster, else the usual kubeconfig. Nothing is sent yet.
+
+    ``context``: which of the kubeconfig's, default its current one; in-cluster there are none, so it is not tried then.
 
     :raises ConfigError: no usable credentials, in one line.
     """
@@ -52,8 +54,8 @@ def load(kubeconfig: str | None, user_agent: str, connections: int = 16) -> "Api
     configuration.keep_alive = True
     configuration.connection_pool_maxsize = connections
     try:
-        if kubeconfig:
-            _load_file(configuration, kubeconfig)
+        if kubeconfig or context:
+            _load_file(configuration, kubeconfig, context)
         else:
             _load_default(configuration)
         return Api(configuration, user_agent)
@@ -68,11 +70,22 @@ def _load_default(configuration: client.Configuration) -> None:
     try:
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except config.ConfigException:
-        _load_file(configuration, None)
+        _load_file(configuration, None, None)
 
 
-def _load_file(configuration: client.Configuration, path: str | None) -> None:
-    config.load_kube_config(path, client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
+def _load_file(configuration: client.Configuration, path: str | None, context: str | None) -> None:
+    config.load_kube_config(path, context, client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
+
+
+def contexts(kubeconfig: str | None) -> tuple[dict[str, str], str]:
+    """The namespace that each context of the kubeconfig names (empty where it names none), and which is current.
+
+    Nothing where there is no kubeconfig that can be read: whoever connects hears why.
+    """
+    with contextlib.suppress(Exception):  # as in load()
+        found, current = config.list_kube_config_contexts(kubeconfig)  # type: ignore[no-untyped-call]
+        return {one["name"]: one["context"].get("namespace") or "" for one in found}, current["name"]
+    return {}, ""
 
 
 def own_namespace(file: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")) -> str:

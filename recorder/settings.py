@@ -174,6 +174,8 @@ EXTENDER_ONLY = (
     "self_signed_wait",
     "webhook_configuration",
 )
+# In the same way, what only kubectl lastnode has.
+KUBECTL_ONLY = ("recorder_url", "extender_url", "extender_ca")
 
 
 def load(kind: type[S], prog: str, argv: Sequence[str]) -> S:
@@ -238,7 +240,7 @@ def _read_file(path: str | None) -> dict[str, Any]:
 
 
 def _refuse_unknown_environment() -> None:
-    names = (*RecorderSettings.model_fields, *EXTENDER_ONLY, "config")
+    names = (*RecorderSettings.model_fields, *EXTENDER_ONLY, *KUBECTL_ONLY, "config")
     known = {PREFIX + name.upper() for name in names}
     unknown = sorted(
         name for name in os.environ if name.startswith(PREFIX) and name not in known and not _SERVICE_LINK.match(name)

@@ -18,7 +18,7 @@ from deploy.local.paths import REPOSITORY
 from deploy.local.stack import Stack
 from extender.settings import ExtenderSettings
 from recorder.errors import ConfigError
-from recorder.settings import EXTENDER_ONLY, RecorderSettings, load
+from recorder.settings import EXTENDER_ONLY, KUBECTL_ONLY, RecorderSettings, load
 from tests.recorder.tcpproxy import TcpProxy
 
 BAD_SETTING = 2
@@ -214,6 +214,12 @@ def test_the_recorder_s_own_settings_do_not_trouble_the_extender(monkeypatch: py
     for name in set(RecorderSettings.model_fields) - set(ExtenderSettings.model_fields):
         monkeypatch.setenv(f"LASTNODE_{name.upper()}", "1")
     assert load(ExtenderSettings, "lastnode-extender", []).tls_cert is None
+
+
+def test_what_only_kubectl_lastnode_has_troubles_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in KUBECTL_ONLY:
+        monkeypatch.setenv(f"LASTNODE_{name.upper()}", "http://localhost:8889")
+    assert settings().writers == 8
 
 
 def test_help_names_every_setting_and_exits_with_0(tmp_path: Path) -> None:

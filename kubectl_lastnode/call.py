@@ -1,0 +1,158 @@
+"""What every command can be told: which cluster, which namespace, how programs of ours are reached, in which form.
+
+Connection options may stand before and after the command's name, as kubectl's may; the later one wins.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+import click
+
+from kubectl_lastnode.cluster import Cluster
+from recorder import contract
+from recorder.api import Api, contexts, load, own_namespace
+from recorder.settings import PREFIX, seconds
+
+PROG = "kubectl lastnode"
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Failure(click.ClickException):
+    """Exit code 1 with one line, in kubectl's form."""
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"error: {self.format_message()}", err=True)
+
+
+class Duration(click.ParamType[float]):
+    """``24h``, ``1h30m``, ``90`` (seconds)."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return float(str(seconds(value)))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@dataclass
+class Call:
+    """The shared options as they were given, and the cluster they lead to: connected when it is first asked for."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+    namespace: str | None = None
+    memory_ttl: float = contract.DEFAULT_MEMORY_TTL_SECONDS
+    workload_resources: str = ",".join(contract.WORKLOAD_RESOURCES)
+    recorder_url: str = ""
+    extender_url: str = ""
+    extender_ca: str | None = None
+
+    @functools.cached_property
+    def api(self) -> Api:
+        return load(self.kubeconfig, f"kubectl-lastnode/{version('lastnode')}", context=self.context)
+
+    @functools.cached_property
+    def cluster(self) -> Cluster:
+        return Cluster(self.api, [name.strip() for name in self.workload_resources.split(",")], warn)
+
+    @functools.cached_property
+    def current_namespace(self) -> str:
+        """As kubectl takes it: -n, else the context's, else the pod's own, else ``default``."""
+        known, current = contexts(self.kubeconfig)
+        return self.namespace or known.get(self.context or current) or own_namespace()
+
+    def scope(self, everywhere: bool) -> str:
+        """The namespace to look in, empty for all."""
+        return "" if everywhere else self.current_namespace
+
+    @property
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+def warn(line: str) -> None:
+    """Something that is left out, on standard error: what is there is shown all the same."""
+    click.echo(f"warning: {line}", err=True)
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if value is not None and param.name:
+        setattr(ctx.ensure_object(Call), param.name, value)
+
+
+# Option names, and what click wants to know of them.
+_SHARED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (("--kubeconfig",), {"metavar": "FILE", "help": "Default: in-cluster, then the usual kubeconfig."}),
+    (("--context",), {"metavar": "NAME", "help": "Which of the kubeconfig's contexts."}),
+    (("-n", "--namespace"), {"metavar": "NAMESPACE", "help": "Default: the context's."}),
+    (
+        ("--memory-ttl",),
+        {"type": Duration(), "help": "How long a placement counts; as the programs have it (default: 24h)."},
+    ),
+    (
+        ("--workload-resources",),
+        {"metavar": "PLURAL.GROUP,…", "help": "Kinds of workloads (default: AgentRuntimes and CodeInterpreters)."},
+    ),
+    (
+        ("--recorder-url", "--recorder"),
+        {"multiple": True, "metavar": "URL", "help": "Recorders; repeat it or use commas (default: their pods)."},
+    ),
+    (
+        ("--extender-url", "--extender"),
+        {"multiple": True, "metavar": "URL", "help": "Extenders, in the same way."},
+    ),
+    (("--extender-ca",), {"metavar": "FILE", "help": "What an https URL's certificate is verified with (PEM)."}),
+)  # fmt: skip
+_ALWAYS_SHOWN = "--namespace"
+_KUBECTLS_OWN = ("--context",)
+
+
+def shared(command: F) -> F:
+    """The shared options on a command: they are explained with the group."""
+    for names, how in reversed(_SHARED):
+        command = _option(names, how | {"hidden": _long(names) != _ALWAYS_SHOWN})(command)
+    return command
+
+
+def shared_by_all(group: F) -> F:
+    """The shared options on the group, here with their environment variables, LASTNODE_…
+
+    Only here: on a command, a variable would win over a flag that stands before the command's name.
+    """
+    for names, how in reversed(_SHARED):
+        known = _long(names) not in (*_KUBECTLS_OWN, _ALWAYS_SHOWN)
+        variable = {"envvar": f"{PREFIX}{_field(names).upper()}", "show_envvar": True} if known else {}
+        group = _option(names, how | variable)(group)
+    return group
+
+
+def _option(names: tuple[str, ...], how: dict[str, Any]) -> Callable[[F], F]:
+    callback = _remember_all if how.get("multiple") else _remember
+    return click.option(*names, _field(names), default=None, expose_value=False, callback=callback, **how)
+
+
+def _long(names: tuple[str, ...]) -> str:
+    return next(name for name in names if name.startswith("--"))
+
+
+def _field(names: tuple[str, ...]) -> str:
+    return _long(names).strip("-").replace("-", "_")
+
+
+def _remember_all(ctx: click.Context, param: click.Parameter, value: tuple[str, ...] | None) -> None:
+    _remember(ctx, param, ",".join(value) if value else None)
+
+
+everywhere = click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="Every namespace.")
+
+
+def output(*forms: str) -> Callable[[F], F]:
+    """``-o``, with these forms beside the plain one."""
+    choice = click.Choice([*forms])
+    return click.option("-o", "--output", "form", type=choice, help="Another form.", metavar="|".join(forms))

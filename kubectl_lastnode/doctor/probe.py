@@ -1,0 +1,72 @@
+"""What a running program says of itself: readiness and metrics, by replica."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from kubectl_lastnode.programs import Program
+from recorder.errors import ApiError, LastnodeError
+
+_NOT_READY: Final = 503
+
+
+class Probe(NamedTuple):
+    """``unreachable``, ``unready``: why, empty where it is not so. ``samples``: (name, labels, value)."""
+
+    title: str
+    unreachable: str = ""
+    unready: str = ""
+    samples: tuple[tuple[str, dict[str, str], float], ...] = ()
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels; 0 without any."""
+        fitting = (value for n, has, value in self.samples if n == name and labels.items() <= has.items())
+        return sum(fitting)
+
+    def by(self, name: str, label: str) -> dict[str, float]:
+        """A metric's values by one label, those of 0 left out."""
+        return {has[label]: value for n, has, value in self.samples if n == name and label in has and value}
+
+    @property
+    def version(self) -> str:
+        return next((has.get("version", "") for n, has, _ in self.samples if n == "lastnode_build_info"), "")
+
+
+def probe(program: Program) -> Probe:
+    """Asks once for /readyz and /metrics; never raises."""
+    try:
+        unready = _readiness(program)
+        return Probe(program.title, unready=unready, samples=samples(program.get("/metrics").decode(errors="replace")))
+    except (LastnodeError, ValueError) as error:
+        return Probe(program.title, unreachable=str(error) or type(error).__name__)
+
+
+def samples(text: str) -> tuple[tuple[str, dict[str, str], float], ...]:
+    """A page of metrics. :raises ValueError: it is none."""
+    families = text_string_to_metric_families(text)
+    return tuple((sample.name, dict(sample.labels), sample.value) for family in families for sample in family.samples)
+
+
+def total(probes: Iterable[Probe], name: str, **labels: str) -> float:
+    """Over all replicas."""
+    return sum(each.total(name, **labels) for each in probes)
+
+
+def by(probes: Iterable[Probe], name: str, label: str) -> dict[str, float]:
+    """Over all replicas."""
+    sums: dict[str, float] = {}
+    for each in probes:
+        for value, number in each.by(name, label).items():
+            sums[value] = sums.get(value, 0.0) + number
+    return sums
+
+
+def _readiness(program: Program) -> str:
+    try:
+        program.get("/readyz?verbose")
+        return ""
+    except ApiError as error:
+        if error.status != _NOT_READY:
+            raise
+        return error.reason

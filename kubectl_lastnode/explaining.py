@@ -1,0 +1,181 @@
+"""The command explain: asks the recorders, the Events and the pod itself, in this order."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import click
+import msgspec
+
+from kubectl_lastnode import completion, explanation, journals
+from kubectl_lastnode.call import Call, Failure, output, shared, warn
+from kubectl_lastnode.cluster import Reference
+from kubectl_lastnode.explanation import Explanation, Source
+from kubectl_lastnode.output import age, document, duration, tinted
+from kubectl_lastnode.programs import RECORDER, at, in_cluster
+from recorder import contract, wire
+from recorder.attribution import attribute
+from recorder.decoding import decode
+from recorder.discovery import NotServed
+from recorder.errors import LastnodeError, NotFound, Refused
+from recorder.objects import Node, ObjectKey, Sandbox, Session, Workload
+from recorder.outcomes.record import SessionRecord
+from recorder.status import utc
+
+_HELP = """Why a session ran where it ran: what was preferred, what happened, and why.
+
+Says where it knows that from: the recorder's journal, else the Event on the workload (there is one only where the
+session moved), else "derived" from the pod and its workload's memory as they are now, and then the reason is unknown.
+The first two also know pods that are gone.
+
+\b
+Examples:
+  kubectl lastnode explain agent-1-x7k2 -n team-a
+  kubectl lastnode explain pod/agent-1-x7k2 -o json | jq -r .reason
+"""
+_POD: Final = msgspec.json.Decoder(wire.Pod)
+_ASKED: Final = {
+    "term": "the preferred term in the pod's own spec (webhook or library)",
+    "extender": "the extender, which the scheduler asked",
+    "nobody": "nobody: no term in the pod, no call of the extender",
+    "": "not known",
+}
+_SOURCES: Final = {
+    Source.JOURNAL: "the recorder's journal",
+    Source.EVENT: "an Event on the workload",
+    Source.DERIVED: "derived from the pod and the memory as they are now",
+}
+
+
+class _Live(NamedTuple):
+    """The pod as it is now."""
+
+    session: Session
+    terms: object
+    scheduled_at: datetime | None
+
+
+@click.command(help=_HELP, short_help="Why a session ran where it ran.")
+@shared
+@click.argument("pod", shell_complete=completion.pods)
+@output("json", "yaml")
+@click.pass_obj
+def explain(call: Call, pod: str, form: str | None) -> None:
+    name = pod.removeprefix("pod/").removeprefix("pods/")
+    found = _explain(call, call.current_namespace, name)
+    if form:
+        click.echo(document(found, form))
+        return
+    for line in lines(found, call.now):
+        click.echo(line)
+
+
+def lines(found: Explanation, now: datetime) -> list[str]:
+    """For people, in the form of ``kubectl describe``."""
+    told = [
+        ("Pod", f"{found.namespace}/{found.pod}{'' if found.exists else ' (gone)'}"),
+        ("Workload", f"{found.kind} {found.namespace}/{found.workload}" if found.workload else "not known"),
+        ("Source", _SOURCES[found.source]),
+        ("Preferred", _preferred(found, now)),
+        ("Asked by", _ASKED.get(found.asked, found.asked) if found.last_node else "-"),
+        ("Ran on", f"{found.node or '<none>'}: {tinted(found.outcome or 'unknown')}"),
+        ("Start-up", _startup(found)),
+        ("Why", f"{found.reason}: {found.meaning}" if found.reason else "-"),
+        *(("Note", note) for note in found.notes),
+    ]
+    return [f"{heading + ':':<12}{text}" for heading, text in told]
+
+
+def _preferred(found: Explanation, now: datetime) -> str:
+    if not found.last_node:
+        return "nothing that is known"
+    since = f" (its session became Ready {age(found.entry.ready_at, now)} ago)" if found.entry else ""
+    return found.last_node + since
+
+
+def _startup(found: Explanation) -> str:
+    if found.startup_seconds is None:
+        return "not known"
+    phases = f": scheduled after {duration(found.scheduled_seconds)}, Ready {duration(found.ready_seconds)} later"
+    return duration(found.startup_seconds) + (phases if found.scheduled_seconds is not None else "")
+
+
+def _explain(call: Call, namespace: str, name: str) -> Explanation:
+    live = _live(call, namespace, name)
+    uid = live.session.uid if live else ""
+    record = explanation.newest_record(_sessions(call, uid), namespace, name, uid)
+    if record is not None:
+        return explanation.from_record(record, _recorded_workload(call, record), exists=live is not None)
+    event = explanation.newest_event(_events(call, namespace), name, uid)
+    if event is not None:
+        return explanation.from_event(event, exists=live is not None)
+    if live is None:
+        raise Failure(f"no pod {name} in namespace {namespace}, and neither a journal nor an Event knows it")
+    workload, note = _workload(call, live.session)
+    nodes: Mapping[str, Node] = call.cluster.nodes() or {}
+    found = explanation.derived(*live, workload, nodes, now=call.now, ttl=call.memory_ttl)
+    return msgspec.structs.replace(found, notes=[*found.notes, *note])
+
+
+def _live(call: Call, namespace: str, name: str) -> _Live | None:
+    """:raises Failure: that pod is no session's."""
+    try:
+        pod = decode(_POD, call.api.get(f"/api/v1/namespaces/{namespace}/pods/{name}"))
+    except NotFound:
+        return None
+    if not pod.is_session:
+        raise Failure(f"pod {namespace}/{name} is no session's: it lacks the label {contract.SESSION_LABEL}")
+    conditions = (pod.status.conditions if pod.status else None) or ()
+    scheduled = [c.last_transition_time for c in conditions if c.type == "PodScheduled" and c.status == "True"]
+    return _Live(wire.session_of(pod), pod.preferred_terms, utc(scheduled[0]) if scheduled else None)
+
+
+def _sessions(call: Call, uid: str) -> list[SessionRecord]:
+    try:
+        replicas = at(call.recorder_url) if call.recorder_url else in_cluster(call.cluster, RECORDER)
+    except LastnodeError as error:
+        warn(f"the recorders' pods cannot be listed (name them with --recorder-url): {error}")
+        return []
+    read = journals.read(replicas, uid)
+    for line in read.trouble:
+        warn(line)
+    return read.sessions
+
+
+def _events(call: Call, namespace: str) -> list[Any]:
+    query = {"fieldSelector": f"reason={explanation.MOVED_EVENT}"}
+    try:
+        return call.cluster.objects(f"/api/v1/namespaces/{namespace}/events", query)
+    except Refused as error:
+        warn(f"Events are not looked at: {error}")
+        return []
+
+
+def _recorded_workload(call: Call, record: SessionRecord) -> Workload | None:
+    """The record's workload as it is now, for its memory; None where it is gone or cannot be read."""
+    try:
+        found = call.cluster.find(Reference.parse(f"{record.kind}/{record.workload}"), record.namespace)
+        return found[0] if found else None
+    except LastnodeError as error:
+        warn(f"the memory is not looked at: {error}")
+        return None
+
+
+def _workload(call: Call, session: Session) -> tuple[Workload | None, list[str]]:
+    """Whose session it is, by the rule of the recorder, and a note where that cannot be known."""
+    key = session.key
+    sandboxes = {ObjectKey(key.namespace, s.name): s for s in _sandbox(call, session)}
+    everything = call.cluster.workloads(key.namespace)
+    kinds = [{w.key: w for w in everything if w.resource == resource} for resource in call.cluster.resources]
+    found = attribute(session, sandboxes, kinds)
+    return found.workload, [] if found.workload else [f"Whose session it is cannot be known: {found.verdict}."]
+
+
+def _sandbox(call: Call, session: Session) -> list[Sandbox]:
+    if not session.sandbox:
+        return []
+    try:
+        path = call.cluster.path(contract.SANDBOX_RESOURCE, session.namespace, session.sandbox)
+        return [wire.sandbox(call.api.get(path))]
+    except (NotFound, NotServed):
+        return []

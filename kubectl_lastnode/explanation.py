@@ -1,0 +1,210 @@
+"""Why a session ran where it ran: from the recorder's record, else from the Event, else from what can be derived. Pure.
+
+What is not known stays empty, and a note says why. Nothing here guesses.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from extender.preference import carries
+from recorder.memory import Entry, Memory, choose, parse_text
+from recorder.objects import Node, Session, Workload
+from recorder.outcomes.outcome import MEANING, Outcome, Reason
+from recorder.outcomes.record import SessionRecord
+
+MOVED_EVENT: Final = "SessionMoved"
+REASON_ANNOTATION: Final = "runtime.agentcube.io/moved-reason"
+# As the recorder words it; the annotation says the reason too, for Events whose text is cut.
+_MESSAGE: Final = re.compile(r"session (?P<pod>\S+) ran on (?P<node>\S+) and not on (?P<last>[^\s:]+): (?P<reason>\w+)")
+
+
+class Source(StrEnum):
+    """Where an explanation comes from."""
+
+    JOURNAL = "journal"
+    EVENT = "event"
+    DERIVED = "derived"
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``asked``: term, extender, nobody, or empty where not known. ``entry``: the memory's entry of ``last_node``,
+    if it is still there. ``reason``/``meaning``: empty unless it moved. ``*_seconds``: None where not known."""
+
+    namespace: str
+    pod: str
+    pod_uid: str = msgspec.field(name="podUID")
+    exists: bool
+    workload: str = ""
+    kind: str = ""
+    source: Source
+    last_node: str = ""
+    entry: Entry | None = None
+    asked: str = ""
+    node: str = ""
+    outcome: str = ""
+    reason: str = ""
+    meaning: str = ""
+    startup_seconds: float | None = None
+    scheduled_seconds: float | None = None
+    ready_seconds: float | None = None
+    notes: list[str] = []
+
+
+def from_record(record: SessionRecord, workload: Workload | None, *, exists: bool) -> Explanation:
+    """What the recorder knew when the session became Ready; ``workload`` as it is now."""
+    return Explanation(
+        namespace=record.namespace,
+        pod=record.pod,
+        pod_uid=record.pod_uid,
+        exists=exists,
+        workload=record.workload,
+        kind=record.kind,
+        source=Source.JOURNAL,
+        last_node=record.last_node,
+        entry=_entry_of(workload, record.last_node, record.pod_uid),
+        asked=record.asked,
+        node=record.node,
+        outcome=str(record.outcome),
+        **_because(record.reason),
+        startup_seconds=record.startup_seconds,
+        scheduled_seconds=_between(record.created_at, record.scheduled_at),
+        ready_seconds=_between(record.scheduled_at, record.ready_at),
+    )
+
+
+def from_event(event: Mapping[str, Any], *, exists: bool) -> Explanation:
+    """What a SessionMoved Event says; it is written for sessions that moved only."""
+    related, involved = event.get("related") or {}, event.get("involvedObject") or {}
+    said = _MESSAGE.match(event.get("message") or "")
+    annotated = (event.get("metadata", {}).get("annotations") or {}).get(REASON_ANNOTATION)
+    return Explanation(
+        namespace=related.get("namespace", ""),
+        pod=related.get("name", ""),
+        pod_uid=related.get("uid", ""),
+        exists=exists,
+        workload=involved.get("name", ""),
+        kind=involved.get("kind", ""),
+        source=Source.EVENT,
+        last_node=said["last"] if said else "",
+        node=said["node"] if said else "",
+        outcome=str(Outcome.MOVED),
+        **_because(_reason(annotated or (said["reason"] if said else ""))),
+        notes=["An Event does not tell who asked for the node, nor how long the start took."],
+    )
+
+
+def derived(
+    session: Session,
+    terms: object,
+    scheduled_at: datetime | None,
+    workload: Workload | None,
+    nodes: Mapping[str, Node],
+    *,
+    now: datetime,
+    ttl: float,
+) -> Explanation:
+    """From the live pod and the memory as it is now. ``terms``: the pod's preferred terms in builtins.
+
+    A term in the pod's spec is certain. Without one, the memory is taken as it was before the pod was made, as far as
+    that can be seen: the session's own entry has replaced an older one of its node, if there was one.
+    """
+    memory = parse_text(workload.last_node, workload.recent_nodes) if workload else ()
+    wanted = _asked_by_term(terms, memory, nodes)
+    before = [entry for entry in memory if _was_there(entry, session)]
+    recorded = any(entry.pod_uid == session.uid for entry in memory)
+    last = wanted or ("" if recorded else _choice(tuple(before), now, ttl, nodes))
+    outcome, notes = _outcome(session, last, recorded=recorded and not wanted)
+    if workload and not workload.sticky and not wanted:
+        outcome, notes = None, ["Its workload is not sticky: nothing is remembered, and nothing was preferred."]
+    return Explanation(
+        namespace=session.namespace,
+        pod=session.name,
+        pod_uid=session.uid,
+        exists=True,
+        workload=workload.name if workload else "",
+        kind=workload.kind if workload else "",
+        source=Source.DERIVED,
+        last_node=last,
+        entry=next((entry for entry in before if entry.node == last), None),
+        asked="term" if wanted else "",
+        node=session.node or "",
+        outcome=str(outcome or ""),
+        **_because(Reason.UNKNOWN if outcome is Outcome.MOVED else None),
+        startup_seconds=_between(session.created_at, session.ready_at),
+        scheduled_seconds=_between(session.created_at, scheduled_at),
+        ready_seconds=_between(scheduled_at, session.ready_at),
+        notes=notes,
+    )
+
+
+def newest_event(events: Iterable[Mapping[str, Any]], pod: str, pod_uid: str) -> Mapping[str, Any] | None:
+    """The SessionMoved Event of this pod: by its UID, or by its name where that is not known."""
+    fitting = [event for event in events if _is_about(event.get("related") or {}, pod, pod_uid)]
+    return max(fitting, key=_event_time, default=None)
+
+
+def newest_record(records: Iterable[SessionRecord], namespace: str, pod: str, pod_uid: str) -> SessionRecord | None:
+    """In the same way, out of the journals, which are in the order of time."""
+    mine = [r for r in records if (r.pod_uid == pod_uid if pod_uid else (r.namespace, r.pod) == (namespace, pod))]
+    return mine[-1] if mine else None
+
+
+def _outcome(session: Session, last: str, *, recorded: bool) -> tuple[Outcome | None, list[str]]:
+    if session.node is None:
+        return None, ["It is not bound to a node yet."]
+    if recorded:
+        return None, ["Its own placement is written already, over what was remembered before: it may have come back."]
+    if session.ready_at is None:
+        return None, ["It is not Ready: whether it counts as come back is decided then."]
+    if not last:
+        return Outcome.FIRST, ["Nothing that is remembered now is older than this session."]
+    return (Outcome.REUSED if session.node == last else Outcome.MOVED), []
+
+
+def _asked_by_term(terms: object, memory: Memory, nodes: Mapping[str, Node]) -> str:
+    """The node that a term of ours in the pod's spec names, as far as memory or cluster know that node."""
+    known = [(entry.node, entry.hostname) for entry in memory]
+    known += [(node.name, node.hostname) for node in nodes.values()]
+    return next((node for node, hostname in known if carries(terms, node, hostname)), "")
+
+
+def _choice(memory: Memory, now: datetime, ttl: float, nodes: Mapping[str, Node]) -> str:
+    """The newest entry that is valid, else the newest: that one could not be preferred."""
+    entry = choose(memory, now=now, ttl=ttl, nodes=nodes).entry
+    return entry.node if entry else next((entry.node for entry in memory), "")
+
+
+def _was_there(entry: Entry, session: Session) -> bool:
+    if entry.pod_uid == session.uid and entry.pod_uid:
+        return False
+    return entry.ready_at is None or session.created_at is None or entry.ready_at <= session.created_at
+
+
+def _entry_of(workload: Workload | None, node: str, pod_uid: str) -> Entry | None:
+    memory = parse_text(workload.last_node, workload.recent_nodes) if workload and node else ()
+    return next((entry for entry in memory if entry.node == node and entry.pod_uid != pod_uid), None)
+
+
+def _because(reason: Reason | None) -> dict[str, Any]:
+    return {"reason": str(reason), "meaning": MEANING[reason]} if reason else {}
+
+
+def _reason(text: str) -> Reason:
+    return Reason(text) if text in {*Reason} else Reason.UNKNOWN
+
+
+def _is_about(related: Mapping[str, Any], pod: str, pod_uid: str) -> bool:
+    return related.get("uid") == pod_uid if pod_uid else (related.get("kind"), related.get("name")) == ("Pod", pod)
+
+
+def _event_time(event: Mapping[str, Any]) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
+
+
+def _between(start: datetime | None, end: datetime | None) -> float | None:
+    return max(0.0, (end - start).total_seconds()) if start and end else None

@@ -1,0 +1,372 @@
+"""`kubectl lastnode doctor`: each thing that can be wrong in an installation is made wrong, and found."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.request
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.local import webhook
+from deploy.local.apply import apply
+from deploy.local.component import Component
+from deploy.local.extras import CRDS
+from deploy.local.paths import REPOSITORY
+from deploy.local.stack import Stack
+from kubectl_lastnode.doctor import rights
+from recorder import contract
+from recorder.outcomes.outcome import Reason
+from tests import rbac
+from tests.kubectl.journal import journal, moved, served
+from tests.kubectl.terminal import run
+from tests.kubectl.test_looking import memory
+from tests.recorder.space import START, Space
+
+Finding = Mapping[str, str]
+
+
+@dataclass
+class Installation:
+    """A recorder that holds the Lease, an extender, and the webhook, registered."""
+
+    stack: Stack
+    recorder: Component
+    recorder_url: str
+    extender_url: str
+    webhook_url: str
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        extenders = f"{self.extender_url},{self.webhook_url}"
+        return ("--recorder-url", self.recorder_url, "--extender-url", extenders, "--extender-ca", str(self.ca))
+
+    @property
+    def ca(self) -> Path:
+        return self.stack.cp.dir / "webhook" / "ca.crt"
+
+
+@pytest.fixture(scope="module")
+def installed(stack: Stack) -> Iterator[Installation]:
+    """They end with these tests: sessions of others are not to be written down."""
+    recorder = stack.start_recorder("--leader-elect", "--lease-duration", "5")
+    components = [recorder, stack.start_extender(), stack.start_webhook()]
+    stack.wait(lambda: stack.metrics(stack.recorder_url)["lastnode_leader"] == 1, "the recorder to lead")
+    yield Installation(stack, recorder, stack.recorder_url, stack.extender_url, stack.webhook_url)
+    stack.unregister_webhook()
+    for component in components:
+        component.kill()
+
+
+def examine(stack: Stack, *words: str, user: str | None = None) -> list[Finding]:
+    """All findings; the exit code says whether one of them is FAIL."""
+    kubeconfig = stack.cp.kubeconfig_for(user) if user else stack.cp.kubeconfig
+    done = run(kubeconfig, "doctor", "-o", "json", *words)
+    assert done.stderr == ""
+    found: list[Finding] = yaml.safe_load(done.stdout)
+    assert done.returncode == any(each["level"] == "FAIL" for each in found)
+    assert all(each["remedy"] for each in found if each["level"] != "OK"), "each says what to do"
+    return found
+
+
+def of(found: list[Finding], check: str) -> list[tuple[str, str]]:
+    """Level and text of a check's findings."""
+    return [(each["level"], each["text"]) for each in found if each["check"] == check]
+
+
+def test_an_installation_that_fits_together_has_no_failure(installed: Installation, space: Space) -> None:
+    space.workload()
+    file = str(REPOSITORY / "scheduler-config" / "extender.yaml")
+    found = examine(installed.stack, *installed.urls, "--scheduler-config", file)
+    assert not [each for each in found if each["level"] == "FAIL"]
+    levels = {each["check"]: each["level"] for each in found}
+    # What is not installed here is a Deployment, and the journal: recorders of this release may not have it.
+    assert {check for check, level in levels.items() if level != "OK"} <= {"accounts", "journals"}
+    assert ("OK", "the API server asks it about new session pods") in of(found, "webhook-called")
+
+
+def test_people_see_one_line_a_check_and_a_verdict(installed: Installation) -> None:
+    done = run(installed.stack.cp.kubeconfig, "doctor", *installed.urls)
+    *lines, blank, verdict = done.stdout.splitlines()
+    assert (done.returncode, blank) == (0, "")
+    assert all(line.split()[0] in ("OK", "WARN", "FAIL") for line in lines)
+    assert verdict.startswith("No failure, ")
+    assert "kube-scheduler's configuration is a file on the control plane's nodes → Run doctor with" in done.stdout
+
+
+def test_a_definition_without_the_field_is_found(installed: Installation) -> None:
+    apply(installed.stack.cp, CRDS / "without-stickiness")
+    try:
+        found = of(examine(installed.stack), "workload-crds")
+        assert {level for level, _ in found} == {"WARN"}
+        assert all("has no spec.nodeStickiness" in text for _, text in found)
+    finally:
+        apply(installed.stack.cp, CRDS / "with-stickiness")
+    assert {level for level, _ in of(examine(installed.stack), "workload-crds")} == {"OK"}
+
+
+def test_missing_definitions_are_found(installed: Installation) -> None:
+    found = examine(installed.stack, "--workload-resources", "things.example.org")
+    assert of(found, "workload-crds") == [("FAIL", "none of things.example.org is installed")]
+
+
+def test_nobody_installed_is_found(stack: Stack) -> None:
+    found = examine(stack)
+    assert of(found, "recorder") == [("FAIL", "no recorder's pod found: nothing is written down")]
+    assert of(found, "extender")[0][0] == "WARN"
+
+
+def test_what_i_may_not_do_is_found_and_the_rest_cannot_be_known(installed: Installation) -> None:
+    found = examine(installed.stack, *installed.urls, user="nobody")
+    missing = " ".join(text for level, text in of(found, "my-rights") if level == "WARN")
+    for need in rights.mine(contract.WORKLOAD_RESOURCES):
+        assert f"you may not {need}: " in missing
+    for check in ("workload-crds", "opted-in", "accounts", "lease", "webhook", "scheduler", "sampling", "clocks"):
+        ((level, text),) = of(found, check)
+        assert (level, text[:17]) == ("WARN", "cannot know: 403 "), check
+    assert of(found, "recorder") == [("OK", f"{installed.recorder_url} is ready")]
+
+
+def test_an_account_without_its_rights_is_found(installed: Installation) -> None:
+    account = "system:serviceaccount:lastnode-system:lastnode-recorder"
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": rbac.NAMESPACE}}
+    documents = rbac.manifest("recorder")
+    apply(installed.stack.cp, [namespace, *documents, deployment("recorder")])
+    try:
+        installed.stack.wait(lambda: of(examine(installed.stack), "accounts")[0][0] == "OK", "the roles to be in force")
+        (role,) = (each for each in documents if each["kind"] == "ClusterRole")
+        kept = [rule for rule in role["rules"] if "patch" not in rule["verbs"]]
+        apply(installed.stack.cp, [role | {"rules": kept}])
+        installed.stack.wait(
+            lambda: of(examine(installed.stack), "accounts")[0][0] == "FAIL", "the role to be cut down"
+        )
+        ((_, text),) = of(examine(installed.stack), "accounts")
+        assert text.startswith(f"{account} may not ")
+        assert "patch agentruntimes.runtime.agentcube.volcano.sh" in text
+        ((level, text),) = of(examine(installed.stack, user=account), "accounts")
+        assert (level, text[:12]) == ("WARN", "cannot know:")
+    finally:
+        for path in (
+            "/apis/apps/v1/namespaces/lastnode-system/deployments",
+            "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+        ):
+            installed.stack.api.delete(f"{path}/lastnode-recorder")
+
+
+@pytest.mark.parametrize("program", ["recorder", "extender"])
+def test_what_doctor_asks_for_is_what_the_manifests_grant(program: str) -> None:
+    needed = {(need.verb, need.resource) for need in rights.programs(program, contract.WORKLOAD_RESOURCES)}
+    assert {(right.verb, right.collection) for right in rbac.granted(rbac.manifest(program))} >= needed
+
+
+def test_no_leader_and_a_stale_lease_are_found(installed: Installation) -> None:
+    installed.recorder.pause()
+    try:
+        installed.stack.wait(lambda: of(examine(installed.stack), "lease")[0][0] == "FAIL", "the lease to run out")
+        found = examine(installed.stack, *installed.urls)
+        ((level, text),) = of(found, "lease")
+        assert level == "FAIL"
+        assert "has not renewed it for" in text
+        ((level, text),) = of(found, "recorder")
+        assert level == "FAIL"
+        assert text.startswith(f"{installed.recorder_url} does not answer: ")
+    finally:
+        installed.recorder.resume()
+    installed.stack.wait(lambda: of(examine(installed.stack), "lease")[0][0] == "OK", "the recorder to lead again")
+
+
+def test_recorders_of_which_none_or_two_write_are_found(installed: Installation) -> None:
+    stack = installed.stack
+    standby = stack.start_recorder("--leader-elect", name="standby")
+    ((level, text),) = of(examine(stack, "--recorder-url", stack.recorder_url), "leader")
+    assert (level, text) == ("FAIL", "no recorder writes")
+    standby.kill()
+    second = stack.start_recorder(name="second")
+    both = f"{installed.recorder_url},{stack.recorder_url}"
+    ((level, text),) = of(examine(stack, "--recorder-url", both), "leader")
+    second.kill()
+    assert (level, text) == ("FAIL", f"2 recorders write: {both.replace(',', ', ')}")
+
+
+def test_a_program_that_is_not_ready_and_one_that_is_not_there_are_found(installed: Installation, space: Space) -> None:
+    stack = installed.stack
+    user = f"system:serviceaccount:{space.name}:new"
+    url = f"http://127.0.0.1:{stack.cp.free_port()}"
+    argv = [sys.executable, "-m", "recorder.program", "--kubeconfig", str(stack.cp.kubeconfig_for(user))]
+    argv += ["--bind", url.removeprefix("http://"), "--no-leader-elect"]
+    blind = stack.cp.spawn("blind", argv, ready_url=f"{url}/livez", cwd=REPOSITORY)
+    nowhere = "http://127.0.0.1:1"
+    found = of(examine(stack, "--recorder-url", f"{url},{nowhere}", "--extender-url", nowhere), "recorder")
+    blind.kill()
+    assert [level for level, _ in found] == ["FAIL", "FAIL"]
+    assert found[0][1].startswith(f"{url} is not ready: [-]nodes failed: not listed yet: 403 ")
+    assert found[1][1].startswith(f"{nowhere} does not answer: ")
+
+
+def test_an_extender_that_nobody_calls_is_found(installed: Installation) -> None:
+    url = ("--extender-url", installed.extender_url)
+    assert of(examine(installed.stack, *url), "called")[0][0] == "WARN", "nobody could have come back"
+    returning = moved("s", Reason.NOT_ASKED, ready=START)
+    with served(journal(returning, since=START)) as port:
+        found = examine(installed.stack, *url, "--recorder-url", f"http://127.0.0.1:{port}")
+    assert of(found, "called")[0][0] == "FAIL"
+    assert of(found, "asked") == [("FAIL", "1 of 1 sessions that moved had nobody asking for their node")]
+
+
+def test_calls_are_told_by_what_came_of_them(installed: Installation) -> None:
+    body = json.dumps({"Pod": {"metadata": {"name": "p"}}, "NodeNames": ["n"]}).encode()
+    for content in (body, body, b"nonsense"):
+        request = urllib.request.Request(f"{installed.extender_url}/prioritize", content)
+        urllib.request.urlopen(request, timeout=10).close()
+    found = examine(installed.stack, "--extender-url", installed.extender_url)
+    ((level, text),) = of(found, "called")
+    assert level == "OK"
+    assert "prioritize 1 bad_request, 2 not_ours; mutate nothing" in text
+    assert of(found, "answers") == [("WARN", "requests that could not be answered as they should: 1 bad_request")]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "level", "said"),
+    [
+        ({"clientConfig": {"caBundle": "another"}}, "FAIL", "caBundle does not fit the certificate at "),
+        ({"clientConfig": {"caBundle": ""}}, "FAIL", "caBundle is empty"),
+        ({"failurePolicy": "Fail"}, "FAIL", "when it is down, no session starts"),
+        ({"timeoutSeconds": 10}, "WARN", "may hold a pod's creation up for 10 s"),
+        ({"objectSelector": {}}, "WARN", "is asked about pods that are no sessions'"),
+        ({"clientConfig": {"service": {"namespace": "default", "name": "missing"}}}, "FAIL",
+         "its Service default/missing does not exist"),
+    ],
+)  # fmt: skip
+def test_a_webhook_that_is_registered_wrongly_is_found(
+    installed: Installation, tmp_path: Path, wrong: dict[str, Any], level: str, said: str
+) -> None:
+    stack, path = installed.stack, f"{webhook.CONFIGURATIONS}/wrong"
+    made = webhook.configuration(
+        "wrong", f"{installed.webhook_url}/mutate", installed.ca.read_bytes(), only=["nowhere"]
+    )
+    (hook,) = made["webhooks"]
+    client = hook["clientConfig"] | wrong.pop("clientConfig", {})
+    if client["caBundle"] == "another":
+        client["caBundle"] = b64encode(webhook.write_certificate(tmp_path).ca.read_bytes()).decode()
+    if "service" in client:
+        del client["url"]
+    stack.api.post(webhook.CONFIGURATIONS, made | {"webhooks": [hook | wrong | {"clientConfig": client}]})
+    try:
+        found = of(examine(stack, *installed.urls), "webhook")
+    finally:
+        stack.api.delete(path)
+    assert any(each == level and text.startswith("wrong.lastnode.dev: ") and said in text for each, text in found), (
+        found
+    )
+
+
+def test_a_webhook_that_the_api_server_does_not_get_through_to_is_found(
+    installed: Installation, tmp_path: Path
+) -> None:
+    stack, path = installed.stack, f"{webhook.CONFIGURATIONS}/webhook"
+    (hook,) = stack.api.get(path)["webhooks"]
+    other = b64encode(webhook.write_certificate(tmp_path).ca.read_bytes()).decode()
+    stack.unregister_webhook()
+    assert of(examine(stack, *installed.urls), "webhook")[0][1].startswith("not registered")
+    wrong = hook | {"clientConfig": hook["clientConfig"] | {"caBundle": other}}
+    stack.api.post(webhook.CONFIGURATIONS, {"metadata": {"name": "webhook"}, "webhooks": [wrong]})
+    stack.wait(
+        lambda: of(examine(stack, *installed.urls), "webhook-called")[0][0] == "FAIL", "the wrong CA to be in force"
+    )
+    stack.unregister_webhook()
+    stack.register_webhook("webhook", installed.webhook_url, installed.ca.read_bytes())
+    assert of(examine(stack, *installed.urls), "webhook-called")[0][0] == "OK"
+
+
+EXTENDER = yaml.safe_load((REPOSITORY / "scheduler-config" / "extender.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"weight": 1}, "weight is 1: its answer is worth 100 points, not 200"),
+        ({"prioritizeVerb": "score"}, "prioritizeVerb is 'score': it is never asked"),
+        ({"nodeCacheCapable": False}, "nodeCacheCapable is not true"),
+        ({"ignorable": None}, "ignorable is not true: when it is down, no pod is scheduled"),
+        ({"filterVerb": "filter"}, "filterVerb is set"),
+    ],
+)
+def test_a_scheduler_configuration_that_does_not_fit_is_found(
+    stack: Stack, tmp_path: Path, wrong: dict[str, Any], said: str
+) -> None:
+    extender = EXTENDER["extenders"][0] | wrong
+    file = tmp_path / "scheduler.yaml"
+    file.write_text(yaml.safe_dump(EXTENDER | {"extenders": [extender]}), encoding="utf-8")
+    ((level, text),) = of(examine(stack, "--scheduler-config", str(file)), "scheduler")
+    assert (level, said in text) == ("FAIL", True)
+
+
+def test_the_second_scheduler_s_configuration_is_found_in_its_config_map(space: Space) -> None:
+    text = (REPOSITORY / "scheduler-config" / "second-scheduler.yaml").read_text(encoding="utf-8")
+    labels = {"app.kubernetes.io/part-of": "lastnode", "app.kubernetes.io/component": "scheduler"}
+    maps = f"/api/v1/namespaces/{space.name}/configmaps"
+    body = {
+        "metadata": {"name": "scheduler", "labels": labels},
+        "data": {"scheduler.yaml": text, "extender.yaml": "{}"},
+    }
+    space.api.post(maps, body)
+    try:
+        ((level, said),) = of(examine(space.stack), "scheduler")
+    finally:
+        space.api.delete(f"{maps}/scheduler")
+    assert level == "OK"
+    assert said.startswith(
+        f"ConfigMap {space.name}/scheduler (scheduler.yaml): extender http://127.0.0.1:8888 is called"
+    )
+
+
+def test_something_else_than_a_scheduler_configuration_is_found(stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "pod.yaml"
+    file.write_text("kind: Pod", encoding="utf-8")
+    ((level, text),) = of(examine(stack, "--scheduler-config", str(file)), "scheduler")
+    assert (level, text) == ("FAIL", "the configuration cannot be used: its kind is not KubeSchedulerConfiguration")
+    assert run(stack.cp.kubeconfig, "doctor", "--scheduler-config", str(tmp_path / "missing")).returncode == 2
+
+
+def test_sampling_that_hides_the_preferred_node_is_found(space: Space) -> None:
+    nodes = [space.node(f"n{number}") for number in range(101)]
+    space.pod("s", nodes[0])
+    try:
+        words = ("--scheduler-config", str(REPOSITORY / "scheduler-config" / "extender.yaml"))
+        levels = {text.split()[2].rstrip(","): level for level, text in of(examine(space.stack, *words), "sampling")}
+        assert levels["default-scheduler"] == "FAIL"
+        ((level, text),) = of(examine(space.stack), "sampling")
+        assert (level, text[:12]) == ("WARN", "cannot know ")
+    finally:
+        for node in nodes:
+            space.delete_node(node)
+
+
+def test_a_placement_in_the_future_is_found(space: Space) -> None:
+    space.workload(annotations=memory([("n", -1)]))
+    try:
+        ((level, text),) = of(examine(space.stack), "clocks")
+    finally:
+        space.delete("w")
+    assert level == "WARN"
+    assert "in the future" in text
+
+
+def deployment(program: str) -> dict[str, Any]:
+    """As the chart makes it, as far as doctor looks."""
+    name = f"lastnode-{program}"
+    labels = {"app.kubernetes.io/part-of": "lastnode", "app.kubernetes.io/component": program}
+    spec = {"serviceAccountName": name, "containers": [{"name": program, "image": "none"}]}
+    template = {"metadata": {"labels": labels}, "spec": spec}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": rbac.NAMESPACE, "labels": labels},
+        "spec": {"selector": {"matchLabels": labels}, "template": template},
+    }

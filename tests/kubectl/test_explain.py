@@ -1,0 +1,177 @@
+"""`kubectl lastnode explain`: from the journal, from an Event, or derived, for pods there and gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deploy.local.stack import Stack
+from extender.preference import term
+from recorder import contract
+from recorder.outcomes.outcome import MEANING, Reason
+from tests.kubectl.journal import journal, moved, outward_address, reused, served
+from tests.kubectl.terminal import parsed, run
+from tests.recorder.space import START, TEMPLATE, Space, moment
+
+UNREACHABLE = "http://127.0.0.1:1"
+
+
+def explained(space: Space, pod: str, *words: str) -> Any:
+    return parsed(space.stack.cp.kubeconfig, "explain", pod, "-n", space.name, *words)
+
+
+@pytest.fixture
+def placed(space: Space) -> tuple[Space, Any, str, str]:
+    """A workload that remembers ``there``, and a session of it on ``here``: space, pod, here, there."""
+    here, there = space.node("here"), space.node("there")
+    entry = f'[{{"node":"{there}","hostname":"{there}","readyAt":"{moment(-3600)}","podUID":"before"}}]'
+    space.workload(annotations={contract.LAST_NODE_ANNOTATION: there, contract.RECENT_NODES_ANNOTATION: entry})
+    return space, space.session("s-1", here, 10), here, there
+
+
+def test_the_journal_says_what_was_preferred_what_happened_and_why(placed: tuple[Space, Any, str, str]) -> None:
+    space, pod, here, there = placed
+    uid = pod["metadata"]["uid"]
+    known = moved("s-1", Reason.NO_ROOM, ready=START, took=12, pod_uid=uid, namespace=space.name,
+                  workload="w", node=here, last_node=there)  # fmt: skip
+    others = moved("s-1", Reason.TAINTED, ready=START, pod_uid="of-an-earlier-pod", namespace=space.name)
+    with served(journal(others, known, since=START)) as port:
+        words = ("--recorder-url", f"http://127.0.0.1:{port}")
+        found = explained(space, "s-1", *words)
+        text = run(space.stack.cp.kubeconfig, "explain", "pod/s-1", "-n", space.name, *words).stdout
+    assert (found["source"], found["exists"], found["asked"]) == ("journal", True, "extender")
+    assert (found["lastNode"], found["node"], found["outcome"]) == (there, here, "moved")
+    assert (found["reason"], found["meaning"]) == ("no_room", MEANING[Reason.NO_ROOM])
+    assert (found["startupSeconds"], found["scheduledSeconds"], found["readySeconds"]) == (12, 6, 6)
+    assert found["entry"]["podUID"] == "before"
+    assert f"Why:        no_room: {MEANING[Reason.NO_ROOM]}" in text.splitlines()
+    assert "Start-up:   12.0s: scheduled after 6.0s, Ready 6.0s later" in text.splitlines()
+
+
+def test_a_pod_that_is_gone_is_found_in_the_journal_by_its_name(space: Space) -> None:
+    older = moved("gone", Reason.EXPIRED, ready=START, namespace=space.name, pod_uid="older")
+    newer = reused("gone", ready=START.replace(year=START.year + 1), namespace=space.name, pod_uid="newer")
+    elsewhere = moved("gone", Reason.TAINTED, ready=START, namespace="another")
+    with served(journal(newer, older, elsewhere, since=START)) as port:
+        found = explained(space, "gone", "--recorder-url", f"http://127.0.0.1:{port}")
+    assert (found["podUID"], found["exists"], found["outcome"], found["reason"]) == ("newer", False, "reused", "")
+
+
+def test_an_event_explains_where_no_recorder_answers(placed: tuple[Space, Any, str, str]) -> None:
+    space, pod, here, there = placed
+    say_moved(space, pod, here, there, Reason.OUTSCORED)
+    words = ("explain", "s-1", "-n", space.name, "--recorder-url", UNREACHABLE)
+    done = run(space.stack.cp.kubeconfig, *words)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(f"warning: recorder {UNREACHABLE} does not answer: ")
+    found = explained(space, "s-1", "--recorder-url", UNREACHABLE)
+    assert (found["source"], found["reason"], found["workload"]) == ("event", "outscored", "w")
+    assert (found["node"], found["lastNode"], found["exists"]) == (here, there, True)
+    space.delete_pod(pod)
+    gone = explained(space, "s-1", "--recorder-url", UNREACHABLE)
+    assert (gone["source"], gone["reason"], gone["exists"]) == ("event", "outscored", False)
+
+
+def test_another_pod_of_the_same_name_is_not_explained_by_the_former_one_s_event(
+    placed: tuple[Space, Any, str, str],
+) -> None:
+    space, pod, here, there = placed
+    say_moved(space, pod | {"metadata": pod["metadata"] | {"uid": "the-former"}}, here, there, Reason.OUTSCORED)
+    assert explained(space, "s-1")["source"] == "derived"
+
+
+def test_without_journal_and_event_only_what_can_be_derived_is_said(placed: tuple[Space, Any, str, str]) -> None:
+    space, _, here, there = placed
+    found = explained(space, "s-1")
+    assert (found["source"], found["outcome"], found["reason"]) == ("derived", "moved", "unknown")
+    assert (found["lastNode"], found["node"], found["asked"]) == (there, here, "")
+    assert (found["workload"], found["kind"]) == ("w", "AgentRuntime")
+
+
+def test_a_term_in_the_pod_s_spec_tells_who_asked(placed: tuple[Space, Any, str, str]) -> None:
+    space, _, here, _ = placed
+    spec = TEMPLATE["spec"] | {"nodeName": here, "affinity": preferring(here)}
+    labels = {contract.SESSION_LABEL: "s", contract.WORKLOAD_NAME_LABEL: "w"}
+    body = {"metadata": {"name": "asks", "labels": labels}, "spec": spec}
+    space.status(space.api.post(f"/api/v1/namespaces/{space.name}/pods", body), "Running", 20)
+    found = explained(space, "asks")
+    assert (found["asked"], found["lastNode"], found["outcome"]) == ("term", here, "reused")
+
+
+def test_what_its_own_placement_has_overwritten_is_not_guessed(placed: tuple[Space, Any, str, str]) -> None:
+    space, pod, here, there = placed
+    own = f'{{"node":"{here}","readyAt":"{moment(10)}","podUID":"{pod["metadata"]["uid"]}"}}'
+    old = f'{{"node":"{there}","readyAt":"{moment(-3600)}","podUID":"before"}}'
+    space.change({"metadata": {"annotations": {contract.RECENT_NODES_ANNOTATION: f"[{own},{old}]"}}})
+    found = explained(space, "s-1")
+    assert (found["source"], found["outcome"], found["lastNode"]) == ("derived", "", "")
+    assert "it may have come back" in found["notes"][0]
+
+
+def test_a_pod_of_nobody_says_whose_it_might_be_cannot_be_known(space: Space) -> None:
+    space.status(space.pod("lost", space.node("here"), workload="nobody"), "Running", 1)
+    found = explained(space, "lost")
+    assert found["workload"] == ""
+    assert found["notes"][-1].endswith("workload_unknown.")
+
+
+def test_nothing_known_and_no_session_are_said_in_one_line_with_exit_code_1(space: Space) -> None:
+    done = run(space.stack.cp.kubeconfig, "explain", "nobody", "-n", space.name)
+    assert done.returncode == 1
+    assert (
+        done.stderr == f"error: no pod nobody in namespace {space.name}, and neither a journal nor an Event knows it\n"
+    )
+    space.pod("plain", space.node("here"), session=False)
+    done = run(space.stack.cp.kubeconfig, "explain", "plain", "-n", space.name)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: pod {space.name}/plain is no session's: ")
+
+
+def test_recorders_are_found_as_pods_and_asked_through_the_api_server(space: Space, stack: Stack) -> None:
+    known = moved("gone", Reason.TAINTED, ready=START, namespace=space.name)
+    with served(journal(known, since=START), host="0.0.0.0") as port:
+        recorder_pod(space, "recorder-1", port)
+        found = explained(space, "gone")
+        assert (found["source"], found["reason"]) == ("journal", "tainted")
+    unanswered = run(stack.cp.kubeconfig, "explain", "gone", "-n", space.name)
+    assert unanswered.returncode == 1
+    assert f"warning: recorder {space.name}/recorder-1 does not answer: 503 " in unanswered.stderr
+    space.api.delete(f"/api/v1/namespaces/{space.name}/pods/recorder-1?gracePeriodSeconds=0")
+
+
+def recorder_pod(space: Space, name: str, port: int) -> None:
+    """A pod labelled as the chart labels the recorder's, whose address is this machine's."""
+    container = {"name": "recorder", "image": "none", "ports": [{"name": "http", "containerPort": port}]}
+    labels = {"app.kubernetes.io/part-of": "lastnode", "app.kubernetes.io/component": "recorder"}
+    body = {"metadata": {"name": name, "labels": labels}, "spec": {"nodeName": "none", "containers": [container]}}
+    pods = f"/api/v1/namespaces/{space.name}/pods"
+    space.api.post(pods, body)
+    address = outward_address()
+    status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
+    space.api.patch(f"{pods}/{name}/status", {"status": status})
+
+
+def preferring(node: str) -> dict[str, Any]:
+    return {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [term(node)]}}
+
+
+def say_moved(space: Space, pod: Any, node: str, last: str, reason: Reason) -> None:
+    """The Event that the recorder writes for a session that moved."""
+    workload = space.read()
+    name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+    space.api.post(
+        f"/api/v1/namespaces/{space.name}/events",
+        {
+            "metadata": {"generateName": "w.", "annotations": {"runtime.agentcube.io/moved-reason": str(reason)}},
+            "involvedObject": {
+                "apiVersion": workload["apiVersion"], "kind": workload["kind"], "name": "w",
+                "namespace": space.name, "uid": workload["metadata"]["uid"],
+            },
+            "related": {"kind": "Pod", "namespace": space.name, "name": name, "uid": uid},
+            "type": "Normal", "reason": "SessionMoved", "action": "Scheduling",
+            "reportingComponent": "lastnode-recorder", "reportingInstance": "r-1",
+            "eventTime": START.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "message": f"session {name} ran on {node} and not on {last}: {reason}: {MEANING[reason]}",
+        },
+    )  # fmt: skip

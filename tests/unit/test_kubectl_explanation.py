@@ -1,0 +1,118 @@
+"""What is derived where neither a journal nor an Event knows a session, and what then is not guessed. Pure."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from extender.preference import term
+from kubectl_lastnode import explanation
+from kubectl_lastnode.explanation import Explanation
+from recorder.objects import Node, Session, Workload
+from recorder.outcomes.outcome import Outcome, Reason
+from recorder.packing import pack
+from tests.kubectl.journal import moved, record
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+CREATED = NOW - timedelta(minutes=5)
+NODES = {name: Node(name=name, hostname=name, ready=True) for name in ("a", "b")}
+
+
+def session(node: str | None = "a", **what: Any) -> Session:
+    ready = CREATED + timedelta(seconds=10) if node else None
+    fields: dict[str, Any] = {"namespace": "n", "name": "pod", "uid": "mine", "node": node, "created_at": CREATED}
+    return Session(**fields | {"ready_at": ready} | what)
+
+
+def workload(*entries: tuple[str, str, float], sticky: bool = True) -> Workload:
+    """Of (node, pod UID, minutes before now)."""
+    texts = [
+        {"node": node, "hostname": node, "podUID": uid, "readyAt": (NOW - timedelta(minutes=ago)).isoformat()}
+        for node, uid, ago in entries
+    ]
+    packed = pack(msgspec.json.encode(texts).decode()) if texts else None
+    return Workload(namespace="n", name="w", resource="r.g", kind="K", sticky=sticky, packed_nodes=packed)
+
+
+def derive(pod: Session, of: Workload | None, terms: object = None) -> Explanation:
+    scheduled = CREATED + timedelta(seconds=4)
+    return explanation.derived(pod, terms, scheduled, of, NODES, now=NOW, ttl=3600)
+
+
+@pytest.mark.parametrize(
+    ("memory", "last", "outcome"),
+    [
+        ((), "", "first"),
+        ((("a", "other", 10),), "a", "reused"),
+        ((("b", "other", 10),), "b", "moved"),
+        ((("b", "later", 1), ("a", "other", 10)), "a", "reused"),
+        ((("gone", "other", 10),), "gone", "moved"),
+    ],
+    ids=["nothing", "the same node", "another node", "what came later does not count", "the node is gone"],
+)
+def test_the_memory_as_it_was_before_the_session_tells_its_outcome(memory: Any, last: str, outcome: str) -> None:
+    found = derive(session(), workload(*memory))
+    assert (found.last_node, found.outcome, found.asked) == (last, outcome, "")
+    assert found.reason == (str(Reason.UNKNOWN) if outcome == "moved" else "")
+
+
+def test_once_its_own_placement_is_written_the_outcome_is_not_known() -> None:
+    found = derive(session(), workload(("a", "mine", 4), ("b", "other", 10)))
+    assert (found.last_node, found.outcome) == ("", "")
+    assert found.notes
+
+
+def test_a_term_in_the_spec_is_certain_whatever_the_memory_says_now() -> None:
+    found = derive(session(), workload(("a", "mine", 4)), [term("b")])
+    assert (found.last_node, found.outcome, found.asked) == ("b", "moved", "term")
+    assert derive(session(), None, [term("a", match="name")]).outcome == "reused"
+
+
+def test_somebody_else_s_term_is_no_wish_for_a_last_node() -> None:
+    assert derive(session(), workload(), [term("b", weight=50)]).last_node == ""
+
+
+@pytest.mark.parametrize("pod", [session(None), session("a", ready_at=None)], ids=["not bound", "not Ready"])
+def test_a_session_that_is_not_ready_has_no_outcome_yet(pod: Session) -> None:
+    found = derive(pod, workload(("b", "other", 10)))
+    assert (found.outcome, found.last_node, len(found.notes)) == ("", "b", 1)
+
+
+def test_a_workload_that_is_not_sticky_prefers_nothing() -> None:
+    assert derive(session(), workload(("b", "other", 10), sticky=False)).outcome == ""
+
+
+def test_phases_are_told_as_far_as_they_are_known() -> None:
+    found = derive(session(), workload())
+    assert (found.startup_seconds, found.scheduled_seconds, found.ready_seconds) == (10, 4, 6)
+    unscheduled = explanation.from_record(record("p", ready=NOW, scheduled_at=None), None, exists=True)
+    assert (unscheduled.startup_seconds, unscheduled.scheduled_seconds) == (2, None)
+
+
+def test_an_event_whose_text_is_cut_still_has_its_reason() -> None:
+    event = {
+        "metadata": {"annotations": {explanation.REASON_ANNOTATION: "no_room"}},
+        "related": {"kind": "Pod", "name": "p", "uid": "u"},
+        "message": "session p ran",
+    }
+    found = explanation.from_event(event, exists=False)
+    assert (found.reason, found.outcome, found.node) == ("no_room", str(Outcome.MOVED), "")
+
+
+def test_a_reason_that_this_version_does_not_know_is_unknown() -> None:
+    event = {"metadata": {}, "message": "session p ran on a and not on b: solar_wind: it blew"}
+    found = explanation.from_event(event, exists=False)
+    assert (found.reason, found.node, found.last_node) == ("unknown", "a", "b")
+
+
+def test_the_newest_of_several_pods_of_one_name_is_explained_unless_the_uid_is_known() -> None:
+    records = [moved("p", Reason.EXPIRED, ready=NOW, pod_uid=uid) for uid in ("old", "new")]
+    newest, by_uid = (
+        explanation.newest_record(records, "default", "p", ""),
+        explanation.newest_record(records, "x", "y", "old"),
+    )
+    assert newest is not None
+    assert by_uid is not None
+    assert (newest.pod_uid, by_uid.pod_uid) == ("new", "old")
+    assert explanation.newest_record(records, "another", "p", "") is None
