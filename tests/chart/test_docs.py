@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -13,7 +14,9 @@ import yaml
 
 from deploy.local.paths import REPOSITORY
 from deploy.local.stack import Stack
+from deploy.render import template
 from tests.chart.release import Release
+from tests.chart.test_rendered import CLAIMED, problem
 
 INSTALL = (REPOSITORY / "docs" / "install.md").read_text(encoding="utf-8")
 OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -73,6 +76,15 @@ def test_every_helm_install_of_the_walk_through_installs(helm: Path, stack: Stac
     release.run(*arguments)
     assert "STATUS: deployed" in release.run("status", "lastnode")
     release.uninstall()
+
+
+def test_every_setting_that_the_docs_name_makes_objects_that_fit(helm: Path) -> None:
+    pages = INSTALL + OPERATIONS
+    settings = set(re.findall(r"--set (?!image)([\w.]+=[\w.…-]*)", pages)) - {"webhook.schedulerName="}
+    assert {"extender.hostNetwork=true", "extender.port=10250", "extender.service.clusterIP=…"} <= settings
+    for setting in settings:
+        objects = template(helm, "--set", setting.replace("…", "10.96.0.9"))
+        assert [said for obj in objects if (said := problem(json.dumps(obj), CLAIMED[-1]))] == [], setting
 
 
 def test_the_walk_through_has_an_install_for_each_way() -> None:

@@ -12,7 +12,7 @@ from deploy.local.stack import Stack
 from tests.chart.release import Release
 from tests.chart.running import Installed
 from tests.chart.sessions import Workload, returns
-from tests.extender.cluster import make_nodes
+from tests.extender.cluster import make_nodes, path_of, scheduled
 
 NODES = [f"node-{number:02}" for number in range(10)]
 
@@ -45,6 +45,24 @@ def test_sessions_come_back_through_the_extender_of_the_clusters_own_scheduler(i
     finally:
         scheduler.stop()
         extender.stop()
+
+
+@pytest.mark.parametrize("installed", ["second-scheduler"], indirect=True)
+def test_sessions_wait_for_the_second_scheduler_and_not_for_its_sidecar(installed: Installed) -> None:
+    """What docs/operations.md says of either being down."""
+    stack = installed.stack
+    waiting = Workload(stack, "waiting", schedulerName="lastnode-scheduler").pod()
+    config = yaml.safe_load((installed.settings("lastnode-scheduler") / "scheduler.yaml").read_text(encoding="utf-8"))
+    config["extenders"][0]["urlPrefix"] = f"http://127.0.0.1:{stack.cp.free_port()}"  # nobody is there
+    other = stack.cp.start_scheduler("kube-scheduler")
+    try:
+        assert Workload(stack, "elsewhere", opted_in=False).session().node in NODES
+        assert "nodeName" not in stack.api.get(path_of(waiting))["spec"]
+        second = stack.cp.start_scheduler("second", config, user=installed.account("lastnode-scheduler"))
+        assert scheduled(stack, waiting) in NODES
+        second.stop()
+    finally:
+        other.stop()
 
 
 @pytest.mark.parametrize("installed", ["second-scheduler"], indirect=True)
