@@ -10,6 +10,7 @@ import pytest
 
 from deploy.local.binaries import Tools, find_tools
 from deploy.local.stack import Stack
+from deploy.render import PROFILES, Object, profile
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -34,6 +35,12 @@ def helm(tools: Tools) -> Path:
 @pytest.fixture(scope="session")
 def kubectl(tools: Tools) -> Path:
     return tools.kubectl.path
+
+
+@pytest.fixture(scope="session")
+def rendered(helm: Path) -> dict[str, list[Object]]:
+    """Profile -> what the chart gives with it."""
+    return {name: profile(helm, name) for name in sorted(path.stem for path in PROFILES.glob("*.yaml"))}
 
 
 @pytest.fixture(scope="module")

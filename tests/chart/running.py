@@ -7,6 +7,7 @@ and two flags are added, which every setting's order of precedence allows: where
 
 from __future__ import annotations
 
+import base64
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,20 +29,32 @@ class Installed:
         self._directory = directory
 
     def settings(self, deployment: str) -> Path:
-        """The folder with the files of the Deployment's ConfigMap, as the API server has them now."""
-        (name,) = (v["configMap"]["name"] for v in self.pod(deployment)["volumes"] if "configMap" in v)
-        folder = self._directory / name
+        """The folder with the files of the Deployment's volume "config", as the API server has them now."""
+        (volume,) = (volume for volume in self.pod(deployment)["volumes"] if volume["name"] == "config")
+        folder = self._directory / deployment
         folder.mkdir(exist_ok=True)
-        data: dict[str, str] = self.stack.api.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{name}")["data"]
-        for file, text in data.items():
-            (folder / file).write_text(text, encoding="utf-8")
+        for source in volume.get("projected", {"sources": [volume]})["sources"]:
+            for file, content in self._files(source).items():
+                (folder / file).write_bytes(content)
         return folder
+
+    def _files(self, source: Object) -> dict[str, bytes]:
+        """What a ConfigMap, or the chosen keys of a Secret that may lack them, puts into a volume."""
+        objects = f"/api/v1/namespaces/{NAMESPACE}"
+        if "configMap" in source:
+            data = self.stack.api.get(f"{objects}/configmaps/{source['configMap']['name']}")["data"]
+            return {file: text.encode() for file, text in data.items()}
+        data = self.stack.api.get(f"{objects}/secrets/{source['secret']['name']}").get("data", {})
+        items = source["secret"]["items"]
+        return {item["path"]: base64.b64decode(data[item["key"]]) for item in items if item["key"] in data}
 
     def start(self, deployment: str, container: str, *, name: str = "", wait: bool = True) -> tuple[Component, int]:
         """The container as a process under the Deployment's ServiceAccount, ready; and its port."""
         pod = self.pod(deployment)
         (spec,) = (one for one in pod["containers"] if one["name"] == container)
         folder, port = self.settings(deployment), self.stack.cp.free_port()
+        for file in folder.glob("*.yaml"):
+            file.write_text(file.read_text(encoding="utf-8").replace(f"{_MOUNT}/", f"{folder}/"), encoding="utf-8")
         program = Path(sys.executable).with_name(spec["command"][0])
         argv = [program, *(argument.replace(_MOUNT, str(folder)) for argument in spec["args"])]
         argv += [f"--kubeconfig={self.kubeconfig(deployment)}", f"--bind=127.0.0.1:{port}"]

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from deploy.local.paths import REPOSITORY
-from deploy.render import NAMESPACE, OVERLAYS, PROFILES, Object, by_key, files, key, plain, profile, template
+from deploy.render import NAMESPACE, OVERLAYS, PROFILES, Object, by_key, files, key, plain, template
 
 ALL_PROFILES = sorted(path.stem for path in PROFILES.glob("*.yaml"))
 # The chart's kubeVersion says from where on; 1.37 is what the other tests run on.
@@ -37,12 +37,6 @@ SWITCHES: dict[str, tuple[str, ...]] = {
         "existingSecret,certificates.existingSecret.name=mine,certificates.existingSecret.caBundle=Y2E=",
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def rendered(helm: Path) -> dict[str, list[Object]]:
-    """Profile -> what the chart gives with it."""
-    return {name: profile(helm, name) for name in ALL_PROFILES}
 
 
 def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
@@ -103,7 +97,9 @@ def test_every_combination_of_switches_fits_and_its_parts_find_each_other(helm: 
     accounts = {at[3] for at in objects if at[1] == "ServiceAccount"}
     for name, pod in pods(list(objects.values())):
         assert pod["serviceAccountName"] in accounts, name
-        configs = [v["configMap"]["name"] for v in pod["volumes"] if "configMap" in v]
+        sources = [source for v in pod["volumes"] for source in v.get("projected", {"sources": [v]})["sources"]]
+        configs = [source["configMap"]["name"] for source in sources if "configMap" in source]
+        assert len(configs) == 1
         assert all(("v1", "ConfigMap", NAMESPACE, config) in objects for config in configs)
     for at, obj in objects.items():
         if at[1] in ("RoleBinding", "ClusterRoleBinding"):

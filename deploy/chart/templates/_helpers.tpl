@@ -41,6 +41,30 @@
 {{- end }}
 {{- end }}
 
+{{/* Components whose pods the recorder asks what they answered kube-scheduler; with commas. */}}
+{{- define "lastnode.asked" -}}
+{{- $asked := list }}
+{{- if and .Values.recorder.enabled (eq .Values.recorder.settings.extenderUrl "auto") }}
+{{- range list "extender" "scheduler" }}
+{{- if (index $.Values .).enabled }}
+{{- $asked = append $asked . }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- join "," $asked }}
+{{- end }}
+
+{{/* The name under which DNS knows each of a component's pods: (list root "extender") */}}
+{{- define "lastnode.podsName" -}}
+{{- printf "%s-pods.%s.svc" (include "lastnode.component" .) (index . 0).Release.Namespace }}
+{{- end }}
+
+{{/* Where an extender listens: (list root "extender"), or "scheduler" for the sidecar */}}
+{{- define "lastnode.extenderPort" -}}
+{{- $values := (index . 0).Values }}
+{{- eq (index . 1) "scheduler" | ternary $values.scheduler.extenderPort $values.extender.port | int }}
+{{- end }}
+
 {{/* Metadata: (list root "recorder") */}}
 
 {{- define "lastnode.selectorLabels" -}}
