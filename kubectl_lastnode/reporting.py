@@ -1,9 +1,8 @@
 """The command report."""
 
 import csv
-import importlib
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -163,7 +162,9 @@ def _moment(moment: datetime) -> str:
 
 
 def _write_page(file: str, sessions: list[SessionRecord], read: journals.Journals, since: datetime, call: Call) -> None:
-    text = _page()(
+    from kubectl_lastnode.page import page  # its plots and templates are for nobody who asks for a table
+
+    text = page(
         sessions,
         title=f"Sessions of {call.namespace}" if call.namespace else "Sessions of all namespaces",
         now=call.now,
@@ -177,12 +178,3 @@ def _write_page(file: str, sessions: list[SessionRecord], read: journals.Journal
     except OSError as error:
         raise Failure(f"{file} cannot be written: {error.strerror or error}") from error
     click.echo(f"{file}: {counted(len(sessions), 'session')}")
-
-
-def _page() -> Callable[..., str]:
-    # Its plots and templates are for nobody who asks for a table.
-    try:
-        render: Callable[..., str] = importlib.import_module("kubectl_lastnode.page").page
-    except ModuleNotFoundError as error:
-        raise Failure(f"--html is not in this version: {error}") from error
-    return render

@@ -3,8 +3,11 @@
 import subprocess
 import sys
 
+from deploy.demo.operator import disagreements
 from deploy.demo.outcome import Run, outcome_of, total_of
 from deploy.local.paths import REPOSITORY
+from recorder.outcomes.outcome import Outcome, Reason
+from recorder.outcomes.record import SessionRecord
 
 
 def test_the_demo_ends_well_and_prints_both_faces_the_control_arm_and_the_lost_nodes() -> None:
@@ -19,6 +22,27 @@ def test_the_demo_ends_well_and_prints_both_faces_the_control_arm_and_the_lost_n
     for fault in ("cordoned", "full", "deleted"):
         assert shown.count(fault) == 2, shown  # once a face
     assert shown.count("40 of 40") == 2, shown
+    operator = shown.partition("$ kubectl lastnode report")[2]
+    for reason in ("node_cordoned", "no_room", "node_gone"):
+        assert f"\n{reason} " in operator, shown
+    assert "Why:        node_cordoned" in operator.partition("$ kubectl lastnode explain")[2], shown
+
+
+def test_the_demo_says_what_the_recorder_counted_otherwise_than_it_saw() -> None:
+    def session(outcome: Outcome, reason: Reason | None = None) -> SessionRecord:
+        return SessionRecord(namespace="default", pod="p", pod_uid="u", workload="w", kind="AgentRuntime", node="n",
+                             outcome=outcome, reason=reason)  # fmt: skip
+
+    runs = [Run("x", "AgentRuntime", "w", "1", "n", outcome, 1.0) for outcome in ("first", "moved", "moved")]
+    records = [session(Outcome.FIRST), session(Outcome.MOVED, Reason.NO_ROOM), session(Outcome.MOVED, Reason.TAINTED)]
+    assert not disagreements(runs, records)
+    assert disagreements(runs, [*records[:2], session(Outcome.REUSED)]) == [
+        "the recorder counted 1 sessions as moved, and there were 2",
+        "the recorder counted 1 sessions as reused, and there were 0",
+    ]
+    assert disagreements(runs, [*records[:2], session(Outcome.MOVED, Reason.UNKNOWN)]) == [
+        "nobody knows why these moved: p"
+    ]
 
 
 def test_a_demo_that_cannot_start_its_cluster_fails_with_one_line() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from deploy.demo import report
+from deploy.demo import operator, report
 from deploy.demo.arms import Arm, Rounds, make_arm
 from deploy.demo.faults import FAULTS
 from deploy.demo.outcome import Run, total_of
@@ -41,7 +41,6 @@ class Demo:
 
     def extender_face(self) -> tuple[Arm, list[Run]]:
         """Face a: plain pods; kube-scheduler asks the extender."""
-        self.stack.start_extender()
         scheduler = self.stack.start_scheduler("extender.yaml")
         arm = make_arm(self.sessions, "extender", self.workloads, sticky=True)
         runs = [run for session in ROUNDS for run in self.rounds.run([arm], session)]
@@ -121,6 +120,9 @@ def run(demo: Demo) -> int:
             demo.problems.append(
                 f"{total.share:.0%} of the control arm came back by chance: the comparison says little"
             )
+    demo.problems += operator.look(
+        demo.console, demo.stack, [(arm, runs) for arm, runs in arms if arm.sticky], demo.faults
+    )
     for problem in demo.problems:
         demo.console.print(f"[red]NOT AS PROMISED[/red] {problem}")
     return 1 if demo.problems else 0
@@ -138,7 +140,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with Stack.start() as stack, Sessions.connect(stack.cp.kubeconfig) as sessions:
             stack.start_agent(options.nodes)
-            stack.start_recorder()
+            stack.start_extender()
+            stack.start_recorder("--extender-url", stack.extender_url)
             rounds = Rounds(stack, sessions, random.Random(options.seed))
             return run(Demo(stack, sessions, rounds, console, options.workloads))
     except (LocalError, LastnodeError) as error:

@@ -46,7 +46,7 @@ def programs(program: str, workloads: Iterable[str], sandbox: str = contract.SAN
     recorder = program == RECORDER
     needs = [Need(verb, name, "") for name in ("nodes", sandbox, *workloads) for verb in ("list", "watch")]
     if recorder:
-        needs += [Need("list", "pods", ""), Need("watch", "pods", "")]
+        needs += [Need("list", "pods", ""), Need("watch", "pods", ""), Need("create", "events", "")]
         needs += [Need(verb, name, "") for name in workloads for verb in ("get", "patch")]
         needs += [Need("get", _LEASES, "", "lease"), Need("update", _LEASES, "", "lease")]
         needs += [Need("create", _LEASES, "", "own")]

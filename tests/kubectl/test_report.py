@@ -132,7 +132,6 @@ def test_a_wrong_call_has_exit_code_2(stack: Stack) -> None:
 
 
 def test_a_page_for_a_browser_is_written_to_a_file(stack: Stack, urls: str, tmp_path: Path) -> None:
-    pytest.importorskip("kubectl_lastnode.page", reason="the page is not in this version")
     file = tmp_path / "reuse.html"
     done = run(stack.cp.kubeconfig, "report", "--recorder-url", urls, "--html", str(file))
     assert (done.returncode, done.stdout) == (0, f"{file}: 6 sessions\n"), done.stderr
