@@ -20,7 +20,7 @@ def test_the_demo_ends_well_and_prints_both_faces_the_control_arm_and_the_lost_n
     for line in ("(a) extender", "(b) injector", "control: the same without stickiness", "untouched:"):
         assert line in shown, shown
     for fault in ("cordoned", "full", "deleted"):
-        assert shown.count(fault) == 2, shown  # once a face
+        assert shown.count(f"│ {fault} ") == 2, shown  # once a face
     assert shown.count("40 of 40") == 2, shown
     operator = shown.partition("$ kubectl lastnode report")[2]
     for reason in ("node_cordoned", "no_room", "node_gone"):

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from deploy.local.binaries import Tools, find_tools
 from deploy.local.stack import Stack
 from deploy.render import PROFILES, Object, profile
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
-    """The end of every component's log goes into the report of a test that failed."""
-    report = (yield).get_result()
-    stack = getattr(item, "funcargs", {}).get("stack")
-    if report.failed and isinstance(stack, Stack):
-        report.sections.append(("logs of the components", stack.cp.logs_tail()))
 
 
 @pytest.fixture(scope="session")

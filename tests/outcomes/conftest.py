@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from deploy.local.stack import Stack
 from tests.extender.cluster import start_scheduler
+from tests.monitoring.conftest import program
+from tests.monitoring.observed import RULES, SCRAPE_SECONDS
+from tests.monitoring.promserver import PromServer
 from tests.outcomes.scene import Scene
 
 # Names of schedulers: one has no extender, the other an extender that follows no AgentRuntimes.
 SILENT = "asks-nobody"
 IGNORANT = "asks-in-vain"
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
-    """The end of every component's log goes into the report of a test that failed."""
-    report = (yield).get_result()
-    stack = getattr(item, "funcargs", {}).get("stack")
-    if report.failed and isinstance(stack, Stack):
-        report.sections.append(("logs of the components", stack.cp.logs_tail()))
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +38,14 @@ def _start_scheduler(stack: Stack, name: str, extender: bool) -> None:
     for each in config.get("extenders", ()):
         each["httpTimeout"] = "20s"
     stack.cp.start_scheduler(f"scheduler-{name}", config, 2)
+
+
+@pytest.fixture(scope="session")
+def dashboard(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> PromServer:
+    """What a dashboard asks; skips where there is no Prometheus."""
+    server = PromServer(stack, program("prometheus"), tmp_path_factory.mktemp("outcomes"), RULES, SCRAPE_SECONDS)
+    server.scrape(recorder=stack.recorder_url)
+    return server
 
 
 @pytest.fixture

@@ -22,6 +22,9 @@ from tests.extender.cluster import (
     set_ready,
     sticky_runtime,
 )
+from tests.kubectl.terminal import run
+from tests.monitoring.panels import PANELS, substituted
+from tests.monitoring.promserver import PromServer
 from tests.outcomes.conftest import IGNORANT, SILENT
 from tests.outcomes.scene import Scene, become_ready, journal
 
@@ -155,6 +158,29 @@ def test_a_reason_is_found_in_metrics_journal_and_event_alike(scene: Scene, reas
     assert event["metadata"]["annotations"][MOVED_REASON_ANNOTATION] == reason
     assert event["message"] == (f"session session ran on {node} and not on {scene.wanted}: {reason}: {MEANING[reason]}")
     assert event["related"]["uid"] == record.pod_uid
+
+
+@pytest.mark.parametrize("reason", BY_THE_SCHEDULER, ids=str)
+def test_a_reason_is_explained_to_who_asks_for_the_pod(scene: Scene, reason: Reason) -> None:
+    pod = BY_THE_SCHEDULER[reason](scene)
+    scene.run(pod, pod.pop("scheduler", "default-scheduler"))
+    words = ("explain", "session", "-n", scene.namespace, "--recorder-url", scene.stack.recorder_url)
+    shown = run(scene.stack.cp.kubeconfig, *words)
+    assert shown.returncode == 0, shown.stderr
+    assert f"Why:        {reason}: {MEANING[reason]}" in shown.stdout
+
+
+@pytest.mark.parametrize("reason", BY_THE_SCHEDULER, ids=str)
+def test_a_reason_is_found_on_the_dashboard(dashboard: PromServer, scene: Scene, reason: Reason) -> None:
+    (expr,) = next(panel.exprs for panel in PANELS if panel.title == "Moved in the last hour, by reason")
+    pod = BY_THE_SCHEDULER[reason](scene)
+
+    def shown() -> float:
+        return sum(one.value for one in dashboard.ask(substituted(expr)) if one.labels["reason"] == reason)
+
+    before = shown()
+    scene.run(pod, pod.pop("scheduler", "default-scheduler"))
+    eventually(lambda: shown() > before, f"{reason} on the dashboard")
 
 
 def test_a_session_without_memory_is_a_first_one_and_nobody_is_told(scene: Scene) -> None:

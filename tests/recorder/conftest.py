@@ -9,25 +9,10 @@ import pytest
 from deploy.local.stack import Stack
 from tests.recorder.space import Space
 
-_stacks: list[Stack] = []
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    report: pytest.TestReport = yield  # type: ignore[assignment,misc]
-    if report.failed:
-        for stack in _stacks:
-            report.sections.append(("logs of the control plane", stack.cp.logs_tail()))
-    return report  # type: ignore[return-value]
-
 
 def _running(stack: Stack) -> Iterator[Stack]:
     with stack:
-        _stacks.append(stack)
-        try:
-            yield stack
-        finally:
-            _stacks.remove(stack)
+        yield stack
 
 
 @pytest.fixture(scope="session")
