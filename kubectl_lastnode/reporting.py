@@ -162,7 +162,7 @@ def _moment(moment: datetime) -> str:
 
 
 def _write_page(file: str, sessions: list[SessionRecord], read: journals.Journals, since: datetime, call: Call) -> None:
-    from kubectl_lastnode.page import page  # its plots and templates are for nobody who asks for a table
+    from kubectl_lastnode.page.document import page  # its plots and templates are for nobody who asks for a table
 
     text = page(
         sessions,

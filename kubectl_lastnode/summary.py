@@ -4,14 +4,14 @@ The estimate of the time saved is that of deploy/monitoring/rules: as if every r
 as those of its kind that moved took on average.
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from statistics import fmean
 
 import msgspec
 
-from recorder.outcomes.outcome import Outcome, Reason
+from kubectl_lastnode import figures
+from recorder.outcomes.outcome import Outcome
 from recorder.outcomes.record import SessionRecord
 
 
@@ -78,10 +78,10 @@ def summarise(
         by_namespace=grouped(kept, lambda record: record.namespace),
         by_outcome=grouped(kept, lambda record: record.outcome),
         by_reason=sorted(
-            grouped([r for r in kept if r.outcome is Outcome.MOVED], lambda record: record.reason or Reason.UNKNOWN),
+            grouped([r for r in kept if r.outcome is Outcome.MOVED], figures.reason_of),
             key=lambda one: -one.moved,
         ),
-        saved_seconds_estimate=saved_seconds(kept),
+        saved_seconds_estimate=saving.seconds if (saving := figures.saving(kept)) else None,
     )
 
 
@@ -92,44 +92,24 @@ def in_window(record: SessionRecord, since: datetime) -> bool:
 
 def grouped(records: Iterable[SessionRecord], name_of: Callable[[SessionRecord], str]) -> list[Group]:
     """One group a name, by name."""
-    parts: dict[str, list[SessionRecord]] = {}
-    for record in records:
-        parts.setdefault(str(name_of(record)), []).append(record)
+    parts = figures.grouped(records, lambda record: str(name_of(record)))
     return [group(name, parts[name]) for name in sorted(parts)]
 
 
 def group(name: str, records: Sequence[SessionRecord]) -> Group:
-    counts = {outcome: sum(record.outcome is outcome for record in records) for outcome in Outcome}
-    returning = counts[Outcome.REUSED] + counts[Outcome.MOVED]
+    counts = figures.tally(records)
     return Group(
         name=name,
-        sessions=len(records),
-        first=counts[Outcome.FIRST],
-        reused=counts[Outcome.REUSED],
-        moved=counts[Outcome.MOVED],
-        reuse_ratio=counts[Outcome.REUSED] / returning if returning else None,
+        sessions=counts.sessions,
+        first=counts.first,
+        reused=counts.reused,
+        moved=counts.moved,
+        reuse_ratio=counts.ratio,
         startup_seconds=startup(records),
     )
 
 
 def startup(records: Iterable[SessionRecord]) -> Startup | None:
     times = sorted(seconds for record in records if (seconds := record.startup_seconds) is not None)
-    return Startup(len(times), fmean(times), quantile(times, 0.5), quantile(times, 0.95)) if times else None
-
-
-def quantile(ordered: Sequence[float], q: float) -> float:
-    """The smallest value that at least the share ``q`` of them does not exceed (nearest rank)."""
-    return ordered[max(0, math.ceil(q * len(ordered)) - 1)]
-
-
-def saved_seconds(records: Sequence[SessionRecord]) -> float | None:
-    """Over all kinds: reused sessions times (mean of the moved - mean of the reused), where a kind has both."""
-    kinds = {record.kind for record in records}
-    known = [saved for kind in kinds if (saved := _saved_by([r for r in records if r.kind == kind])) is not None]
-    return math.fsum(known) if known else None
-
-
-def _saved_by(records: Sequence[SessionRecord]) -> float | None:
-    reused = [record for record in records if record.outcome is Outcome.REUSED]
-    back, elsewhere = startup(reused), startup(r for r in records if r.outcome is Outcome.MOVED)
-    return len(reused) * (elsewhere.mean - back.mean) if back and elsewhere else None
+    median, late = figures.percentile(times, 0.5), figures.percentile(times, 0.95)
+    return None if median is None or late is None else Startup(len(times), fmean(times), median, late)

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubectl_lastnode import figures, plots, svg, timeline, wording
-from kubectl_lastnode.page import page
+from kubectl_lastnode import figures
+from kubectl_lastnode.page import plots, svg, timeline, wording
+from kubectl_lastnode.page.document import page
 from recorder.outcomes.outcome import MEANING, Outcome, Reason
 from recorder.outcomes.record import SessionRecord
 from tests.kubectl.sessions import NOW, sessions

@@ -6,12 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubectl_lastnode.figures import percentile, saving
 from kubectl_lastnode.journals import Journals, join
-from kubectl_lastnode.summary import group, quantile, saved_seconds, summarise
+from kubectl_lastnode.summary import group, summarise
 from recorder.outcomes.outcome import Reason
+from recorder.outcomes.record import SessionRecord
 from tests.kubectl.journal import journal, moved, record, reused
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def saved(records: list[SessionRecord]) -> float | None:
+    estimate = saving(records)
+    return estimate.seconds if estimate else None
 
 
 def test_sessions_that_had_nothing_to_come_back_to_do_not_count_for_the_ratio() -> None:
@@ -22,22 +29,23 @@ def test_sessions_that_had_nothing_to_come_back_to_do_not_count_for_the_ratio() 
 
 @pytest.mark.parametrize(("q", "value"), [(0.5, 2.0), (0.95, 4.0), (0.0, 1.0), (1.0, 4.0), (0.75, 3.0)])
 def test_quantiles_are_values_that_were_measured(q: float, value: float) -> None:
-    assert quantile([1.0, 2.0, 3.0, 4.0], q) == value
+    assert percentile([1.0, 2.0, 3.0, 4.0], q) == value
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0.01, 1))
 def test_a_quantile_is_the_smallest_value_that_its_share_does_not_exceed(times: list[float], q: float) -> None:
     ordered = sorted(times)
-    found = quantile(ordered, q)
+    found = percentile(ordered, q)
+    assert found is not None
     assert sum(time <= found for time in ordered) >= q * len(ordered) - 1e-6
     assert sum(time < found for time in ordered) < q * len(ordered) + 1e-6
 
 
 def test_time_is_saved_only_against_sessions_of_the_same_kind() -> None:
     back = reused("r", ready=NOW, took=2)
-    assert saved_seconds([back, moved("m", Reason.EXPIRED, ready=NOW, took=12)]) == 10
-    assert saved_seconds([back, moved("m", Reason.EXPIRED, ready=NOW, took=12, kind="CodeInterpreter")]) is None
-    assert saved_seconds([reused("r", ready=NOW, took=12), moved("m", Reason.EXPIRED, ready=NOW, took=2)]) == -10
+    assert saved([back, moved("m", Reason.EXPIRED, ready=NOW, took=12)]) == 10
+    assert saved([back, moved("m", Reason.EXPIRED, ready=NOW, took=12, kind="CodeInterpreter")]) is None
+    assert saved([reused("r", ready=NOW, took=12), moved("m", Reason.EXPIRED, ready=NOW, took=2)]) == -10
 
 
 def test_sessions_without_times_are_counted_and_not_measured() -> None:

@@ -13,9 +13,9 @@ from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from kubectl_lastnode import plots, sections
-from kubectl_lastnode.timeline import Period, period
-from kubectl_lastnode.wording import duration, moment, plural, visible
+from kubectl_lastnode.page import plots, sections
+from kubectl_lastnode.page.timeline import Period, period
+from kubectl_lastnode.page.wording import duration, moment, plural, visible
 from recorder.outcomes.outcome import Outcome
 from recorder.outcomes.record import SessionRecord
 
@@ -65,7 +65,7 @@ def page(
 
 
 def _frame(title: str, now: datetime, covered: Period) -> dict[str, object]:
-    style = files("kubectl_lastnode").joinpath("templates/report.css").read_text("utf-8")
+    style = files("kubectl_lastnode.page").joinpath("templates/report.css").read_text("utf-8")
     return {
         "title": title,
         "start": moment(covered.start),
@@ -81,7 +81,7 @@ def _frame(title: str, now: datetime, covered: Period) -> dict[str, object]:
 
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("kubectl_lastnode"),
+        loader=PackageLoader("kubectl_lastnode.page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any, Final
 
-from kubectl_lastnode import plots
 from kubectl_lastnode.figures import (
     Tally,
     chance,
@@ -23,9 +22,10 @@ from kubectl_lastnode.figures import (
     startups,
     tally,
 )
-from kubectl_lastnode.svg import stripes
-from kubectl_lastnode.timeline import Period, timeline
-from kubectl_lastnode.wording import NBSP, NOTHING, every, number, percent, plural, roughly, seconds, short
+from kubectl_lastnode.page import plots
+from kubectl_lastnode.page.svg import stripes
+from kubectl_lastnode.page.timeline import Period, timeline
+from kubectl_lastnode.page.wording import NBSP, NOTHING, every, number, percent, plural, roughly, seconds, short
 from recorder.outcomes.outcome import MEANING, Outcome, Reason
 from recorder.outcomes.record import SessionRecord
 
