@@ -16,7 +16,10 @@ import pytest
 
 from deploy.local.component import Component
 from deploy.local.stack import Stack
+from recorder import api
+from recorder.api import RETRY_AFTER_CAP
 from recorder.backoff import CAP_SECONDS, FIRST_SECONDS
+from recorder.errors import Overloaded
 from tests.recorder.history import History
 from tests.recorder.httpproxy import Answer, Asked, Fault, HttpProxy, error_event, refusal
 from tests.recorder.space import Space
@@ -147,6 +150,14 @@ def test_a_write_that_is_refused_for_good_is_asked_for_once_a_session_and_said_o
     proxy.fault = None
     history.session("s3", space.node("b"), 9)
     history.holds()
+
+
+def test_a_retry_after_of_centuries_is_not_believed(plane: Stack, proxy: HttpProxy, tmp_path: Path) -> None:
+    server = api.load(str(proxy.kubeconfig(tmp_path / "config")), "test")
+    proxy.fault = lambda asked: refusal(429, "TooManyRequests", retry_after=10**15)
+    with pytest.raises(Overloaded) as refused:
+        server.get("/api/v1/nodes")
+    assert refused.value.retry_after == RETRY_AFTER_CAP
 
 
 def test_a_storm_of_conflicts_is_met_with_fresh_state_and_growing_pauses(
