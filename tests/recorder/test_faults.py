@@ -22,7 +22,7 @@ from recorder.backoff import CAP_SECONDS, FIRST_SECONDS
 from recorder.errors import Overloaded
 from tests.recorder.history import History
 from tests.recorder.httpproxy import Answer, Asked, Fault, HttpProxy, error_event, refusal
-from tests.recorder.space import Space
+from tests.recorder.space import AGENT, Space
 
 STORM_SECONDS = 6.0
 WRITERS = 8  # the setting's default
@@ -266,3 +266,41 @@ def test_a_version_that_is_gone_leads_to_a_new_list_however_it_is_said(
     lists = [each for each in asked if not each.is_watch and "continue=" not in each.path]
     assert said
     assert 1 <= len(lists) <= (2 if how == "on a continue token" else 1)
+
+
+@pytest.mark.parametrize("collection", ["nodes", "agentruntimes", "sandboxes"])
+def test_live_sessions_are_written_while_something_else_is_listed_anew(
+    space: Space, history: History, proxy: HttpProxy, collection: str
+) -> None:
+    """The list is held at its second page for as long as it takes."""
+    node = space.node("a")
+    for number in range(4):  # more than a page
+        space.node(f"n{number}")
+        space.workload(f"w{number}")
+        space.sandbox(f"b{number}")
+    space.workload()
+    history.session("before", node, 1)
+    history.holds()
+    go = Event()
+    held: list[Asked] = []
+
+    def fault(asked: Asked) -> Answer | None:
+        if asked.method != "GET" or f"/{collection}" not in asked.path:
+            return None
+        if asked.is_watch and not held:
+            return error_event(410, "Expired")
+        if "continue=" in asked.path:
+            held.append(asked)
+            go.wait(60)
+        return None
+
+    proxy.fault = fault
+    proxy.cut()
+    try:
+        space.stack.wait(lambda: bool(held), "the second page to be asked for")
+        pod = space.pod("live", node, workload="w", kind=AGENT)
+        space.status(pod, "Running", 2)
+        space.stack.wait(lambda: space.recent()[0]["podUID"] == pod["metadata"]["uid"], "the live session")
+        assert not go.is_set()
+    finally:
+        go.set()

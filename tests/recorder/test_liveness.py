@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from threading import Event, Thread
-from typing import Any
+from threading import Event
 
 import pytest
 
@@ -26,6 +25,7 @@ from recorder.view import View
 from recorder.workqueue import WorkQueue
 from recorder.writer import Writer
 from tests.recorder.httpproxy import HttpProxy
+from tests.recorder.loops import Nobody, running
 from tests.recorder.space import Space
 from tests.recorder.tcpproxy import TcpProxy
 
@@ -37,18 +37,6 @@ LIMIT = 2.0
 def proxy(plane: Stack) -> Iterator[TcpProxy]:
     with TcpProxy(int(plane.cp.url.rpartition(":")[2])) as proxy:
         yield proxy
-
-
-@contextmanager
-def running(loop: Any) -> Iterator[None]:
-    thread = Thread(target=getattr(loop, "run", None) or loop.work)
-    thread.start()
-    try:
-        yield
-    finally:
-        loop.stop()
-        thread.join(30)
-        assert not thread.is_alive()
 
 
 def nodes_watch(server: api.Api, sink: Store[Node]) -> ListWatch[Node]:
@@ -109,7 +97,7 @@ def test_a_write_that_never_ends_is_noticed_and_an_idle_writer_is_well(plane: St
         placements = Placements(view, queue.add)
         placements.follow()
         writer = Writer(
-            server, view, placements, queue, MemoryCache(0), _Nobody(),
+            server, view, placements, queue, MemoryCache(0), Nobody(),
             leadership=Leadership.sole(), nodes_known=lambda: False,
         )  # fmt: skip
         checks = health.live_checks((), {"writers": writer.moved_at}, limit=LIMIT)
@@ -129,9 +117,3 @@ def test_a_write_that_never_ends_is_noticed_and_an_idle_writer_is_well(plane: St
             goes_on.set()
             space.written(node)
             plane.wait(lambda: live(checks), "the writer to be well again")
-
-
-class _Nobody:
-    def write(self, result: str) -> None: ...
-
-    def lag(self, seconds: float) -> None: ...
