@@ -25,6 +25,9 @@ from recorder.errors import ApiError, ConfigError, Silent, Unreachable, api_erro
 # Everything but a watch is answered within this, or counts as unreachable: kube-apiserver's own limit is 60 s.
 REQUEST_TIMEOUT = 30.0
 CONNECT_TIMEOUT = 5.0
+# A server's wish for a longer pause is not believed: kube-apiserver asks for seconds, and who waits for an hour after a
+# proxy's mistake is as good as dead.
+RETRY_AFTER_CAP = 60.0
 # The client's own refreshing looks a minute to five ahead, and costs as much as half of a request each time.
 CREDENTIALS_SECONDS = 5.0
 _CHUNK_BYTES = 64 * 1024
@@ -257,7 +260,7 @@ def _message(data: bytes) -> str:
 def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
     # Only the form in seconds: kube-apiserver sends no dates.
     value = response.headers.get("Retry-After", "")
-    return float(value) if value.isascii() and value.isdigit() else None
+    return min(float(value), RETRY_AFTER_CAP) if value.isascii() and value.isdigit() else None
 
 
 def _one_line(error: BaseException) -> str:

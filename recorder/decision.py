@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from recorder import memory
 from recorder.memory import Crash, Memory
 from recorder.objects import Node, Workload
 
+# While a workload cannot be written, its sessions go on crashing: of those crashes only the latest are kept. There are
+# five entries at most to take back, and those of older crashes are seldom among them.
+MAX_CRASHES: Final = 64
+
 
 class Pending(NamedTuple):
     """What has to reach one workload: its UID, placements that are not written down yet, and crashes that take
-    placements back, written down or not."""
+    placements back, written down or not; bounded, however long it has to wait."""
 
     uid: str
     memory: Memory = ()
@@ -21,7 +25,13 @@ class Pending(NamedTuple):
         """Both; in whatever order things come, the same comes out. Of another workload's nothing is taken over."""
         if self.uid != other.uid:
             return other
-        return Pending(self.uid, memory.merge(self.memory, other.memory), self.crashes | other.crashes)
+        return Pending(self.uid, memory.merge(self.memory, other.memory), _latest(self.crashes | other.crashes))
+
+
+def _latest(crashes: frozenset[Crash]) -> frozenset[Crash]:
+    if len(crashes) <= MAX_CRASHES:
+        return crashes
+    return frozenset(sorted(crashes, key=lambda crash: (crash.at, crash), reverse=True)[:MAX_CRASHES])
 
 
 class Skip(StrEnum):

@@ -8,7 +8,7 @@ from threading import Event
 from typing import Any
 
 from recorder import lease as leases
-from recorder.api import Api
+from recorder.api import REQUEST_TIMEOUT, Api
 from recorder.errors import Conflict, LastnodeError, NotFound
 from recorder.leadership import Leadership
 from recorder.lease import Lease, Step, Timing
@@ -45,6 +45,7 @@ class Elector:
         self._seen: tuple[str, float] = ("", clock())  # (version, when it was first seen)
         self._leading = False
         self._trouble = ""
+        self._moved_at = clock()
         self._stopping = Event()
 
     def run(self) -> None:
@@ -61,6 +62,10 @@ class Elector:
 
     def stop(self) -> None:
         self._stopping.set()
+
+    def moved_at(self) -> float:
+        """Seconds of the clock: when it last began a request or had its answer."""
+        return self._moved_at
 
     def _round(self) -> None:
         # Counted from before the request: the others count from when they see it, which is later.
@@ -120,7 +125,12 @@ class Elector:
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
         # Half the deadline: a hanging server must leave time for a second attempt.
-        return self._api.request(method, path, body=body, seconds=self._timing.deadline / 2)
+        seconds = min(self._timing.deadline / 2, REQUEST_TIMEOUT)
+        self._moved_at = self._clock()
+        try:
+            return self._api.request(method, path, body=body, seconds=seconds)
+        finally:
+            self._moved_at = self._clock()
 
     def _collection_path(self) -> str:
         return f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases"

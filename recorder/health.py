@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from recorder.listwatch import SILENCE_SECONDS, ListWatch
+from recorder.api import REQUEST_TIMEOUT, RETRY_AFTER_CAP
+from recorder.listwatch import ListWatch
 
-# A list-watch may rightly show no sign of life while it waits on a silent connection and then for its back-off
-# (75 s + 30 s) and for one request (30 s): beyond that sum it hangs.
-STUCK_SECONDS = SILENCE_SECONDS + 105.0
+# While its API server is away a loop rightly shows no sign of life for as long as it waits before an attempt and then
+# for answers that do not come, to discovery and to the request itself. Beyond that it hangs.
+STUCK_SECONDS = RETRY_AFTER_CAP + 4 * REQUEST_TIMEOUT
 
 # name -> what is wrong, None when nothing is
 Checks = Mapping[str, Callable[[], str | None]]
@@ -41,9 +43,19 @@ def ready_checks(watches: Iterable[ListWatch[Any]], *, current: bool = False) ->
     return {watch.resource: _not_synced(watch, current) for watch in watches}
 
 
-def live_checks(watches: Iterable[ListWatch[Any]], clock: Callable[[], float] = time.monotonic) -> Checks:
-    """Live: every loop moved lately. An API server that is away is waited for, so it is no reason to be restarted."""
-    return {watch.resource: _stuck(watch, clock) for watch in watches}
+def live_checks(
+    watches: Iterable[ListWatch[Any]],
+    others: Mapping[str, Callable[[], float]] = MappingProxyType({}),
+    clock: Callable[[], float] = time.monotonic,
+    limit: float = STUCK_SECONDS,
+) -> Checks:
+    """Live: every loop moved in the last ``limit`` seconds. An API server that is away is waited for, so it is no
+    reason to be restarted.
+
+    ``others``: loops beside the watches by name, each with when it last moved in seconds of ``clock``.
+    """
+    moved = {watch.resource: _moved_at(watch) for watch in watches} | dict(others)
+    return {name: _stuck(moved_at, clock, limit) for name, moved_at in moved.items()}
 
 
 def _not_synced(watch: ListWatch[Any], current: bool) -> Callable[[], str | None]:
@@ -56,9 +68,13 @@ def _not_synced(watch: ListWatch[Any], current: bool) -> Callable[[], str | None
     return check
 
 
-def _stuck(watch: ListWatch[Any], clock: Callable[[], float]) -> Callable[[], str | None]:
+def _moved_at(watch: ListWatch[Any]) -> Callable[[], float]:
+    return lambda: watch.progress.moved_at
+
+
+def _stuck(moved_at: Callable[[], float], clock: Callable[[], float], limit: float) -> Callable[[], str | None]:
     def check() -> str | None:
-        silent = clock() - watch.progress.moved_at
-        return f"has not moved for {silent:.0f} s" if silent > STUCK_SECONDS else None
+        silent = clock() - moved_at()
+        return f"has not moved for {silent:.0f} s" if silent > limit else None
 
     return check

@@ -27,8 +27,9 @@ class Timing(NamedTuple):
 
     @classmethod
     def of(cls, duration: float) -> "Timing":
-        """The usual proportions (15, 10, 2, 1) for another duration."""
-        return cls(duration, duration * 2 / 3, duration * 2 / 15, min(1.0, duration / 15))
+        """The usual proportions (15, 10, 2, 1) for another duration; renewed twice a minute however long it is, so that
+        an elector that does not move is told from one that waits."""
+        return cls(duration, duration * 2 / 3, min(30.0, duration * 2 / 15), min(1.0, duration / 15))
 
 
 class Step(Enum):

@@ -83,11 +83,13 @@ class Recorder:
             nodes_known=lambda: nodes_watch.progress.synced,
             settled=outcomes.ledger.settle,
         )
+        elector = _elector(settings, server, leadership, lambda: _add_all(queue, placements.keys()))
         watch_metrics.follow(watches, time.monotonic)
         record_metrics.follow(lambda: len(placements), lambda: leadership.held)
+        others = {"writers": writer.moved_at} | ({"elector": elector.moved_at} if settings.leader_elect else {})
         probes = Probes(
             address(settings.bind),
-            live=health.live_checks(watches),
+            live=health.live_checks(watches, others),
             ready=health.ready_checks(watches, current=True),
             pages={
                 "/metrics": lambda _: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
@@ -104,7 +106,6 @@ class Recorder:
         for watch in watches:
             self.crew.add(f"watch-{watch.resource}", watch.run, watch.stop)
         if settings.leader_elect:
-            elector = _elector(settings, server, leadership, lambda: _add_all(queue, placements.keys()))
             self.crew.add("elector", elector.run, elector.stop)
 
 

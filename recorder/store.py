@@ -54,7 +54,10 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
     def remove(self, obj: R) -> None:
         """An object is gone; of one that was never seen nobody needs to hear."""
         with self._lock:
-            before = self._objects.get(obj.namespace, {}).pop(obj.name, None)
+            objects = self._objects.get(obj.namespace, {})
+            before = objects.pop(obj.name, None)
+            if before is not None and not objects:
+                del self._objects[obj.namespace]  # namespaces come and go too
             if before is not None:
                 self._announce(before, None)
 

@@ -7,16 +7,16 @@ not sticky any more.
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event, Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 from recorder import wire
 from recorder.api import METADATA, Api
 from recorder.backoff import Backoff
 from recorder.cache import MemoryCache
 from recorder.decision import Pending, Skip, decide, patch_body
-from recorder.discovery import collection_path, object_path
+from recorder.discovery import NotServed, collection_path, object_path
 from recorder.errors import Conflict, LastnodeError, NotFound, Refused
 from recorder.leadership import Leadership
 from recorder.objects import ObjectKey, Workload, WorkloadKey
@@ -77,6 +77,7 @@ class Writer:
         self._conflicts: dict[WorkloadKey, Backoff] = {}
         self._refused: set[str] = set()  # what was already complained about
         self._pause = _Pause()
+        self._begun: dict[WorkloadKey, float] = {}  # what is being written, and when that began (monotonic seconds)
         self._stopping = Event()
 
     def work(self) -> None:
@@ -85,7 +86,12 @@ class Writer:
             try:
                 self._write(key)
             finally:
+                self._begun.pop(key, None)
                 self._queue.done(key)
+
+    def moved_at(self) -> float:
+        """Monotonic seconds: when the write that takes longest began; now where none is under way."""
+        return min(list(self._begun.values()), default=time.monotonic())
 
     def stop(self) -> None:
         """Let every :meth:`work` return after the write it is in."""
@@ -95,6 +101,7 @@ class Writer:
     def _write(self, key: WorkloadKey) -> None:
         if self._pause.wait(self._stopping):
             return
+        self._begun[key] = time.monotonic()
         pending = self._placements.pending(key)
         if pending is None:
             return
@@ -109,8 +116,11 @@ class Writer:
             self._retry_on_fresh_state(key)
         except Refused as error:
             self._give_up(key, pending, error)
-        except NotFound:
-            self._settle(key, pending, Skip.GONE)
+        except NotFound as error:
+            if isinstance(error, NotServed):  # a server that starts says so too: its watch finds out what is true
+                self._retry_later(key, error)
+            else:
+                self._settle(key, pending, Skip.GONE)
         except LastnodeError as error:
             self._retry_later(key, error)
 
@@ -124,8 +134,7 @@ class Writer:
         with self._leadership.writing() as allowed:
             if not allowed:
                 raise _Standby
-            path = self._object(workload.workload_key)
-            answer = self._api.merge_patch(path, patch_body(workload, decision), METADATA.an_object)
+            answer = self._patch(workload.workload_key, patch_body(workload, decision))
         self._view.workloads[workload.resource].adopt(wire.patched(workload, answer))
         self._say(workload, pending)
         return None
@@ -168,6 +177,17 @@ class Writer:
         if complaint not in self._refused:
             self._refused.add(complaint)
             log.error("%s: refused; tried again with its next session: %s", key, error, extra=_fields(key, error))
+
+    def _patch(self, key: WorkloadKey, body: Mapping[str, Any]) -> bytes:
+        path = self._object(key)
+        try:
+            return self._api.merge_patch(path, body, METADATA.an_object)
+        except NotFound:
+            # Either the object is gone, or its resource is served in another version since it was last asked about.
+            self._collections.pop(key.resource, None)
+            if (elsewhere := self._object(key)) == path:
+                raise
+            return self._api.merge_patch(elsewhere, body, METADATA.an_object)
 
     def _object(self, key: WorkloadKey) -> str:
         collection = self._collections.get(key.resource)

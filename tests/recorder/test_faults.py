@@ -16,10 +16,13 @@ import pytest
 
 from deploy.local.component import Component
 from deploy.local.stack import Stack
+from recorder import api
+from recorder.api import RETRY_AFTER_CAP
 from recorder.backoff import CAP_SECONDS, FIRST_SECONDS
+from recorder.errors import Overloaded
 from tests.recorder.history import History
 from tests.recorder.httpproxy import Answer, Asked, Fault, HttpProxy, error_event, refusal
-from tests.recorder.space import Space
+from tests.recorder.space import AGENT, Space
 
 STORM_SECONDS = 6.0
 WRITERS = 8  # the setting's default
@@ -149,6 +152,14 @@ def test_a_write_that_is_refused_for_good_is_asked_for_once_a_session_and_said_o
     history.holds()
 
 
+def test_a_retry_after_of_centuries_is_not_believed(plane: Stack, proxy: HttpProxy, tmp_path: Path) -> None:
+    server = api.load(str(proxy.kubeconfig(tmp_path / "config")), "test")
+    proxy.fault = lambda asked: refusal(429, "TooManyRequests", retry_after=10**15)
+    with pytest.raises(Overloaded) as refused:
+        server.get("/api/v1/nodes")
+    assert refused.value.retry_after == RETRY_AFTER_CAP
+
+
 def test_a_storm_of_conflicts_is_met_with_fresh_state_and_growing_pauses(
     space: Space, history: History, proxy: HttpProxy
 ) -> None:
@@ -255,3 +266,41 @@ def test_a_version_that_is_gone_leads_to_a_new_list_however_it_is_said(
     lists = [each for each in asked if not each.is_watch and "continue=" not in each.path]
     assert said
     assert 1 <= len(lists) <= (2 if how == "on a continue token" else 1)
+
+
+@pytest.mark.parametrize("collection", ["nodes", "agentruntimes", "sandboxes"])
+def test_live_sessions_are_written_while_something_else_is_listed_anew(
+    space: Space, history: History, proxy: HttpProxy, collection: str
+) -> None:
+    """The list is held at its second page for as long as it takes."""
+    node = space.node("a")
+    for number in range(4):  # more than a page
+        space.node(f"n{number}")
+        space.workload(f"w{number}")
+        space.sandbox(f"b{number}")
+    space.workload()
+    history.session("before", node, 1)
+    history.holds()
+    go = Event()
+    held: list[Asked] = []
+
+    def fault(asked: Asked) -> Answer | None:
+        if asked.method != "GET" or f"/{collection}" not in asked.path:
+            return None
+        if asked.is_watch and not held:
+            return error_event(410, "Expired")
+        if "continue=" in asked.path:
+            held.append(asked)
+            go.wait(60)
+        return None
+
+    proxy.fault = fault
+    proxy.cut()
+    try:
+        space.stack.wait(lambda: bool(held), "the second page to be asked for")
+        pod = space.pod("live", node, workload="w", kind=AGENT)
+        space.status(pod, "Running", 2)
+        space.stack.wait(lambda: space.recent()[0]["podUID"] == pod["metadata"]["uid"], "the live session")
+        assert not go.is_set()
+    finally:
+        go.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections import Counter
@@ -310,6 +311,32 @@ def test_an_object_that_cannot_be_read_is_skipped_and_counted_alone(followed: Fo
         followed.until(lambda: len(followed.store) == 2 and followed.counts.skips == 1, "all but the odd one")
         followed.create("next")
         followed.until(lambda: len(followed.store) == 3, "events to go on")
+
+
+def test_an_object_that_its_definition_allows_and_we_cannot_read_costs_no_other(followed: Followed) -> None:
+    group = f"{followed.mine}.example.com"
+    resource = f"sandboxes.{group}"
+    collection = f"/apis/{group}/v1/namespaces/default/sandboxes"
+    apply(followed.plane.cp, _definition(resource, group))
+    followed.until(lambda: _served(followed.plane, collection), "the collection")
+
+    def add(name: str, spec: Any) -> None:
+        body = {"apiVersion": f"{group}/v1", "kind": "Sandbox", "spec": spec}
+        followed.plane.api.post(collection, body | {"metadata": {"name": name, "labels": {"of": followed.mine}}})
+
+    sticky = {"nodeStickiness": {"enabled": True}}
+    add("a", sticky)
+    add("b-odd", {"nodeStickiness": "yes"})
+    add("c", sticky)
+    with followed.running(resource, functools.partial(wire.workload, resource)):
+        followed.until(lambda: [key.name for key in followed.store] == ["a", "c"], "all but the odd one")
+        assert followed.counts.skips == 1
+        add("d-odd", {"nodeStickiness": {"enabled": "perhaps"}})
+        add("e", sticky)
+        followed.until(lambda: [key.name for key in followed.store] == ["a", "c", "e"], "events to go on")
+        assert followed.counts.skips == 2
+        assert followed.counts.lists == 1
+    followed.plane.api.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{resource}")
 
 
 def test_a_resource_not_installed_installed_later_and_deleted_is_followed_all_the_way(followed: Followed) -> None:

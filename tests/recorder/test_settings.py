@@ -343,6 +343,13 @@ def test_it_ends_in_time_and_cleanly_while_no_answer_comes(plane: Stack, proxy: 
         recorder.kill()
 
 
+def test_every_setting_in_force_is_logged_once_at_the_start(stack: Stack) -> None:
+    assert stack.recorder is not None
+    lines = [line for line in stack.recorder.tail(10_000).splitlines() if "memory_ttl=" in line]
+    assert len(lines) == 1
+    assert set(re.findall(r"(\w+)=", lines[0])) >= set(RecorderSettings.model_fields)
+
+
 def test_nothing_else_is_served(stack: Stack) -> None:
     assert answer(f"{stack.recorder_url}/nothing")[0] == 404
     assert answer(f"{stack.recorder_url}/healthz") == (200, "ok")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from random import Random
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from recorder import memory
 from recorder.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
-from recorder.decision import Pending, Skip, decide, patch_body
+from recorder.decision import MAX_CRASHES, Pending, Skip, decide, patch_body
 from recorder.memory import Crash, Entry, parse_text, render
 from recorder.objects import Node, Workload
 from recorder.packing import pack
@@ -174,3 +174,11 @@ def test_a_last_node_that_disagrees_with_the_memory_is_put_right(pending: memory
 def test_a_patch_fits_only_this_very_object_in_this_very_version() -> None:
     body = patch_body(workload(), {LAST_NODE_ANNOTATION: "n"})
     assert body == {"metadata": {"uid": "u", "resourceVersion": "7", "annotations": {LAST_NODE_ANNOTATION: "n"}}}
+
+
+def test_what_is_pending_stays_bounded_however_many_sessions_crash_before_it_can_be_written() -> None:
+    times = [datetime(2026, 11, 23, tzinfo=UTC) + timedelta(minutes=minute) for minute in range(1000)]
+    crashes = [Crash(f"pod-{time:%d-%H-%M}", time - timedelta(seconds=30), time) for time in times]
+    shuffled = Random(1).sample(crashes, len(crashes))
+    pending = reduce(Pending.plus, [Pending("u", (), frozenset({crash})) for crash in shuffled])
+    assert pending.crashes == frozenset(crashes[-MAX_CRASHES:])

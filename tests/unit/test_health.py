@@ -49,13 +49,19 @@ def test_a_single_trouble_is_not_a_lost_server() -> None:
 @pytest.mark.parametrize(("silent", "status"), [(STUCK_SECONDS, 200), (STUCK_SECONDS + 1, 503)])
 def test_live_while_every_loop_moved_lately(silent: float, status: int) -> None:
     watches = [watch("nodes", moved_at=1000.0 + silent), watch("pods", moved_at=1000.0)]
-    answer = report("livez", live_checks(watches, lambda: 1000.0 + silent), verbose=False)
+    answer = report("livez", live_checks(watches, clock=lambda: 1000.0 + silent), verbose=False)
     assert answer.status == status
     assert ("[-]pods failed: has not moved for" in answer.text) is (status == 503)
 
 
+def test_loops_beside_the_watches_count_as_much() -> None:
+    checks = live_checks([watch("pods", moved_at=5.0)], {"writers": lambda: 0.0}, clock=lambda: 5.0, limit=4.0)
+    answer = report("livez", checks, verbose=False)
+    assert answer.text == "[+]pods ok\n[-]writers failed: has not moved for 5 s\nlivez check failed\n"
+
+
 def test_a_check_is_asked_at_each_probe() -> None:
-    checks = live_checks([one := watch("pods")], lambda: STUCK_SECONDS * 2)
+    checks = live_checks([one := watch("pods")], clock=lambda: STUCK_SECONDS * 2)
     assert report("livez", checks, verbose=False).status == 503
     one.progress.moved_at = STUCK_SECONDS * 2
     assert report("livez", checks, verbose=False).status == 200

@@ -146,3 +146,21 @@ def test_a_version_that_changed_nothing_of_what_is_kept_is_no_news() -> None:
     store.upsert(Session(name="s", uid="u"))
     store.upsert(Session(name="s", uid="u", over=True))
     assert len(changes) == 1
+
+
+def test_a_namespace_that_is_empty_again_leaves_nothing_behind() -> None:
+    store: Store[Session] = Store()
+    for number in range(1000):
+        gone = Session(namespace=f"tenant-{number}", name="s", uid="u")
+        store.upsert(gone)
+        store.remove(gone)
+    assert store._objects == {}
+
+
+def test_nor_does_one_that_a_list_does_not_show_any_more() -> None:
+    store: Store[Session] = Store()
+    stays = Session(namespace="a", name="s", uid="u")
+    for session in (stays, Session(namespace="b", name="s", uid="u")):
+        store.upsert(session)
+    store.retain(Keys(stays))
+    assert list(store._objects) == ["a"]

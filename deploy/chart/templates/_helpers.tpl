@@ -139,7 +139,9 @@ memory_ttl: {{ .Values.settings.memoryTtl | quote }}
 workload_resources:
   {{- toYaml .Values.settings.workloadResources | nindent 2 }}
 sandbox_resource: {{ .Values.settings.sandboxResource }}
-page_size: {{ int .Values.settings.pageSize }}
+{{- with .Values.settings.pageSize }}
+page_size: {{ int . }}
+{{- end }}
 log_format: {{ .Values.settings.logFormat }}
 log_level: {{ .Values.settings.logLevel }}
 {{- end }}

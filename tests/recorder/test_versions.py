@@ -1,0 +1,95 @@
+"""A kind of workload is served in another version while the recorder runs: it is followed, and written on, there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.component import Component
+from deploy.local.errors import ApiError
+from deploy.local.stack import Stack
+from recorder.contract import LAST_NODE_ANNOTATION
+from tests.recorder.httpproxy import HttpProxy
+from tests.recorder.space import OPTED_IN, Space
+
+GROUP, KIND, PLURAL = "other.example.com", "Robot", "robots"
+DEFINITION = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}"
+
+
+def versions(*served: str) -> list[dict[str, Any]]:
+    """v1 and v2 of the definition, of which ``served`` are served; the newest of those is stored."""
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    return [
+        {"name": name, "served": name in served, "storage": name == served[-1], "schema": schema}
+        for name in ("v1", "v2")
+    ]
+
+
+@pytest.fixture
+def space(plane: Stack) -> Iterator[Space]:
+    names = {"plural": PLURAL, "singular": KIND.lower(), "kind": KIND, "listKind": f"{KIND}List"}
+    spec = {"group": GROUP, "scope": "Namespaced", "names": names, "versions": versions("v1")}
+    plane.api.post(
+        DEFINITION.rpartition("/")[0],
+        {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+         "metadata": {"name": f"{PLURAL}.{GROUP}"}, "spec": spec},
+    )  # fmt: skip
+    yield Space(plane)
+    plane.api.delete(DEFINITION)
+
+
+@pytest.fixture
+def proxy(plane: Stack) -> Iterator[HttpProxy]:
+    with HttpProxy(plane.cp) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def recorder(plane: Stack, proxy: HttpProxy, space: Space, tmp_path: Path) -> Iterator[Component]:
+    component = plane.start_recorder(
+        "--workload-resources", f"{PLURAL}.{GROUP}", "--kubeconfig", str(proxy.kubeconfig(tmp_path / "config")),
+        name=f"recorder-{time.monotonic_ns()}",
+    )  # fmt: skip
+    yield component
+    component.kill()
+
+
+@pytest.mark.usefixtures("recorder")
+def test_a_workload_that_moved_to_another_version_is_written_there(space: Space, proxy: HttpProxy) -> None:
+    plane = space.stack
+
+    def collection(version: str) -> str:
+        return f"/apis/{GROUP}/{version}/namespaces/{space.name}/{PLURAL}"
+
+    def answers(path: str) -> bool:
+        try:
+            plane.api.get(path)
+        except ApiError:
+            return False
+        return True
+
+    def last_node(version: str) -> str | None:
+        annotations = plane.api.get(f"{collection(version)}/w")["metadata"]["annotations"]
+        return annotations.get(LAST_NODE_ANNOTATION)  # type: ignore[no-any-return]
+
+    def session(name: str, second: int) -> str:
+        node = space.node(name)
+        space.status(space.pod(name, node, workload="w", kind=KIND), "Running", second)
+        return node
+
+    plane.wait(lambda: answers(collection("v1")), "v1 to be served")
+    workload = {"metadata": {"name": "w", "annotations": OPTED_IN}}
+    plane.api.post(collection("v1"), {"apiVersion": f"{GROUP}/v1", "kind": KIND} | workload)
+    first = session("first", 1)
+    plane.wait(lambda: last_node("v1") == first, "the first session to be written", within=60)
+
+    plane.api.patch(DEFINITION, {"spec": {"versions": versions("v2")}})
+    plane.wait(lambda: answers(collection("v2")) and not answers(collection("v1")), "v2 to be served alone")
+    second = session("second", 2)
+    plane.wait(lambda: last_node("v2") == second, "the second session to be written", within=60)
+    written = [asked.path.split("/")[3] for asked in proxy.writes(f"/{space.name}/")]
+    assert (written[0], written[-1]) == ("v1", "v2")
