@@ -18,7 +18,7 @@ from recorder.leadership import Leadership
 from recorder.lease import Timing
 from recorder.objects import WorkloadKey
 from recorder.outcomes.extenders import Extenders
-from recorder.outcomes.wiring import Outcomes
+from recorder.outcomes.wiring import Outcomes, Tally
 from recorder.placements import Placements
 from recorder.probes import Probes
 from recorder.settings import RecorderSettings, address, fail, load
@@ -56,14 +56,8 @@ class Recorder:
         )
         queue: WorkQueue[WorkloadKey] = WorkQueue()
         cache = MemoryCache(settings.memory_ttl, size=WRITTEN_MEMORIES)
-        outcomes = Outcomes(
-            server,
-            view,
-            cache.recall,
-            metrics.SessionMetrics(registry, settings.namespace_metrics),
-            ttl=settings.memory_ttl,
-            extenders=Extenders(settings.extender_url, settings.extender_ca),
-            log_size=settings.session_log,
+        outcomes = _outcomes(
+            settings, server, view, cache, metrics.SessionMetrics(registry, settings.namespace_metrics)
         )
         placements = Placements(
             view, queue.add, record_metrics.verdict, settings.early_crash_seconds, outcomes.ledger.placed
@@ -86,10 +80,12 @@ class Recorder:
         elector = _elector(settings, server, leadership, lambda: _add_all(queue, placements.keys()))
         watch_metrics.follow(watches, time.monotonic)
         record_metrics.follow(lambda: len(placements), lambda: leadership.held)
-        others = {"writers": writer.moved_at} | ({"elector": elector.moved_at} if settings.leader_elect else {})
+        loops = {"writers": writer.moved_at, "outcomes": outcomes.reporter.moved_at}
+        if settings.leader_elect:
+            loops["elector"] = elector.moved_at
         probes = Probes(
             address(settings.bind),
-            live=health.live_checks(watches, others),
+            live=health.live_checks(watches, loops),
             ready=health.ready_checks(watches, current=True),
             pages={
                 "/metrics": lambda _: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
@@ -107,6 +103,18 @@ class Recorder:
             self.crew.add(f"watch-{watch.resource}", watch.run, watch.stop)
         if settings.leader_elect:
             self.crew.add("elector", elector.run, elector.stop)
+
+
+def _outcomes(settings: RecorderSettings, server: api.Api, view: View, cache: MemoryCache, tally: Tally) -> Outcomes:
+    return Outcomes(
+        server,
+        view,
+        cache.recall,
+        tally,
+        ttl=settings.memory_ttl,
+        extenders=Extenders(settings.extender_url, settings.extender_ca),
+        log_size=settings.session_log,
+    )
 
 
 def _elector(

@@ -2,6 +2,7 @@
 waits for it."""
 
 import logging
+import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -38,11 +39,14 @@ class Reporter:
         inquirer: Inquirer,
         keep: Callable[[SessionRecord], None],
         tell: Callable[[Workload, SessionRecord], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inquirer = inquirer
         self._keep = keep
         self._tell = tell
         self._tasks: SimpleQueue[Case | Finished] = SimpleQueue()
+        self._clock = clock
+        self._moved_at = clock()
         self._stopping = Event()
 
     def inquire(self, case: Case) -> None:
@@ -57,6 +61,7 @@ class Reporter:
     def run(self) -> None:
         """Until :meth:`stop`; what is finished by then is still counted, without asking anybody."""
         while not self._stopping.is_set():
+            self._moved_at = self._clock()
             try:
                 self._do(self._tasks.get(timeout=_POLL_SECONDS))
             except Empty:
@@ -67,6 +72,10 @@ class Reporter:
 
     def stop(self) -> None:
         self._stopping.set()
+
+    def moved_at(self) -> float:
+        """Seconds of the clock: when it last took up something, or looked whether there is anything."""
+        return self._moved_at
 
     def _do(self, task: Case | Finished) -> None:
         if isinstance(task, Case):
