@@ -133,7 +133,7 @@ def test_every_value_is_in_the_readme_and_the_readme_has_no_other() -> None:
 
 def test_the_readme_gives_the_defaults_of_the_values() -> None:
     def told(row: re.Match[str]) -> tuple[str, object]:
-        return row[1], json.loads(row[2]) if row[2] in ('""', "{}", "[]", "true", "false") else row[2]
+        return row[1], json.loads(row[2]) if row[2] in ('""', "{}", "[]", "true", "false", "null") else row[2]
 
     readme = (CHART / "README.md").read_text(encoding="utf-8")
     rows = dict(map(told, re.finditer(r"^\| `([A-Za-z.]+)` \| `([^`: ]+)` \|", readme, re.MULTILINE)))
