@@ -13,13 +13,14 @@ from benchmarks.measure import table
 _STARTUP = (
     "arm",
     "came back",
+    "of possible",
     "of the oracle's",
-    "start-up mean s",
+    "mean s",
     "cut",
     "p50 s",
     "p95 s",
     "pulled TB",
-    "first, mean s",
+    "first s",
 )
 _LOAD = ("arm", "pods/s", "of none", "cycle ms", "sessions a node: deviation", "most on one node", "minutes")
 

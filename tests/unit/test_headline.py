@@ -137,6 +137,12 @@ def test_the_report_sets_each_arm_beside_control_and_oracle() -> None:
     assert "2026-01-02" in text
 
 
+def test_every_cell_of_a_table_has_a_heading() -> None:
+    text = report.text([run_of("none-default", 20.0, 2), run_of("webhook-sticky", 2.0, 90)])
+    for heading, *rows in (part.splitlines() for part in text.split("\n\n") if part.startswith("|")):
+        assert {row.count("|") for row in rows} == {heading.count("|")}
+
+
 def test_a_report_of_nothing_says_so() -> None:
     assert report.text([]) == "nothing was measured yet"
 
