@@ -36,3 +36,4 @@ ARMS: Final = {
 }  # fmt: skip
 CONTROL: Final = "none-default"
 ORACLE: Final = "oracle"
+EVERYBODY: Final = (*ARMS, ORACLE)

@@ -5,43 +5,67 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from benchmarks.headline.arms import CONTROL, ORACLE
+from benchmarks.headline.arms import CONTROL, EVERYBODY, ORACLE
 from benchmarks.headline.kept import Run
+from benchmarks.headline.others import BUSY
 from benchmarks.headline.ran import REASONS
 from benchmarks.measure import table
 
 _STARTUP = (
     "arm",
     "came back",
+    "of possible",
     "of the oracle's",
-    "start-up mean s",
+    "mean s",
     "cut",
     "p50 s",
     "p95 s",
     "pulled TB",
-    "first, mean s",
+    "first s",
 )
-_LOAD = ("arm", "pods/s", "of none", "cycle ms", "sessions a node: deviation", "most on one node", "minutes")
+_LOAD = (
+    "arm",
+    "pods/s",
+    "of none",
+    "cycle ms",
+    "sessions a node: deviation",
+    "most on one node",
+    "CPU of others",
+    "minutes",
+)
 
 
 def text(runs: Sequence[Run]) -> str:
     """Start-up, load and speed, and what kept sessions from coming back; of whatever is finished."""
     if not runs:
         return "nothing was measured yet"
-    one = runs[0]
-    intro = (
-        f"{one.workloads:,} workloads with an image each, {one.nodes:,} nodes, {one.rounds} rounds, seed {one.seed}; "
-        f"{one.machine}, {min(run.at for run in runs)[:10]}. Start-up times are the model's."
-    )
     control, oracle = _find(runs, CONTROL), _find(runs, ORACLE)
     return "\n\n".join(
         [
-            intro,
+            _intro(runs),
             table(_STARTUP, [_startup(run, control, oracle) for run in runs]),
             table(_LOAD, [_load(run, control) for run in runs]),
             table(("why not", *(run.arm for run in runs)), [_reason(why, runs) for why in REASONS]),
+            *_notes(runs),
         ]
     )
+
+
+def _intro(runs: Sequence[Run]) -> str:
+    one, days = runs[0], sorted({run.at[:10] for run in runs})
+    return (
+        f"{one.workloads:,} workloads with an image each, {one.nodes:,} nodes, {one.rounds} rounds, seed {one.seed}; "
+        f"{'; '.join(sorted({run.machine for run in runs}))}, {' to '.join(days[:: len(days) - 1 or 1])}. "
+        "Start-up times and bytes are the model's."
+    )
+
+
+def _notes(runs: Sequence[Run]) -> list[str]:
+    """What the tables have to be read with: arms that are missing, and a machine that did something else too."""
+    missing = [arm for arm in EVERYBODY if _find(runs, arm) is None]
+    busy = [run.arm for run in runs if run.others is not None and run.others > BUSY]
+    words = ("Something else ran on the machine meanwhile, so that their pods/s and cycle are not only their own", busy)
+    return [f"{what}: {', '.join(arms)}." for what, arms in (("Not run yet", missing), words) if arms]
 
 
 def _startup(run: Run, control: Run | None, oracle: Run | None) -> list[str]:
@@ -73,6 +97,7 @@ def _load(run: Run, control: Run | None) -> list[str]:
         f"{run.cycle_ms:.1f}" if run.rates else "",
         f"{run.summary.spread:.2f}",
         f"{run.summary.fullest:.1f}",
+        "" if run.others is None else f"{run.others:.1%}",
         f"{run.minutes:.1f}",
     ]
 

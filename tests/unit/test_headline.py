@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.headline import model, ran, report, world
-from benchmarks.headline.kept import Kept, Run
+from benchmarks.headline import model, ran, world
 from benchmarks.headline.oracle import Oracle
 from benchmarks.headline.ran import Ran
 from benchmarks.headline.world import Round, Size
@@ -122,32 +121,3 @@ def test_two_that_want_the_last_place_of_a_node_can_come_back_only_once() -> Non
     totals = ran.summary([*both, Ran(0, 0, 0, "tight", 20.0, 5, "")], [NOW])
     assert (totals.returning, totals.came_back, totals.possible) == (2, 1, 1)
     assert (totals.mean, totals.first_mean, totals.pulled) == (5.0, 20.0, 5)
-
-
-def run_of(arm: str, mean: float, came_back: int) -> Run:
-    reasons = dict.fromkeys(ran.REASONS, 1)
-    own = ran.Summary(200, 100, came_back, 95, mean, 1.0, 9.0, 20.0, 10**12, 1.5, 4.0, reasons)
-    return Run(arm, 1, 100, 10, 2, "a machine", "2026-01-02T03:04:05+00:00", 1.5, [50.0, 100.0], 2.0, own, [])
-
-
-def test_the_report_sets_each_arm_beside_control_and_oracle() -> None:
-    text = report.text([run_of("none-default", 20.0, 2), run_of("webhook-sticky", 2.0, 90), run_of("oracle", 1.0, 95)])
-    assert "| webhook-sticky | 90.0% | 94.7% | 94.7% | 2.00 | 90.0% |" in text
-    assert "| webhook-sticky | 75 | 1.00 |" in text
-    assert "2026-01-02" in text
-
-
-def test_a_report_of_nothing_says_so() -> None:
-    assert report.text([]) == "nothing was measured yet"
-
-
-def test_a_finished_arm_is_kept_and_a_broken_file_is_as_none(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("kept")
-    kept = Kept(1, 10, 100, folder)
-    assert kept.get("oracle") is None
-    kept.add(run_of("oracle", 1.0, 95))
-    assert kept.get("oracle") == run_of("oracle", 1.0, 95)
-    assert Kept(2, 10, 100, folder).get("oracle") is None
-    (file,) = folder.rglob("*.json.gz")
-    file.write_bytes(file.read_bytes()[:40])
-    assert kept.get("oracle") is None
