@@ -1,12 +1,15 @@
-"""Memories already parsed, kept while they can still be valid. The annotations stay the truth; this only saves work."""
+"""What is kept for a while and then forgotten. The only module that imports cachetools.
+
+Memories already parsed are kept while they can still be valid: the annotations stay the truth, this only saves work.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
-from cachetools import TLRUCache
+from cachetools import TLRUCache, TTLCache
 
 from recorder import memory
 from recorder.memory import Memory
@@ -14,6 +17,14 @@ from recorder.objects import Workload
 
 # About 2 KB each: enough for every workload that is active at once, without holding 20,000 parsed memories for ever.
 MAX_MEMORIES: Final = 4096
+
+V = TypeVar("V")
+
+
+def expiring(size: int, seconds: float, clock: Callable[[], float], of: type[V]) -> MutableMapping[str, V]:
+    """A mapping that forgets each item after so many seconds, and the one used longest ago where there are more than
+    ``size``. Not to be shared between threads. ``of``: what its values are."""
+    return TTLCache(size, seconds, timer=clock)
 
 
 class _Parsed(NamedTuple):

@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from cachetools import TTLCache
-
 from recorder.api import Api
+from recorder.cache import expiring
 from recorder.contract import MOVED_REASON_ANNOTATION
 from recorder.discovery import collection_path
 from recorder.errors import Conflict, LastnodeError, NotFound, Refused
@@ -57,7 +56,7 @@ class Events:
         self._count = count
         self._instance = instance
         self._now = now
-        self._lately: TTLCache[str, None] = TTLCache(_WORKLOADS_KEPT, WORKLOAD_SECONDS, timer=clock)
+        self._lately = expiring(_WORKLOADS_KEPT, WORKLOAD_SECONDS, clock, of=bool)
         self._bucket = _Bucket(BURST, PER_SECOND, clock)
         self._complained = False
 
@@ -68,7 +67,7 @@ class Events:
     def _tell(self, workload: Workload, record: SessionRecord) -> Told:
         if workload.uid in self._lately or not self._bucket.take():
             return Told.SUPPRESSED
-        self._lately[workload.uid] = None
+        self._lately[workload.uid] = True
         try:
             # The collection's path holds the version that is served: /apis/GROUP/VERSION/PLURAL.
             version = collection_path(self._api, workload.resource).removeprefix("/apis/").rpartition("/")[0]

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
-from cachetools import TTLCache
 
 from recorder import envelope
 from recorder.api import Api
+from recorder.cache import expiring
 from recorder.memory import Entry
 from recorder.objects import Session
 from recorder.outcomes.decisions import Decision
@@ -65,7 +65,7 @@ class Inquiry:
         self._extenders = extenders
         self._nodes = nodes
         self._count = count
-        self._seen: TTLCache[str, _Seen] = TTLCache(_NODES_KEPT, _FRESH_SECONDS, timer=clock)
+        self._seen = expiring(_NODES_KEPT, _FRESH_SECONDS, clock, of=_Seen)
 
     def explain(self, session: Session, entry: Entry) -> Explanation:
         """Why ``session`` does not run on the node of ``entry``.
