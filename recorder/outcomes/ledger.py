@@ -4,10 +4,11 @@ What was remembered is looked up when the session's pod is bound, because its ow
 is counted by the replica that writes its placement; another replica, which keeps warm, sees it written and lets it go.
 """
 
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Protocol
+from typing import Final, Protocol
 
 from recorder.attribution import Verdict, attribute
 from recorder.memory import Entry, Memory
@@ -16,6 +17,8 @@ from recorder.outcomes.case import Case, Finished
 from recorder.outcomes.outcome import Expected, expect
 from recorder.view import View
 
+# Of one workload. Only a standby comes near it: what the leader may not write stays pending here for ever.
+MOST_DUE: Final = 1000
 # While one of these may still become FOUND the session is followed.
 _OPEN = (Verdict.SANDBOX_UNKNOWN, Verdict.WORKLOAD_UNKNOWN, Verdict.AMBIGUOUS)
 
@@ -45,7 +48,7 @@ class Ledger:
         self._desk = desk
         self._now = now
         self._open: dict[str, Case] = {}  # pod UID -> its case, from bound to Ready
-        self._due: dict[WorkloadKey, list[Finished]] = {}  # Ready, and not written yet
+        self._due: dict[WorkloadKey, deque[Finished]] = {}  # Ready, and not written yet
         self._lock = Lock()
 
     def follow(self) -> None:
@@ -64,7 +67,7 @@ class Ledger:
         expected = case.expected or self._expect(_without(memory, session), session.created_at if case.late else None)
         finished = Finished(case, session, workload, node, expected)
         with self._lock:
-            self._due.setdefault(workload.workload_key, []).append(finished)
+            self._due.setdefault(workload.workload_key, deque(maxlen=MOST_DUE)).append(finished)
 
     def settle(self, key: WorkloadKey, ours: bool) -> None:
         """Nothing is pending on that workload any more. ``ours``: this replica wrote it, or may write."""

@@ -1,0 +1,170 @@
+"""Which sessions are handed over to be counted, and when; without a cluster."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.contract import WORKLOAD_RESOURCES
+from recorder.memory import Entry, Memory
+from recorder.objects import Node, Sandbox, Session, Workload
+from recorder.outcomes.case import Case, Finished
+from recorder.outcomes.ledger import MOST_DUE, Ledger
+from recorder.view import View
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+RESOURCE = WORKLOAD_RESOURCES[0]
+A = Node(name="a", uid="uid-a", hostname="a", ready=True)
+B = Node(name="b", uid="uid-b", hostname="b", ready=True)
+WORKLOAD = Workload(namespace="ns", name="w", uid="uid-w", resource=RESOURCE, kind="AgentRuntime", sticky=True)
+
+
+class Desk:
+    """Writes down what it is given."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.counted: list[Finished] = []
+
+    def inquire(self, case: Case) -> None:
+        self.asked.append(case.session.name)
+
+    def count(self, finished: Finished) -> None:
+        self.counted.append(finished)
+
+
+class World:
+    """A view with two nodes and one workload, whose memory a test sets."""
+
+    def __init__(self, memory: Memory = ()) -> None:
+        self.memory = memory
+        self.desk = Desk()
+        self.view = View()
+        self.ledger = Ledger(self.view, lambda _: self.memory, 86400, self.desk, lambda: NOW)
+        self.ledger.follow()
+        for node in (A, B):
+            self.view.nodes.upsert(node)
+        self.view.workloads[RESOURCE].upsert(WORKLOAD)
+
+    def bound(self, name: str, node: str = "a", **more: object) -> Session:
+        session = Session(namespace="ns", name=name, uid=f"uid-{name}", node=node, workload_name="w", created_at=NOW)
+        session = msgspec.structs.replace(session, **more)
+        self.view.sessions.upsert(session)
+        return session
+
+    def ready(self, session: Session, node: Node = A) -> None:
+        session = msgspec.structs.replace(session, ready_at=NOW)
+        self.view.sessions.upsert(session)
+        self.ledger.placed(session, WORKLOAD, node)
+
+    def outcomes(self) -> list[str]:
+        return [str(finished.record().outcome) for finished in self.desk.counted]
+
+
+def entry(node: Node, pod: str = "before", age: timedelta = timedelta(hours=1)) -> Entry:
+    return Entry(node=node.name, node_uid=node.uid, ready_at=NOW - age, pod_uid=f"uid-{pod}")
+
+
+def test_what_counts_is_what_was_remembered_when_the_pod_was_bound() -> None:
+    world = World((entry(B),))
+    session = world.bound("s", "a")
+    world.memory = (entry(A), entry(B))  # a session beside it was written meanwhile
+    world.ready(session)
+    world.ledger.settle(WORKLOAD.workload_key, ours=True)
+    assert world.outcomes() == ["moved"]
+    assert world.desk.counted[0].expected.last_node == "b"
+    assert world.desk.asked == ["s"]
+
+
+def test_nobody_is_asked_about_a_session_that_came_back() -> None:
+    world = World((entry(A),))
+    world.ready(world.bound("s"))
+    world.ledger.settle(WORKLOAD.workload_key, ours=True)
+    assert (world.outcomes(), world.desk.asked) == (["reused"], [])
+
+
+def test_what_another_replica_wrote_is_let_go() -> None:
+    world = World()
+    world.ready(world.bound("s"))
+    world.ledger.settle(WORKLOAD.workload_key, ours=False)
+    assert (world.outcomes(), len(world.ledger)) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("memory", "counted"),
+    [
+        ((), 1),
+        ((entry(A, "s", timedelta(0)),), 0),  # its own entry
+        ((entry(B, "later", timedelta(seconds=-1)),), 0),  # overtaken
+        ((entry(B, "earlier"),), 1),
+    ],
+)
+def test_of_sessions_first_seen_ready_only_those_are_counted_that_nobody_has_written(
+    memory: Memory, counted: int
+) -> None:
+    world = World(memory)
+    session = world.bound("s", ready_at=NOW)
+    world.ledger.placed(session, WORKLOAD, A)
+    world.ledger.settle(WORKLOAD.workload_key, ours=True)
+    assert len(world.desk.counted) == counted
+
+
+def test_a_session_that_ends_before_it_is_ready_came_to_nothing() -> None:
+    world = World()
+    session = world.bound("s")
+    world.view.sessions.remove(session)
+    assert len(world.ledger) == 0
+
+
+def test_a_pod_made_again_under_its_name_is_another_session() -> None:
+    world = World()
+    world.bound("s")
+    again = world.bound("s", uid="uid-again")
+    world.ready(again)
+    world.ledger.settle(WORKLOAD.workload_key, ours=True)
+    assert [finished.session.uid for finished in world.desk.counted] == ["uid-again"]
+    assert len(world.ledger) == 0
+
+
+def test_a_session_whose_workload_is_known_late_is_judged_by_what_else_is_remembered() -> None:
+    world = World((entry(B),))
+    session = world.bound("s", workload_name=None, sandbox="s")
+    world.view.sandboxes.upsert(Sandbox(namespace="ns", name="s", uid="uid-sandbox", workload_name="w"))
+    world.memory = (entry(A, "s", timedelta(0)), entry(B))  # its own entry is there already
+    world.ready(session)
+    world.ledger.settle(WORKLOAD.workload_key, ours=True)
+    assert [finished.record().last_node for finished in world.desk.counted] == ["b"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["bound", "ready", "unready", "gone", "settle"]))))
+def test_whatever_happens_each_pod_is_counted_at_most_once_and_nothing_stays_of_those_that_are_gone(
+    happened: list[tuple[str, str]],
+) -> None:
+    world = World()
+    alive: dict[str, Session] = {}
+    for number, (name, what) in enumerate(happened):
+        if what == "bound" and name not in alive:
+            alive[name] = world.bound(name, uid=f"{name}-{number}")
+        elif what == "ready" and name in alive:
+            world.ready(alive[name])
+        elif what == "unready" and name in alive:
+            world.view.sessions.upsert(alive[name])
+        elif what == "gone" and name in alive:
+            world.view.sessions.remove(alive.pop(name))
+        elif what == "settle":
+            world.ledger.settle(WORKLOAD.workload_key, ours=True)
+    world.ledger.settle(WORKLOAD.workload_key, ours=True)
+    counted = [finished.session.uid for finished in world.desk.counted]
+    assert len(counted) == len(set(counted))
+    assert len(world.ledger) <= len(alive)
+
+
+def test_what_is_never_written_does_not_pile_up() -> None:
+    world = World()
+    for number in range(MOST_DUE + 5):
+        world.ready(world.bound(f"s{number}"))
+    assert len(world.ledger) == MOST_DUE
