@@ -23,9 +23,9 @@ class Case:
 
     @property
     def strayed(self) -> bool:
-        """Whether it is bound elsewhere although there was a valid entry."""
-        wanted = self.expected.entry if self.expected else None
-        return wanted is not None and wanted.node != self.session.node
+        """Whether it is bound elsewhere although there was a node to come back to."""
+        wanted = self.expected.wanted if self.expected else None
+        return wanted is not None and wanted.name != self.session.node
 
 
 class Finished(NamedTuple):

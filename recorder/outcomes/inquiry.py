@@ -10,8 +10,7 @@ import msgspec
 from recorder import envelope
 from recorder.api import Api
 from recorder.cache import expiring
-from recorder.memory import Entry
-from recorder.objects import Session
+from recorder.objects import Node, Session
 from recorder.outcomes.decisions import Decision
 from recorder.outcomes.extenders import Answer, Extenders, Found
 from recorder.outcomes.feasible import asks_for, obstacle
@@ -67,8 +66,8 @@ class Inquiry:
         self._count = count
         self._seen = expiring(_NODES_KEPT, _FRESH_SECONDS, clock, of=_Seen)
 
-    def explain(self, session: Session, entry: Entry) -> Explanation:
-        """Why ``session`` does not run on the node of ``entry``.
+    def explain(self, session: Session, wanted: Node) -> Explanation:
+        """Why ``session`` does not run on the node that it should have come back to.
 
         :raises LastnodeError: the API server could not be asked, or not understood.
         :raises ValueError: a quantity of an object cannot be read.
@@ -76,22 +75,22 @@ class Inquiry:
         pod = self._pod(session)
         if pod is None:
             return UNEXPLAINED
-        asked = asks_for(pod, entry.node, entry.hostname)
-        told = Explanation(_of_the_scheduler(self._nodes()), TERM) if asked else self.decided(session, entry)
+        asked = asks_for(pod, wanted.name, wanted.hostname)
+        told = Explanation(_of_the_scheduler(self._nodes()), TERM) if asked else self.decided(session, wanted)
         if told.asked == EXTENDER and told.reason not in (Reason.NOT_OFFERED, Reason.UNAWARE):
             return told  # it was offered the node, or knows better: whatever stands in the way now came later
-        seen = self._node(entry.node)
+        seen = self._node(wanted.name)
         if seen is None:
             return Explanation(Reason.NODE_GONE, told.asked)
         return Explanation(obstacle(pod, seen.node, seen.pods) or told.reason, told.asked)
 
-    def decided(self, session: Session, entry: Entry) -> Explanation:
+    def decided(self, session: Session, wanted: Node) -> Explanation:
         """What the extender alone says: enough for a session that was bound so long ago that nodes have changed."""
         if session.created_at is None:
             return UNEXPLAINED
         answer = self._extenders.decided(session.uid, session.created_at)
         self._count(answer.found)
-        return conclude(answer, entry, self._nodes())
+        return conclude(answer, wanted.name, self._nodes())
 
     def _pod(self, session: Session) -> PodNeeds | None:
         found = self._list(f"/api/v1/namespaces/{session.namespace}/pods", f"metadata.name={session.name}")
@@ -113,8 +112,8 @@ class Inquiry:
         return list(envelope.page(self._api.get(path, {"fieldSelector": fields})).items or ())
 
 
-def conclude(answer: Answer, entry: Entry, nodes: int) -> Explanation:
-    """What an extender's decision about a pod without a term says, in a cluster of so many nodes."""
+def conclude(answer: Answer, wanted: str, nodes: int) -> Explanation:
+    """What an extender's decision about a pod without a term for the node ``wanted`` says, in a cluster of so many."""
     if answer.found is Found.NOTHING:
         return Explanation(Reason.NOT_ASKED, NOBODY)
     decision = answer.decision
@@ -122,14 +121,14 @@ def conclude(answer: Answer, entry: Entry, nodes: int) -> Explanation:
         return UNEXPLAINED
     if decision.result in _SAYS:
         return Explanation(Reason(decision.result), EXTENDER)
-    return Explanation(_after(decision, entry, nodes), EXTENDER)
+    return Explanation(_after(decision, wanted, nodes), EXTENDER)
 
 
-def _after(decision: Decision, entry: Entry, nodes: int) -> Reason:
-    if decision.result == "preferred" and decision.node == entry.node:
+def _after(decision: Decision, wanted: str, nodes: int) -> Reason:
+    if decision.result == "preferred" and decision.node == wanted:
         return Reason.OUTSCORED
     # The pod carried the term for the node that the extender had in mind when it asked.
-    if decision.result == "already_injected" and decision.node == entry.node:
+    if decision.result == "already_injected" and decision.node == wanted:
         return _of_the_scheduler(nodes)
     return Reason.UNAWARE
 

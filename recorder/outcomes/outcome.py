@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from recorder.memory import Entry, Memory, Validity, choose
+from recorder.memory import Memory, Validity, choose
 from recorder.objects import Node
 
 
@@ -60,32 +60,35 @@ MEANING: Mapping[Reason, str] = {
 
 
 class Expected(NamedTuple):
-    """What was remembered when a session was placed: the ``entry`` to come back to, or None and the ``reason`` why the
-    ``newest`` one could not be it; None in both where nothing was remembered."""
+    """What was remembered when a session was placed, in few words: thousands may be on their way at a time.
 
-    entry: Entry | None
-    newest: Entry | None
+    ``wanted``: the node to come back to, None where no entry was valid. ``last_node`` and ``last_uid``: that node, else
+    the newest entry's, which could not be it for ``reason``; empty where nothing was remembered.
+    """
+
+    wanted: Node | None
+    last_node: str
+    last_uid: str
     reason: Validity
-
-    @property
-    def last_node(self) -> str:
-        """The node that it should have come back to, or would have if it could; empty without one."""
-        wanted = self.entry or self.newest
-        return wanted.node if wanted else ""
 
 
 def expect(memory: Memory, *, now: datetime, ttl: float, nodes: Mapping[str, Node]) -> Expected:
     """What ``memory`` says at the moment of placement. ``ttl`` in seconds, 0 for ever."""
     choice = choose(memory, now=now, ttl=ttl, nodes=nodes)
-    return Expected(choice.entry, memory[0] if memory else None, choice.reason)
+    node = nodes.get(choice.entry.node) if choice.entry else None
+    if node is not None:
+        return Expected(node, node.name, node.uid, choice.reason)
+    # Without an entry, or where the node went just now.
+    newest = choice.entry or next(iter(memory), None)
+    reason = Validity.NODE_GONE if choice.entry else choice.reason
+    return Expected(None, newest.node, newest.node_uid, reason) if newest else Expected(None, "", "", reason)
 
 
 def judge(expected: Expected, node: Node) -> tuple[Outcome, Reason | None]:
     """The outcome of a session that ran on ``node``. MOVED without a reason: the memory was valid, so that only the
     scheduler, the node and the pod can explain it."""
-    wanted = expected.entry or expected.newest
-    if wanted is None:
+    if not expected.last_node:
         return Outcome.FIRST, None
-    if wanted.node == node.name and wanted.node_uid in ("", node.uid):
+    if expected.last_node == node.name and expected.last_uid in ("", node.uid):
         return Outcome.REUSED, None
-    return Outcome.MOVED, None if expected.entry else Reason(expected.reason)
+    return Outcome.MOVED, None if expected.wanted else Reason(expected.reason)

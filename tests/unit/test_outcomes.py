@@ -71,7 +71,7 @@ def test_an_expired_memory_explains_a_move_and_does_not_deny_a_return() -> None:
 
 
 def test_nothing_remembered_has_no_last_node() -> None:
-    assert Expected(None, None, Validity.NOTHING_REMEMBERED).last_node == ""
+    assert expect((), now=NOW, ttl=0, nodes={}) == Expected(None, "", "", Validity.NOTHING_REMEMBERED)
 
 
 def decision(result: str, node: str = "a", at: datetime = NOW) -> Decision:
@@ -94,7 +94,7 @@ def decision(result: str, node: str = "a", at: datetime = NOW) -> Decision:
 )
 def test_a_decision_says_why(result: str, node: str, nodes: int, reason: Reason) -> None:
     answer = Answer(Found.ANSWERED, decision(result, node))
-    assert conclude(answer, ENTRY, nodes) == Explanation(reason, "extender")
+    assert conclude(answer, ENTRY.node, nodes) == Explanation(reason, "extender")
 
 
 def test_no_decision_means_that_nobody_asked_only_where_everybody_would_know() -> None:
