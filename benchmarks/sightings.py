@@ -34,6 +34,7 @@ class Sightings:
         self._clock = clock
         self._lines: list[tuple[float, bytes]] = []
         self._came = Condition()
+        self._ended = ""
         version = envelope.page(api.get(collection, {"limit": "1"})).version
         query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": "3600", **(selectors or {})}
         self._stream = api.stream(collection, query, _SILENCE)
@@ -48,10 +49,12 @@ class Sightings:
         self._thread.join(5.0)
 
     def wait(self, count: int, seconds: float) -> None:
-        """Until that many events came. Raises TimeoutError."""
+        """Until that many events came. Raises TimeoutError, which says so where the watch broke."""
         with self._came:
-            if not self._came.wait_for(lambda: len(self._lines) >= count, seconds):
-                raise TimeoutError(f"{len(self._lines)} of {count} events came within {seconds:g} s")
+            self._came.wait_for(lambda: len(self._lines) >= count or self._ended, seconds)
+            if len(self._lines) < count:
+                why = self._ended or f"within {seconds:g} s"
+                raise TimeoutError(f"{len(self._lines)} of {count} events came: {why}")
 
     def times(self) -> list[float]:
         """When each event came, in order."""
@@ -72,5 +75,9 @@ class Sightings:
                     with self._came:
                         self._lines.append((self._clock(), line))
                         self._came.notify_all()
-        except LastnodeError:
-            return  # aborted; one that broke shows as events that do not come
+            why = "the server ended the watch"
+        except LastnodeError as error:
+            why = f"the watch broke: {error}"  # or was aborted, when nobody waits any more
+        with self._came:
+            self._ended = why
+            self._came.notify_all()
