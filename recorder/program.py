@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
+from typing import Any
 
 from recorder import allocator, api, health, logs, metrics
 from recorder.cache import MemoryCache
@@ -16,6 +17,7 @@ from recorder.elector import Elector
 from recorder.errors import ConfigError
 from recorder.leadership import Leadership
 from recorder.lease import Timing
+from recorder.listwatch import ListWatch
 from recorder.objects import WorkloadKey
 from recorder.outcomes.extenders import Extenders
 from recorder.outcomes.wiring import Outcomes, Tally
@@ -56,9 +58,8 @@ class Recorder:
         )
         queue: WorkQueue[WorkloadKey] = WorkQueue()
         cache = MemoryCache(settings.memory_ttl, size=WRITTEN_MEMORIES)
-        outcomes = _outcomes(
-            settings, server, view, cache, metrics.SessionMetrics(registry, settings.namespace_metrics)
-        )
+        sessions = metrics.SessionMetrics(registry, settings.namespace_metrics)
+        outcomes = _outcomes(settings, server, view, cache, sessions, watches)
         placements = Placements(
             view, queue.add, record_metrics.verdict, settings.early_crash_seconds, outcomes.ledger.placed
         )
@@ -105,7 +106,14 @@ class Recorder:
             self.crew.add("elector", elector.run, elector.stop)
 
 
-def _outcomes(settings: RecorderSettings, server: api.Api, view: View, cache: MemoryCache, tally: Tally) -> Outcomes:
+def _outcomes(
+    settings: RecorderSettings,
+    server: api.Api,
+    view: View,
+    cache: MemoryCache,
+    tally: Tally,
+    watches: Sequence[ListWatch[Any]],
+) -> Outcomes:
     return Outcomes(
         server,
         view,
@@ -114,6 +122,7 @@ def _outcomes(settings: RecorderSettings, server: api.Api, view: View, cache: Me
         ttl=settings.memory_ttl,
         extenders=Extenders(settings.extender_url, settings.extender_ca),
         log_size=settings.session_log,
+        known=lambda: all(watch.progress.synced for watch in watches),
     )
 
 

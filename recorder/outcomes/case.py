@@ -10,8 +10,9 @@ from recorder.outcomes.record import SessionRecord
 
 
 class Case:
-    """``late``: first seen when it was Ready already, so that nodes may have changed since it was placed. ``expected``:
-    None while its workload is not known. ``explanation``: why it moved, once somebody has asked."""
+    """``late``: first seen when it was Ready already, or while the recorder was starting, so that nodes may have
+    changed since it was placed. ``expected``: None while its workload is not known. ``explanation``: why it moved, once
+    somebody has asked."""
 
     __slots__ = ("expected", "explanation", "late", "session")
 

@@ -63,7 +63,8 @@ class Expected(NamedTuple):
     """What was remembered when a session was placed, in few words: thousands may be on their way at a time.
 
     ``wanted``: the node to come back to, None where no entry was valid. ``last_node`` and ``last_uid``: that node, else
-    the newest entry's, which could not be it for ``reason``; empty where nothing was remembered.
+    the newest entry's, which could not be it for ``reason``; empty where nothing was remembered. An entry that is VALID
+    without a ``wanted`` node is so by its age: the nodes were not known.
     """
 
     wanted: Node | None
@@ -72,16 +73,15 @@ class Expected(NamedTuple):
     reason: Validity
 
 
-def expect(memory: Memory, *, now: datetime, ttl: float, nodes: Mapping[str, Node]) -> Expected:
-    """What ``memory`` says at the moment of placement. ``ttl`` in seconds, 0 for ever."""
+def expect(memory: Memory, *, now: datetime, ttl: float, nodes: Mapping[str, Node] | None) -> Expected:
+    """What ``memory`` says at the moment of placement. ``ttl`` in seconds, 0 for ever; ``nodes``: every node by name,
+    None while they are not all known."""
     choice = choose(memory, now=now, ttl=ttl, nodes=nodes)
-    node = nodes.get(choice.entry.node) if choice.entry else None
+    node = nodes.get(choice.entry.node) if choice.entry and nodes is not None else None
     if node is not None:
         return Expected(node, node.name, node.uid, choice.reason)
-    # Without an entry, or where the node went just now.
-    newest = choice.entry or next(iter(memory), None)
-    reason = Validity.NODE_GONE if choice.entry else choice.reason
-    return Expected(None, newest.node, newest.node_uid, reason) if newest else Expected(None, "", "", reason)
+    told = choice.entry or next(iter(memory), None)
+    return Expected(None, told.node, told.node_uid, choice.reason) if told else Expected(None, "", "", choice.reason)
 
 
 def judge(expected: Expected, node: Node) -> tuple[Outcome, Reason | None]:
@@ -91,4 +91,4 @@ def judge(expected: Expected, node: Node) -> tuple[Outcome, Reason | None]:
         return Outcome.FIRST, None
     if expected.last_node == node.name and expected.last_uid in ("", node.uid):
         return Outcome.REUSED, None
-    return Outcome.MOVED, None if expected.wanted else Reason(expected.reason)
+    return Outcome.MOVED, None if expected.reason is Validity.VALID else Reason(expected.reason)

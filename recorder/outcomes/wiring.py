@@ -30,7 +30,8 @@ class Tally(Protocol):
 
 
 class Outcomes:
-    """``ledger`` follows the sessions, ``reporter`` runs in a thread. ``log_size``: sessions that the journal keeps."""
+    """``ledger`` follows the sessions, ``reporter`` runs in a thread. ``log_size``: sessions that the journal keeps;
+    ``known``: whether every resource was listed once."""
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Outcomes:
         ttl: float,
         extenders: Extenders,
         log_size: int,
+        known: Callable[[], bool],
     ) -> None:
         replica = socket.gethostname()
         self._log = SessionLog(log_size, replica)
@@ -49,7 +51,7 @@ class Outcomes:
         inquiry = Inquiry(api, extenders, lambda: len(view.nodes), tally.inquiry)
         events = Events(api, tally.event, instance=replica)
         self.reporter = Reporter(inquiry, self._keep, events.tell)
-        self.ledger = Ledger(view, recall, ttl, self.reporter)
+        self.ledger = Ledger(view, recall, ttl, self.reporter, known)
         for workloads in view.workloads.values():
             workloads.subscribe(self._on_workload)
 

@@ -14,6 +14,7 @@ from recorder.memory import Entry, Memory
 from recorder.objects import Node, Sandbox, Session, Workload
 from recorder.outcomes.case import Case, Finished
 from recorder.outcomes.ledger import MOST_DUE, Ledger
+from recorder.outcomes.outcome import Reason
 from recorder.view import View
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -40,11 +41,12 @@ class Desk:
 class World:
     """A view with two nodes and one workload, whose memory a test sets."""
 
-    def __init__(self, memory: Memory = ()) -> None:
+    def __init__(self, memory: Memory = (), known: bool = True) -> None:
         self.memory = memory
+        self.known = known
         self.desk = Desk()
         self.view = View()
-        self.ledger = Ledger(self.view, lambda _: self.memory, 86400, self.desk, lambda: NOW)
+        self.ledger = Ledger(self.view, lambda _: self.memory, 86400, self.desk, lambda: self.known, lambda: NOW)
         self.ledger.follow()
         for node in (A, B):
             self.view.nodes.upsert(node)
@@ -111,6 +113,22 @@ def test_of_sessions_first_seen_ready_only_those_are_counted_that_nobody_has_wri
     world.ledger.placed(session, WORKLOAD, A)
     world.ledger.settle(WORKLOAD.workload_key, ours=True)
     assert len(world.desk.counted) == counted
+
+
+@pytest.mark.parametrize("known_when_ready", [False, True])
+def test_while_the_recorder_starts_no_older_entry_steps_in_for_a_node_that_is_not_listed_yet(
+    known_when_ready: bool,
+) -> None:
+    world = World((entry(B), entry(A)), known=False)
+    world.view.nodes.remove(B)
+    session = world.bound("s", "a")
+    if known_when_ready:
+        world.view.nodes.upsert(B)
+        world.known = True
+    world.ready(session)
+    world.ledger.settle(WORKLOAD.workload_key, ours=True)
+    (record,) = [finished.record() for finished in world.desk.counted]
+    assert (record.outcome, record.last_node, record.reason) == ("moved", "b", Reason.UNKNOWN)
 
 
 def test_a_session_that_ends_before_it_is_ready_came_to_nothing() -> None:
