@@ -108,7 +108,9 @@ class Reporter:
         record = finished.record()
         self._keep(record)
         moved = record.outcome is Outcome.MOVED
-        log.log(logging.INFO if moved else logging.DEBUG, "session %s", record.outcome, extra=_fields(record))
+        level = logging.INFO if moved else logging.DEBUG
+        if log.isEnabledFor(level):
+            log.log(level, "session %s", record.outcome, extra=_fields(record))
         if moved and not self._stopping.is_set():
             self._tell(finished.workload, record)
 
