@@ -129,6 +129,13 @@ def test_it_uses_every_right_that_it_is_granted_and_no_other(stack: Stack, accou
         space = Space(stack)
         node = sessions_until_asked(account, space, kind, right("get", kind))
         space.written(node, kind=kind)
+    # A session that ran elsewhere than the one before it, whatever there was above.
+    space = Space(stack)
+    space.workload()
+    for second, name in enumerate(("a", "b"), 1):
+        node = space.node(name)
+        space.session(f"s{second}", node, second)
+        space.written(node)
     # What follows the writes: the lease is renewed, and the owner of a session that moved is told.
     later = {Right("update", "coordination.k8s.io", "leases"), Right("create", "", "events")}
     stack.wait(lambda: later <= account.rights_asked(), "the lease to be renewed and an Event to be created")
