@@ -5,7 +5,7 @@ from typing import Final
 
 from kubectl_lastnode.doctor.finding import Finding, fail, ok, warn
 from kubectl_lastnode.doctor.look import Look
-from kubectl_lastnode.doctor.probe import by
+from kubectl_lastnode.doctor.probe import by, reached
 from recorder.outcomes.outcome import Reason
 
 PRIORITIZE: Final = "lastnode_prioritize_total"
@@ -19,14 +19,7 @@ def replicas(look: Look) -> Iterator[Finding]:
     if not look.extender_probes:
         yield warn("extender", "no extender's pod found: only programs that use the injector library ask for nodes",
                    "Install it, or name it with --extender-url, if that is not what you want.")  # fmt: skip
-    for each in look.extender_probes:
-        if each.unreachable:
-            remedy = "Look at its pod; if only you cannot reach it, port-forward and use --extender-url."
-            yield fail("extender", f"{each.title} does not answer: {each.unreachable}", remedy)
-        elif each.unready:
-            yield fail("extender", f"{each.title} is not ready: {each.unready}", "Look at its log and its account.")
-        else:
-            yield ok("extender", f"{each.title} is ready")
+    yield from reached("extender", look.extender_probes)
 
 
 def called(look: Look) -> Iterator[Finding]:

@@ -1,10 +1,11 @@
 """What a running program says of itself: readiness and metrics, by replica."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from kubectl_lastnode.doctor.finding import Finding, fail, ok
 from kubectl_lastnode.programs import Program
 from recorder.errors import ApiError, LastnodeError
 
@@ -60,6 +61,18 @@ def by(probes: Iterable[Probe], name: str, label: str) -> dict[str, float]:
         for value, number in each.by(name, label).items():
             sums[value] = sums.get(value, 0.0) + number
     return sums
+
+
+def reached(what: str, probes: Iterable[Probe]) -> Iterator[Finding]:
+    """Whether each replica of ``what`` (recorder, extender) answers and is ready."""
+    for each in probes:
+        if each.unreachable:
+            remedy = f"Look at its pod; if only you cannot reach it, port-forward and use --{what}-url."
+            yield fail(what, f"{each.title} does not answer: {each.unreachable}", remedy)
+        elif each.unready:
+            yield fail(what, f"{each.title} is not ready: {each.unready}", "Look at its log and its account.")
+        else:
+            yield ok(what, f"{each.title} is ready")
 
 
 def _readiness(program: Program) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from kubectl_lastnode.doctor.finding import Finding, fail, ok, warn
 from kubectl_lastnode.doctor.look import Look
-from kubectl_lastnode.doctor.probe import total
+from kubectl_lastnode.doctor.probe import reached, total
 from kubectl_lastnode.output import short
 from kubectl_lastnode.programs import RECORDER
 from recorder.errors import NotFound
@@ -20,14 +20,7 @@ def replicas(look: Look) -> Iterator[Finding]:
     if not look.recorder_probes:
         yield fail("recorder", "no recorder's pod found: nothing is written down",
                    "Install it (docs/install.md), or name it with --recorder-url.")  # fmt: skip
-    for each in look.recorder_probes:
-        if each.unreachable:
-            remedy = "Look at its pod; if only you cannot reach it, port-forward and use --recorder-url."
-            yield fail("recorder", f"{each.title} does not answer: {each.unreachable}", remedy)
-        elif each.unready:
-            yield fail("recorder", f"{each.title} is not ready: {each.unready}", "Look at its log and its account.")
-        else:
-            yield ok("recorder", f"{each.title} is ready")
+    yield from reached("recorder", look.recorder_probes)
 
 
 def leader(look: Look) -> Iterator[Finding]:
