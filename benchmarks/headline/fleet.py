@@ -56,9 +56,8 @@ class Fleet:
     def remembered(self) -> dict[str, str]:
         """Workload -> what its last-node annotation names, of those that have one."""
         page = envelope.page(self._api.get(WORKLOADS))
-        found = (json.loads(bytes(item))["metadata"] for item in page.items or ())
-        named = ((meta["name"], meta.get("annotations", {}).get(LAST_NODE_ANNOTATION)) for meta in found)
-        return {name: node for name, node in named if node}
+        found = (json.loads(bytes(item)) for item in page.items or ())
+        return {obj["metadata"]["name"]: node for obj in found if (node := last_node(obj))}
 
     def read(self, workload: str) -> Object:
         """The workload as the program that starts its session reads it."""
@@ -99,3 +98,9 @@ class Fleet:
         metadata = {"name": name, "namespace": "default", "labels": {"app": "others"}}
         spec = {"containers": [container], "nodeName": node}
         self._create(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+
+
+def last_node(workload: Object) -> str:
+    """What its annotation names, "" for none."""
+    named: str = workload["metadata"].get("annotations", {}).get(LAST_NODE_ANNOTATION, "")
+    return named

@@ -63,6 +63,7 @@ class ControlPlane:
         scheduler_config: SchedulerConfig | None = None,
         users: Mapping[str, Sequence[str]] | None = None,
         apiserver_flags: Mapping[str, str] | None = None,
+        apiserver_env: Mapping[str, str] | None = None,
         port: int | None = None,
         directory: Path | None = None,
         ports: Ports | None = None,
@@ -74,6 +75,7 @@ class ControlPlane:
         scheduler_config: a KubeSchedulerConfiguration, or its path, for it; default: the scheduler's own defaults
         users:            further users of kubeconfig_for(): name -> groups
         apiserver_flags:  more flags for kube-apiserver, or others in place of ours: {"runtime-config": "api/all=true"}
+        apiserver_env:    added to its environment, as {"GOGC": "400"}
         port:             the API server's; default: a free one
         directory:        kept at the end, and taken up again with its data when it has some; default: a temporary
                           one that is removed
@@ -85,7 +87,7 @@ class ControlPlane:
         for attempt in range(1, _START_TRIES + 1):
             plane = cls(Guard.start(directory), binaries, ports or shared_ports(), keep=directory is not None)
             try:
-                plane._start_server(dict(users or {}), dict(apiserver_flags or {}), port)
+                plane._start_server(users or {}, apiserver_flags or {}, apiserver_env or {}, port)
                 if scheduler:
                     plane.scheduler = plane.start_scheduler("kube-scheduler", scheduler_config)
                 return plane
@@ -183,7 +185,13 @@ class ControlPlane:
         """The last lines of every component's log, for a failing test."""
         return "\n".join(f"--- {c.name} ({c.log})\n{c.tail(lines)}" for c in self._components)
 
-    def _start_server(self, users: Mapping[str, Sequence[str]], flags: Mapping[str, str], port: int | None) -> None:
+    def _start_server(
+        self,
+        users: Mapping[str, Sequence[str]],
+        flags: Mapping[str, str],
+        env: Mapping[str, str],
+        port: int | None,
+    ) -> None:
         etcd_port, own_port = self.free_port(), port or self.free_port()
         etcd_url, self.url = f"http://127.0.0.1:{etcd_port}", f"https://127.0.0.1:{own_port}"
         everyone = {ADMIN: ["system:masters"], SCHEDULER: [], NOBODY: [], **users}
@@ -203,7 +211,7 @@ class ControlPlane:
             return answers(f"{self.url}/readyz", self.ca_file, token)
 
         grace = min(self._grace, _APISERVER_SECONDS)
-        self.apiserver = self._start("kube-apiserver", argv, ready, grace, url=self.url)
+        self.apiserver = self._start("kube-apiserver", argv, ready, grace, url=self.url, env=env)
         self.apiserver.orderly_seconds = _APISERVER_SECONDS
 
     def _start(
