@@ -61,7 +61,8 @@ class Summary(msgspec.Struct, frozen=True):
     """Of the sessions that had a last node, unless said otherwise. Seconds are the model's.
 
     ``possible``: how many could have come back at most, given where the last sessions ran: of each wave, as many as
-    their last nodes had room for. ``first_mean``: of the first round's sessions. ``spread``: mean over the waves of the
+    their last nodes had room for. ``back_mean``: of those that came back. ``seconds``: of those that did not, the mean
+    by reason, 0 where there are none. ``first_mean``: of the first round's sessions. ``spread``: mean over the waves of the
     standard deviation of the number of sessions a node, over the nodes with room. ``fullest``: mean over the waves of
     the most sessions on one node.
     """
@@ -78,6 +79,8 @@ class Summary(msgspec.Struct, frozen=True):
     spread: float
     fullest: float
     reasons: dict[str, int]
+    back_mean: float
+    seconds: dict[str, float]
 
 
 def summary(ran: Sequence[Ran], rounds: Iterable[Round]) -> Summary:
@@ -89,7 +92,8 @@ def summary(ran: Sequence[Ran], rounds: Iterable[Round]) -> Summary:
     cuts = statistics.quantiles(seconds * 2 if len(seconds) == 1 else seconds, n=20, method="inclusive")
     world = {now.number: now for now in rounds}
     spreads, fullest = zip(*_loads(back, world), strict=True)
-    reasons = Counter(one.why for one in back if one.why)
+    by_reason = {reason: [one.seconds for one in back if one.why == reason] for reason in ("", *REASONS)}
+    means = {reason: statistics.fmean(some) if some else 0.0 for reason, some in by_reason.items()}
     return Summary(
         sessions=len(ran),
         returning=len(back),
@@ -102,7 +106,9 @@ def summary(ran: Sequence[Ran], rounds: Iterable[Round]) -> Summary:
         pulled=sum(one.pulled for one in back),
         spread=statistics.fmean(spreads),
         fullest=statistics.fmean(fullest),
-        reasons={reason: reasons[reason] for reason in REASONS},
+        reasons={reason: len(by_reason[reason]) for reason in REASONS},
+        back_mean=means[""],
+        seconds={reason: means[reason] for reason in REASONS},
     )
 
 

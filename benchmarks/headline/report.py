@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from benchmarks.headline.arms import CONTROL, EVERYBODY, ORACLE
 from benchmarks.headline.kept import Run
 from benchmarks.headline.others import BUSY
-from benchmarks.headline.ran import REASONS
+from benchmarks.headline.ran import REASONS, Summary
 from benchmarks.measure import table
 
 _STARTUP = (
@@ -16,6 +16,7 @@ _STARTUP = (
     "came back",
     "of possible",
     "of the oracle's",
+    "those: mean s",
     "mean s",
     "cut",
     "p50 s",
@@ -78,6 +79,7 @@ def _startup(run: Run, control: Run | None, oracle: Run | None) -> list[str]:
         f"{share:.1%}",
         f"{own.came_back / own.possible:.1%}",
         "" if best is None else f"{best:.1%}",
+        f"{own.back_mean:.2f}",
         f"{own.mean:.2f}",
         "" if cut is None or run is control else f"{cut:.1%}",
         f"{own.p50:.2f}",
@@ -103,7 +105,12 @@ def _load(run: Run, control: Run | None) -> list[str]:
 
 
 def _reason(why: str, runs: Sequence[Run]) -> list[str]:
-    return [why, *(f"{run.summary.reasons[why]:,}" for run in runs)]
+    return [why, *(_lost(run.summary, why) for run in runs)]
+
+
+def _lost(own: Summary, why: str) -> str:
+    count = own.reasons[why]
+    return f"{count:,} ({own.seconds[why]:.1f} s)" if count else "0"
 
 
 def _find(runs: Sequence[Run], arm: str) -> Run | None:

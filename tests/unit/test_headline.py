@@ -121,3 +121,4 @@ def test_two_that_want_the_last_place_of_a_node_can_come_back_only_once() -> Non
     totals = ran.summary([*both, Ran(0, 0, 0, "tight", 20.0, 5, "")], [NOW])
     assert (totals.returning, totals.came_back, totals.possible) == (2, 1, 1)
     assert (totals.mean, totals.first_mean, totals.pulled) == (5.0, 20.0, 5)
+    assert (totals.back_mean, totals.seconds) == (1.0, dict.fromkeys(ran.REASONS, 0.0) | {ran.FULL: 9.0})

@@ -26,7 +26,8 @@ FULL_SIZE = Published(program.SEED, world.full_size(1))
 
 def run_of(arm: str, mean: float, came_back: int) -> Run:
     reasons = dict.fromkeys(ran.REASONS, 1)
-    own = ran.Summary(200, 100, came_back, 95, mean, 1.0, 9.0, 20.0, 10**12, 1.5, 4.0, reasons)
+    seconds = dict.fromkeys(ran.REASONS, 12.25)
+    own = ran.Summary(200, 100, came_back, 95, mean, 1.0, 9.0, 20.0, 10**12, 1.5, 4.0, reasons, 1.25, seconds)
     rates = [] if arm == "oracle" else [50.0, 100.0]
     sessions = [Ran(0, 0, 0, "node-1", 20.0, 5, "")]
     return Run(arm, 1, 100, 10, 2, "a machine", "2026-01-02T03:04:05+00:00", 1.5, rates, 2.0, own, sessions, 0.03)
@@ -37,9 +38,16 @@ RUNS = [run_of("none-default", 20.0, 2), run_of("webhook-sticky", 2.0, 90), run_
 
 def test_the_report_sets_each_arm_beside_control_and_oracle() -> None:
     text = report.text(RUNS)
-    assert "| webhook-sticky | 90.0% | 94.7% | 94.7% | 2.00 | 90.0% |" in text
+    assert "| webhook-sticky | 90.0% | 94.7% | 94.7% | 1.25 | 2.00 | 90.0% |" in text
     assert "| webhook-sticky | 75 | 1.00 | 2.0 | 1.50 | 4.0 | 3.0% |" in text
     assert ", 2026-01-02. Start-up times and bytes are the model's." in text
+
+
+def test_the_report_says_how_many_each_reason_kept_away_and_how_long_these_took_to_start() -> None:
+    control, webhook, oracle = RUNS
+    none = structs.replace(oracle.summary, reasons=oracle.summary.reasons | {ran.GONE: 0})
+    text = report.text([control, webhook, structs.replace(oracle, summary=none)])
+    assert f"| {ran.GONE} | 1 (12.2 s) | 1 (12.2 s) | 0 |" in text
 
 
 def test_every_cell_of_a_table_has_a_heading() -> None:
