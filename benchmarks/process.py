@@ -44,3 +44,9 @@ def cpu_seconds(pid: int) -> float | None:
     # Fields 14 and 15, counted after the command's name, which may hold blanks and brackets.
     fields = path.read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def family_cpu_seconds(pid: int) -> float | None:
+    """The same of a process and of all that it has started and that still run."""
+    own = cpu_seconds(pid)
+    return None if own is None else own + sum(family_cpu_seconds(child) or 0.0 for child in children(pid))

@@ -78,7 +78,7 @@ def measure(arm: str, size: world.Size, seed: int) -> Run:
     before, started, at = others.clock(), time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     rounds = list(world.rounds(size, seed))
     if arm == ORACLE:
-        result = experiment.Result(list(Oracle(model.catalogue(size.workloads, seed)).run(rounds)), [], 0.0)
+        result = experiment.Result(list(Oracle(model.catalogue(size.workloads, seed)).run(rounds)), [], 0.0, {})
     else:
         result = experiment.run(ARMS[arm], size, rounds, seed, _progress(size))
     return Run(
@@ -92,6 +92,7 @@ def measure(arm: str, size: world.Size, seed: int) -> Run:
         minutes=(time.monotonic() - started) / 60,
         rates=list(experiment.rates(result.waves)),
         cycle_ms=result.cycle_ms,
+        cpu_ms=result.cpu_ms,
         summary=summary(result.ran, rounds),
         ran=result.ran,
         others=others.share(before, others.clock()),

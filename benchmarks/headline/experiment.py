@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from benchmarks.headline import model
+from benchmarks.headline import meter, model
 from benchmarks.headline.arms import DEFAULT, STICKY, Arm
 from benchmarks.headline.fleet import Fleet, last_node
 from benchmarks.headline.ran import Ran, why
@@ -33,7 +33,6 @@ _LIMIT: Final = 900.0
 _APISERVER_ENV: Final = {"GOGC": "400"}
 Say = Callable[[str], None]
 _BOUND: Final = {"fieldSelector": "spec.nodeName!=", "labelSelector": SESSION_LABEL}
-_CYCLE: Final = "scheduler_scheduling_algorithm_duration_seconds"
 
 
 class Wave(msgspec.Struct, frozen=True):
@@ -46,11 +45,13 @@ class Wave(msgspec.Struct, frozen=True):
 
 
 class Result(NamedTuple):
-    """``cycle_ms``: kube-scheduler's mean from taking a pod to having its node, over all rounds but the first."""
+    """Over all rounds but the first: ``cycle_ms``, kube-scheduler's mean from taking a pod to having its node;
+    ``cpu_ms``, what each program took for a session, see meter.cpu_ms."""
 
     ran: list[Ran]
     waves: list[Wave]
     cycle_ms: float
+    cpu_ms: dict[str, float]
 
 
 def run(arm: Arm, size: Size, world: Sequence[Round], seed: int, say: Say) -> Result:
@@ -64,16 +65,16 @@ def run(arm: Arm, size: Size, world: Sequence[Round], seed: int, say: Say) -> Re
         fleet = Fleet(stack, sticky=arm.face != "none")
         try:
             runner = _Runner(stack, sessions, fleet, arm, fleet.workloads(size.workloads))
-            before = (0.0, 0.0)
             for number, now in enumerate(world):
-                if number == 1:
-                    before = _cycles(stack, scheduler.url)
+                if number <= 1:
+                    before = meter.read(stack, scheduler)
                 fleet.become(now)
                 runner.round(now, say)
-            seconds, cycles = (late - early for late, early in zip(_cycles(stack, scheduler.url), before, strict=True))
+            after = meter.read(stack, scheduler)
         finally:
             fleet.close()
-    return Result(runner.ran, runner.waves, seconds / cycles * 1000)
+    sessions_after = size.workloads * (len(world) - 1)
+    return Result(runner.ran, runner.waves, meter.cycle_ms(before, after), meter.cpu_ms(before, after, sessions_after))
 
 
 def _start(stack: Stack, arm: Arm, images: Mapping[str, object]) -> None:
@@ -93,12 +94,6 @@ def _start(stack: Stack, arm: Arm, images: Mapping[str, object]) -> None:
         stack.start_extender()
     if arm.face == "webhook":
         stack.start_webhook(*(("--sticky-scheduler", STICKY) if arm.profile == STICKY else ()))
-
-
-def _cycles(stack: Stack, url: str) -> tuple[float, float]:
-    """Seconds of all scheduling cycles so far, and how many."""
-    samples = stack.metrics(url)
-    return samples[f"{_CYCLE}_sum"], samples[f"{_CYCLE}_count"]
 
 
 class _Runner:

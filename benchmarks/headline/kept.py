@@ -20,7 +20,8 @@ PUBLISHED: Final = Path(__file__).parent / "results"
 class Run(msgspec.Struct, omit_defaults=True):
     """One arm. ``machine``, ``at``, ``minutes``: where, when (RFC 3339) and how long it took.
 
-    ``rates``: pods bound a second, of each wave of returning sessions; ``cycle_ms``: see experiment.Result.
+    ``rates``: pods bound a second, of each wave of returning sessions; ``cycle_ms``, ``cpu_ms``: see
+    experiment.Result; the latter empty where there is no /proc.
     ``ran``: every session; empty in a published run. ``others``: see others.share.
     """
 
@@ -37,6 +38,7 @@ class Run(msgspec.Struct, omit_defaults=True):
     summary: Summary
     ran: list[Ran] = []
     others: float | None = None
+    cpu_ms: dict[str, float] = {}
 
 
 class Kept:

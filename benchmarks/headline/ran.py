@@ -62,9 +62,9 @@ class Summary(msgspec.Struct, frozen=True):
 
     ``possible``: how many could have come back at most, given where the last sessions ran: of each wave, as many as
     their last nodes had room for. ``back_mean``: of those that came back. ``seconds``: of those that did not, the mean
-    by reason, 0 where there are none. ``first_mean``: of the first round's sessions. ``spread``: mean over the waves of the
-    standard deviation of the number of sessions a node, over the nodes with room. ``fullest``: mean over the waves of
-    the most sessions on one node.
+    by reason, 0 where there are none. ``first_mean``: of the first round's sessions. ``spread``: mean over the waves of
+    the standard deviation of the number of sessions a node, over the nodes with room. ``fullest``: mean over the waves
+    of the most sessions on one node.
     """
 
     sessions: int

@@ -47,6 +47,7 @@ def text(runs: Sequence[Run]) -> str:
             table(_STARTUP, [_startup(run, control, oracle) for run in runs]),
             table(_LOAD, [_load(run, control) for run in runs]),
             table(("why not", *(run.arm for run in runs)), [_reason(why, runs) for why in REASONS]),
+            *_cpu(runs),
             *_notes(runs),
         ]
     )
@@ -111,6 +112,14 @@ def _reason(why: str, runs: Sequence[Run]) -> list[str]:
 def _lost(own: Summary, why: str) -> str:
     count = own.reasons[why]
     return f"{count:,} ({own.seconds[why]:.1f} s)" if count else "0"
+
+
+def _cpu(runs: Sequence[Run]) -> list[str]:
+    """Of the arms of which it is known; nothing where it is of none."""
+    known = [run for run in runs if run.cpu_ms]
+    names = dict.fromkeys(name for run in known for name in run.cpu_ms)
+    rows = [[name, *(f"{run.cpu_ms[name]:.1f}" if name in run.cpu_ms else "" for run in known)] for name in names]
+    return [table(("CPU ms a session", *(run.arm for run in known)), rows)] if known else []
 
 
 def _find(runs: Sequence[Run], arm: str) -> Run | None:

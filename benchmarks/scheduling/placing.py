@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -111,10 +110,8 @@ def _binding(obj: msgspec.Raw) -> tuple[str, str]:
 
 def _cpu(programs: Mapping[str, Component | None]) -> dict[str, float]:
     """Seconds of each program that runs, with its children; 0 where there is no /proc."""
-    return {name: _family_cpu(program.pid) for name, program in programs.items() if program is not None}
-
-
-def _family_cpu(pid: int) -> float:
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    below = sum(_family_cpu(int(child)) for child in children.read_text().split()) if children.exists() else 0.0
-    return (process.cpu_seconds(pid) or 0.0) + below
+    return {
+        name: process.family_cpu_seconds(program.pid) or 0.0
+        for name, program in programs.items()
+        if program is not None
+    }

@@ -50,6 +50,14 @@ def test_the_report_says_how_many_each_reason_kept_away_and_how_long_these_took_
     assert f"| {ran.GONE} | 1 (12.2 s) | 1 (12.2 s) | 0 |" in text
 
 
+def test_the_report_shows_the_cpu_time_of_the_arms_of_which_it_is_known() -> None:
+    control, webhook, oracle = RUNS
+    text = report.text([control, structs.replace(webhook, cpu_ms={"etcd": 4.04, "webhook": 1.26}), oracle])
+    assert "| CPU ms a session | webhook-sticky |" in text
+    assert "| webhook | 1.3 |" in text
+    assert "CPU ms a session" not in report.text(RUNS)
+
+
 def test_every_cell_of_a_table_has_a_heading() -> None:
     tables = [part.splitlines() for part in report.text(RUNS).split("\n\n") if part.startswith("|")]
     assert len(tables) == 3
