@@ -33,8 +33,8 @@ def read(stack: Stack, scheduler: Component) -> Reading:
         "stand-in for machines and agent-sandbox": stack.agent,
     }
     pids = {name: component.pid for name, component in programs.items() if component is not None}
-    pids["the experiment itself"] = os.getpid()
     used = {name: process.family_cpu_seconds(pid) for name, pid in pids.items()}
+    used["the experiment itself"] = process.cpu_seconds(os.getpid())  # all others descend from it
     known = {name: seconds for name, seconds in used.items() if seconds is not None}
     return Reading(samples[f"{_CYCLE}_sum"], samples[f"{_CYCLE}_count"], known)
 

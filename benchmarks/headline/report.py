@@ -65,7 +65,7 @@ def _intro(runs: Sequence[Run]) -> str:
 def _notes(runs: Sequence[Run]) -> list[str]:
     """What the tables have to be read with: arms that are missing, and a machine that did something else too."""
     missing = [arm for arm in EVERYBODY if _find(runs, arm) is None]
-    busy = [run.arm for run in runs if run.others is not None and run.others > BUSY]
+    busy = [run.arm for run in runs if run.rates and (run.others or 0.0) > BUSY]
     words = ("Something else ran on the machine meanwhile, so that their pods/s and cycle are not only their own", busy)
     return [f"{what}: {', '.join(arms)}." for what, arms in (("Not run yet", missing), words) if arms]
 

@@ -73,7 +73,8 @@ def test_the_report_names_the_arms_that_were_not_run() -> None:
 
 def test_the_report_says_during_which_arms_the_machine_did_something_else() -> None:
     control, webhook, oracle = RUNS
-    text = report.text([structs.replace(control, others=None), structs.replace(webhook, others=0.4), oracle])
+    busy, limit = structs.replace(webhook, others=0.4), structs.replace(oracle, others=0.9)
+    text = report.text([structs.replace(control, others=None), busy, limit])
     assert "| webhook-sticky | 75 | 1.00 | 2.0 | 1.50 | 4.0 | 40.0% |" in text
     assert "| none-default | 75 |  | 2.0 | 1.50 | 4.0 |  |" in text
     assert text.endswith("not only their own: webhook-sticky.")
