@@ -28,8 +28,8 @@ from recorder.contract import SESSION_LABEL
 # Real seconds for one of the model's: a pull of 20 s takes 0.4 s, so that a wave is scheduled while nodes pull.
 TIME_SCALE: Final = 0.02
 _LIMIT: Final = 900.0
-# With Go's default of 100 a third of kube-apiserver's CPU time collects garbage here, on two cores that everything
-# shares; this takes memory instead (5 GB at the full size). kube-scheduler, which is measured, keeps the default.
+# With Go's default of 100 a fifth of kube-apiserver's CPU time collects garbage here, on two cores that everything
+# shares; with this a twelfth, for 6.5 GB at the full size. kube-scheduler, which is measured, keeps the default.
 _APISERVER_ENV: Final = {"GOGC": "400"}
 Say = Callable[[str], None]
 _BOUND: Final = {"fieldSelector": "spec.nodeName!=", "labelSelector": SESSION_LABEL}
