@@ -41,7 +41,7 @@ class Ledger:
         recall: Callable[[Workload], Memory],
         ttl: float,
         desk: Desk,
-        known: Callable[[], bool] = lambda: True,
+        known: Callable[[], bool],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._view = view
