@@ -13,7 +13,7 @@ import msgspec
 
 from benchmarks.headline import meter, model
 from benchmarks.headline.arms import DEFAULT, STICKY, Arm
-from benchmarks.headline.fleet import Fleet, last_node
+from benchmarks.headline.fleet import Fleet
 from benchmarks.headline.ran import Ran, why
 from benchmarks.headline.world import Round, Size
 from benchmarks.population import PODS
@@ -104,22 +104,20 @@ class _Runner:
         self._arm = arm
         self._workloads = workloads
         self._last: dict[int, str] = {}
-        self._named: dict[int, str] = {}
         self.ran: list[Ran] = []
         self.waves: list[Wave] = []
 
     def round(self, now: Round, say: Say) -> None:
-        self._named = self._all_named()
+        named = self._named()
         for number, wave in enumerate(now.waves):
-            done = self._wave(now, number, wave)
+            done = self._wave(now, number, wave, self._noted(wave, named))
             back = sum(one.came_back for one in self.ran[-len(wave) :])
             say(
                 f"{self._arm.name}: round {now.number}, wave {number + 1} of {len(now.waves)}: "
                 f"{done.rate:.0f} pods/s, {back} of {done.returning} came back"
             )
 
-    def _wave(self, now: Round, number: int, wave: Sequence[int]) -> Wave:
-        noted = self._noted(wave)
+    def _wave(self, now: Round, number: int, wave: Sequence[int], noted: Mapping[int, str]) -> Wave:
         api = load(str(self._stack.cp.kubeconfig), "lastnode-headline-watch", 2)
         with Sightings(api, PODS, selectors=_BOUND) as bound:
             sandboxes = self._fleet.each(functools.partial(self._sandbox, now.number), wave)
@@ -142,20 +140,21 @@ class _Runner:
         self.waves.append(Wave(now.number, number, rate, returning))
         return self.waves[-1]
 
-    def _all_named(self) -> dict[int, str]:
+    def _named(self) -> dict[int, str]:
         """Workload -> the node that its memory names, "" for none; empty in arms without memory."""
         if self._arm.face == "none":
             return {}
         named = self._fleet.remembered()
         return {number: named.get(_label(workload), "") for number, workload in enumerate(self._workloads)}
 
-    def _noted(self, wave: Sequence[int]) -> dict[int, str]:
-        """The same of one wave, now. Only those are asked again whose memory was behind when the round began: since
-        then none of them had a session, and listing everybody each time is a second of the API server's."""
-        noted = {number: self._named[number] for number in wave if number in self._named}
+    def _noted(self, wave: Sequence[int], named: Mapping[int, str]) -> dict[int, str]:
+        """The same of one wave, now, given what was ``named`` when the round began. Only those are asked again whose
+        memory was behind then: none of them had a session since, and listing everybody each time is a second of the
+        API server's."""
+        noted = {number: named[number] for number in wave if number in named}
         behind = [number for number, node in noted.items() if node != self._last.get(number, "")]
-        now = self._fleet.each(lambda number: last_node(self._fleet.read(_label(self._workloads[number]))), behind)
-        return noted | dict(zip(behind, now, strict=True))
+        names = [_label(self._workloads[number]) for number in behind]
+        return noted | dict(zip(behind, self._fleet.each(self._fleet.last_node, names), strict=True))
 
     def _sandbox(self, session: int, number: int) -> Object:
         workload, profile = self._workloads[number], DEFAULT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +16,14 @@ from benchmarks.population import NODES, PODS, WORKLOADS
 from deploy.local.agent.nodes import NodeShape, node_object
 from deploy.local.stack import Stack
 from deploy.local.workloads import Object, agent_runtime
-from recorder import envelope
+from recorder import envelope, wire
 from recorder.api import Api, load
-from recorder.contract import LAST_NODE_ANNOTATION
+from recorder.contract import WORKLOAD_RESOURCES
 from recorder.errors import NotFound
 
 CONNECTIONS: Final = 16
 T = TypeVar("T")
+_workload: Final = functools.partial(wire.workload, WORKLOAD_RESOURCES[0])
 
 
 class Fleet:
@@ -55,9 +57,12 @@ class Fleet:
 
     def remembered(self) -> dict[str, str]:
         """Workload -> what its last-node annotation names, of those that have one."""
-        page = envelope.page(self._api.get(WORKLOADS))
-        found = (json.loads(bytes(item)) for item in page.items or ())
-        return {obj["metadata"]["name"]: node for obj in found if (node := last_node(obj))}
+        found = map(_workload, envelope.page(self._api.get(WORKLOADS)).items or ())
+        return {workload.name: workload.last_node for workload in found if workload.last_node}
+
+    def last_node(self, workload: str) -> str:
+        """What its annotation names now, "" for none."""
+        return _workload(self._api.get(f"{WORKLOADS}/{workload}")).last_node or ""
 
     def read(self, workload: str) -> Object:
         """The workload as the program that starts its session reads it."""
@@ -98,9 +103,3 @@ class Fleet:
         metadata = {"name": name, "namespace": "default", "labels": {"app": "others"}}
         spec = {"containers": [container], "nodeName": node}
         self._create(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-
-
-def last_node(workload: Object) -> str:
-    """What its annotation names, "" for none."""
-    named: str = workload["metadata"].get("annotations", {}).get(LAST_NODE_ANNOTATION, "")
-    return named
