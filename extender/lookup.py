@@ -6,17 +6,23 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from extender.patience import Patience
+from extender.patience import Allowance, Ending, Patience
 from recorder.attribution import Attribution, Verdict, attribute
 from recorder.cache import MemoryCache
 from recorder.memory import Choice, Entry, Validity, choose
 from recorder.objects import ObjectKey, Session
 from recorder.view import View
 
-# How long a prioritize request may wait for a Sandbox that the watch has not brought yet. It is spent inside
-# kube-scheduler's serial loop, so it must stay far below httpTimeout (300 ms); events are normally a few milliseconds
-# away.
+# How long a prioritize request may always wait for a Sandbox that the watch has not brought yet. It is spent inside
+# kube-scheduler's serial loop; events are normally a few milliseconds away.
 SANDBOX_SECONDS = 0.03
+# On a starved machine they are further: then a session waits so much longer, since coming back saves it seconds. Both
+# together stay below the half of httpTimeout (300 ms) from which on an answer is called slow.
+LATE_SECONDS = 0.09
+# Sandboxes of no workload are not watched, so their pods always wait in vain: of the scheduler's time these longer
+# waits may take no more than this share, and no more than five of them in a row.
+IN_VAIN_SHARE = 0.05
+IN_VAIN_SECONDS = 5 * LATE_SECONDS
 # kube-scheduler asks about one pod at a time: this is one for each of a few schedulers.
 WAITING_AT_ONCE = 4
 
@@ -34,6 +40,15 @@ class Reason(StrEnum):
     NODE_REPLACED = "node_replaced"
     NODE_NOT_READY = "node_not_ready"
     NODE_CORDONED = "node_cordoned"
+
+
+def brief(
+    observe: Callable[[Ending, float], None] = lambda _ending, _seconds: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Patience:
+    """The patience that kube-scheduler's serial loop can bear; ``observe`` as :class:`Patience` has it."""
+    longer = Allowance(LATE_SECONDS, IN_VAIN_SHARE, IN_VAIN_SECONDS, clock)
+    return Patience(SANDBOX_SECONDS, WAITING_AT_ONCE, observe, clock, longer)
 
 
 class Found(NamedTuple):
@@ -63,7 +78,7 @@ class Lookup:
         self._ttl = ttl
         self._synced = synced
         self._clock = clock
-        self._patience = patience or Patience(SANDBOX_SECONDS, WAITING_AT_ONCE)
+        self._patience = patience or brief()
 
     def find(self, session: Session) -> Found:
         """Where ``session``'s workload would like it to run."""

@@ -88,7 +88,7 @@ class WaitMetrics:
     """Counts for requests that had to wait for a Sandbox, by verb."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # No buckets: a wait is 30 ms at most, and how many there are and how they end is what matters.
+        # No buckets: no wait is long (SANDBOX_SECONDS), and how many there are and how they end is what matters.
         self._seconds = Summary(
             "lastnode_sandbox_wait_seconds",
             "Waits for a Sandbox that the watch had not brought yet, by who asked and how they ended.",

@@ -68,7 +68,7 @@ class Worker:
             synced=lambda: all(watch.progress.synced for watch in watches),
         )
         waits = WaitMetrics(registry)
-        brief = Patience(lookup.SANDBOX_SECONDS, lookup.WAITING_AT_ONCE, waits.of("prioritize"))
+        brief = lookup.brief(waits.of("prioritize"))
         longer = Patience(webhook.SANDBOX_SECONDS, webhook.WAITING_AT_ONCE, waits.of("mutate"))
         self.crew = Crew()
         self.tls, tls_metrics = serving.add_to(self.crew, server, registry)

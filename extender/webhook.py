@@ -10,7 +10,7 @@ from extender.lookup import Lookup, Reason
 from extender.metrics import InjectionMetrics
 
 # How long a mutate request may wait for a Sandbox that the watch has not brought yet. Only the creation of this one
-# pod waits, so it may be ten times longer than kube-scheduler can bear; it must stay below timeoutSeconds (1 s or more)
+# pod waits, so it may be far longer than kube-scheduler can bear; it must stay below timeoutSeconds (1 s or more)
 # with room for a busy machine.
 SANDBOX_SECONDS = 0.3
 # Of the server's forty threads; the others go on answering. With 4 of 8, 274 of 2,000 pods whose Sandbox was made a

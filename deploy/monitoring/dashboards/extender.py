@@ -110,8 +110,8 @@ def given() -> Row:
     )  # fmt: skip
     waits = About(
         title="Extender: waits for a Sandbox",
-        description="The watch had not brought the pod's Sandbox yet. came: within 30 ms. missing: not in that time. "
-        "crowded: too many waited already.",
+        description="The watch had not brought the pod's Sandbox yet. came: within 120 ms, or 300 ms for a "
+        "mutate. missing: not in that time. crowded: too many waited already.",
         unit=PER_SECOND,
     )  # fmt: skip
     nodes = "lastnode_prioritize_offered_nodes"
