@@ -78,6 +78,7 @@ class ListWatch(Generic[R]):
         self._path: str | None = None
         self._version: str | None = None  # where the next watch starts; None: list first
         self._absences = 0  # answers in a row that the resource is not served
+        self._hurries = False  # whether the next list need not wait for what failed before it
         self._stream: Stream | None = None
         self._watching_since: float | None = None  # of this round's watch, once the server accepted it
         self._stopping = Event()
@@ -124,10 +125,15 @@ class ListWatch(Generic[R]):
         since = self._watching_since
         return since is not None and self._clock() - since >= HEALTHY_SECONDS
 
+    def _start_over(self) -> None:
+        """The watch was healthy: what failed before it is forgotten."""
+        self._backoff.reset()
+        self._hurries = True
+
     def _after(self) -> float:
         """A watch that ended by itself: normal after a while, a fault when it happens at once."""
         if self._was_healthy() or self._stopping.is_set():
-            self._backoff.reset()
+            self._start_over()
             return 0.0
         self._failed("closed")
         return self._backoff.next()
@@ -138,13 +144,18 @@ class ListWatch(Generic[R]):
             return 0.0
         healthy = self._was_healthy()
         if healthy:
-            self._backoff.reset()
+            self._start_over()
         if isinstance(error, Silent):
             log.debug("%s: %s; watched anew", self.resource, error)
             self._failed("silent")
             return 0.0 if healthy else self._backoff.next()
         if isinstance(error, Gone):
             self._version = None
+            if self._hurries:
+                # The server is there again, as after its restart, and only the version is too old: what failed before
+                # is over. Once for each healthy watch: lists must not follow each other.
+                self._backoff.reset()
+                self._hurries = False
         if isinstance(error, NotServed | Undecodable) or getattr(error, "status", None) == 404:
             self._forget_place(absent=isinstance(error, NotServed))
         delay = self._backoff.next(getattr(error, "retry_after", None))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,99 +18,22 @@ import yaml
 from deploy.local.apply import apply
 from deploy.local.errors import ApiError
 from deploy.local.stack import CRDS, Stack
-from recorder import api, wire
+from recorder import wire
 from recorder.backoff import Backoff
-from recorder.listwatch import HEALTHY_SECONDS, ListWatch
-from recorder.objects import ObjectKey
-from recorder.store import Store
+from recorder.listwatch import HEALTHY_SECONDS
+from tests.recorder.followed import Followed
 from tests.recorder.tcpproxy import TcpProxy
 
-PAGE = 3  # so that a handful of objects takes several pages
-QUICK = 0.02  # seconds of back-off: faults here end when the test says so
-_numbers = itertools.count(1)
-
-
-class Counts:
-    """An observer: what was counted, in order."""
-
-    def __init__(self) -> None:
-        self.lists = 0
-        self.events: Counter[str] = Counter()
-        self.skips = 0
-        self.failures: list[str] = []
-
-    def listed(self, resource: str, seconds: float, objects: int) -> None:
-        self.lists += 1
-
-    def event(self, resource: str, kind: str) -> None:
-        self.events[kind] += 1
-
-    def skipped(self, resource: str) -> None:
-        self.skips += 1
-
-    def failed(self, resource: str, reason: str) -> None:
-        self.failures.append(reason)
-
-
-class Followed:
-    """A running list-watch of the nodes (or another resource) with the label ``mine``, and what it kept."""
-
-    def __init__(self, plane: Stack, proxy: TcpProxy, kubeconfig: Path, mine: str) -> None:
-        self.plane, self.proxy, self.mine = plane, proxy, mine
-        self.kubeconfig = kubeconfig
-        self.store: Store[Any] = Store()
-        self.counts = Counts()
-        self.backoff = Backoff(QUICK, QUICK)
-
-    @contextmanager
-    def running(self, resource: str = "nodes", read: Any = wire.node, **options: Any) -> Iterator[ListWatch[Any]]:
-        server = api.load(str(self.kubeconfig), "test")
-        options = {"backoff": self.backoff, "page_size": PAGE} | options
-        watch = ListWatch(
-            server, resource, read, self.store,
-            selectors={"labelSelector": f"of={self.mine}"}, observer=self.counts, **options,
-        )  # fmt: skip
-        thread = Thread(target=watch.run)
-        thread.start()
-        try:
-            yield watch
-        finally:
-            watch.stop()
-            thread.join(10)
-            server.close()
-            assert not thread.is_alive()
-
-    def create(self, *names: str) -> None:
-        for name in names:
-            body = {"metadata": {"name": f"{self.mine}-{name}", "labels": {"of": self.mine}}}
-            self.plane.api.post("/api/v1/nodes", body)
-
-    def delete(self, *names: str) -> None:
-        for name in names:
-            self.plane.api.delete(f"/api/v1/nodes/{self.mine}-{name}")
-
-    def on_the_server(self) -> dict[ObjectKey, str]:
-        items = self.plane.api.get(f"/api/v1/nodes?labelSelector=of%3D{self.mine}")["items"]
-        return {ObjectKey("", item["metadata"]["name"]): item["metadata"]["resourceVersion"] for item in items}
-
-    def equal(self) -> bool:
-        """Whether what is kept is what the server has, version by version."""
-        return {key: obj.resource_version for key, obj in self.store.items()} == self.on_the_server()
-
-    def becomes_equal(self) -> None:
-        self.until(self.equal, f"the store to equal the server; it has {sorted(map(str, self.store))}")
-
-    def until(self, reached: Callable[[], bool], what: str, within: float = 30.0) -> None:
-        self.plane.wait(reached, what, within)
+Watched = Followed[TcpProxy]
 
 
 @pytest.fixture
-def followed(plane: Stack, tmp_path: Path) -> Iterator[Followed]:
+def followed(plane: Stack, tmp_path: Path) -> Iterator[Watched]:
     with TcpProxy(int(plane.cp.url.rpartition(":")[2])) as proxy:
-        yield Followed(plane, proxy, proxy.kubeconfig(plane.cp.kubeconfig, tmp_path / "config"), f"l{next(_numbers)}")
+        yield Followed(plane, proxy, proxy.kubeconfig(plane.cp.kubeconfig, tmp_path / "config"))
 
 
-def test_it_follows_what_is_there_what_comes_and_what_goes(followed: Followed) -> None:
+def test_it_follows_what_is_there_what_comes_and_what_goes(followed: Watched) -> None:
     followed.create(*"abcdefg")
     with followed.running() as watch:
         followed.until(lambda: watch.progress.synced, "the first list")
@@ -125,7 +47,7 @@ def test_it_follows_what_is_there_what_comes_and_what_goes(followed: Followed) -
     assert followed.counts.events["DELETED"] >= 1
 
 
-def test_a_cut_connection_is_opened_again_without_a_new_list(followed: Followed) -> None:
+def test_a_cut_connection_is_opened_again_without_a_new_list(followed: Watched) -> None:
     followed.create("a")
     with followed.running():
         followed.becomes_equal()
@@ -136,7 +58,7 @@ def test_a_cut_connection_is_opened_again_without_a_new_list(followed: Followed)
     assert followed.counts.lists == 1
 
 
-def test_what_changes_while_the_server_cannot_be_reached_is_not_missed(followed: Followed) -> None:
+def test_what_changes_while_the_server_cannot_be_reached_is_not_missed(followed: Watched) -> None:
     followed.create("gone", "stays")
     with followed.running() as watch:
         followed.becomes_equal()
@@ -152,7 +74,7 @@ def test_what_changes_while_the_server_cannot_be_reached_is_not_missed(followed:
         followed.until(lambda: not watch.progress.trouble, "the trouble to be over")
 
 
-def test_a_connection_that_went_silent_is_noticed(followed: Followed) -> None:
+def test_a_connection_that_went_silent_is_noticed(followed: Watched) -> None:
     followed.create("a")
     with followed.running(silence=1.0):
         followed.becomes_equal()
@@ -166,7 +88,7 @@ def test_a_connection_that_went_silent_is_noticed(followed: Followed) -> None:
         followed.becomes_equal()
 
 
-def test_an_idle_watch_is_reopened_after_its_silence_and_loses_nothing(followed: Followed) -> None:
+def test_an_idle_watch_is_reopened_after_its_silence_and_loses_nothing(followed: Watched) -> None:
     with followed.running(silence=0.5):
         followed.until(lambda: followed.counts.failures.count("silent") >= 2, "two silences")
         followed.create("a")
@@ -174,7 +96,7 @@ def test_an_idle_watch_is_reopened_after_its_silence_and_loses_nothing(followed:
     assert followed.counts.lists == 1
 
 
-def test_a_server_that_hangs_up_at_once_is_asked_no_more_often_than_the_back_off_allows(followed: Followed) -> None:
+def test_a_server_that_hangs_up_at_once_is_asked_no_more_often_than_the_back_off_allows(followed: Watched) -> None:
     # Delays of 0.1, 0.2, 0.4 and 0.8 s at least come before the sixth attempt.
     followed.backoff = Backoff(0.2, 10.0, lambda low, high: low)
     followed.proxy.refusing = True
@@ -183,7 +105,7 @@ def test_a_server_that_hangs_up_at_once_is_asked_no_more_often_than_the_back_off
     _spread(followed.proxy.opened_at, [0.1, 0.2, 0.4, 0.8])
 
 
-def test_a_watch_that_is_closed_at_once_each_time_backs_off(followed: Followed) -> None:
+def test_a_watch_that_is_closed_at_once_each_time_backs_off(followed: Watched) -> None:
     followed.create("a")
     followed.backoff = Backoff(0.2, 10.0, lambda low, high: low)
     with followed.running() as watch, _cutting(followed.proxy, lambda: watch.progress.synced):
@@ -218,7 +140,7 @@ def _cutting(proxy: TcpProxy, begun: Callable[[], bool]) -> Iterator[None]:
         thread.join(10)
 
 
-def test_slow_failures_back_off_as_quick_ones_do(followed: Followed) -> None:
+def test_slow_failures_back_off_as_quick_ones_do(followed: Watched) -> None:
     """A connection that takes long to fail (a firewall that drops packets) is no healthy watch."""
     followed.proxy.refusing = True
     followed.proxy.delay = 0.2
@@ -229,7 +151,7 @@ def test_slow_failures_back_off_as_quick_ones_do(followed: Followed) -> None:
     assert followed.backoff.attempts >= 4
 
 
-def test_a_version_compacted_away_leads_to_a_new_list(followed: Followed) -> None:
+def test_a_version_compacted_away_leads_to_a_new_list(followed: Watched) -> None:
     followed.create("gone", "stays")
     with followed.running() as watch:
         followed.becomes_equal()
@@ -249,7 +171,7 @@ def test_a_version_compacted_away_leads_to_a_new_list(followed: Followed) -> Non
     assert followed.counts.lists >= 2
 
 
-def test_a_version_from_the_distant_past_leads_to_a_new_list(followed: Followed) -> None:
+def test_a_version_from_the_distant_past_leads_to_a_new_list(followed: Watched) -> None:
     followed.create("a")
     _compact(followed.plane)
     # A server that has run since the beginning still has the whole past in its watch cache.
@@ -264,7 +186,7 @@ def test_a_version_from_the_distant_past_leads_to_a_new_list(followed: Followed)
         followed.becomes_equal()
 
 
-def test_a_restarted_api_server_is_found_again(followed: Followed) -> None:
+def test_a_restarted_api_server_is_found_again(followed: Watched) -> None:
     followed.create("a")
     with followed.running():
         followed.becomes_equal()
@@ -278,7 +200,7 @@ def test_a_restarted_api_server_is_found_again(followed: Followed) -> None:
 
 
 @pytest.mark.parametrize("stalled", [False, True])
-def test_stop_returns_at_once_while_a_watch_is_open(followed: Followed, stalled: bool) -> None:
+def test_stop_returns_at_once_while_a_watch_is_open(followed: Watched, stalled: bool) -> None:
     with ExitStack() as stack:
         watch = stack.enter_context(followed.running(silence=600.0))
         followed.until(lambda: watch.progress.heard_at is not None and watch._watching_since is not None, "a watch")
@@ -288,7 +210,7 @@ def test_stop_returns_at_once_while_a_watch_is_open(followed: Followed, stalled:
         assert time.monotonic() - started < 5
 
 
-def test_stop_returns_at_once_while_it_waits_out_a_back_off(followed: Followed) -> None:
+def test_stop_returns_at_once_while_it_waits_out_a_back_off(followed: Watched) -> None:
     followed.backoff = Backoff(600.0, 600.0)
     followed.proxy.refusing = True
     with ExitStack() as stack:
@@ -299,7 +221,7 @@ def test_stop_returns_at_once_while_it_waits_out_a_back_off(followed: Followed) 
         assert time.monotonic() - started < 5
 
 
-def test_an_object_that_cannot_be_read_is_skipped_and_counted_alone(followed: Followed) -> None:
+def test_an_object_that_cannot_be_read_is_skipped_and_counted_alone(followed: Watched) -> None:
     def picky(data: Any) -> Any:
         node = wire.node(data)
         if node.name.endswith("-odd"):
@@ -313,7 +235,7 @@ def test_an_object_that_cannot_be_read_is_skipped_and_counted_alone(followed: Fo
         followed.until(lambda: len(followed.store) == 3, "events to go on")
 
 
-def test_an_object_that_its_definition_allows_and_we_cannot_read_costs_no_other(followed: Followed) -> None:
+def test_an_object_that_its_definition_allows_and_we_cannot_read_costs_no_other(followed: Watched) -> None:
     group = f"{followed.mine}.example.com"
     resource = f"sandboxes.{group}"
     collection = f"/apis/{group}/v1/namespaces/default/sandboxes"
@@ -339,7 +261,7 @@ def test_an_object_that_its_definition_allows_and_we_cannot_read_costs_no_other(
     followed.plane.api.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{resource}")
 
 
-def test_a_resource_not_installed_installed_later_and_deleted_is_followed_all_the_way(followed: Followed) -> None:
+def test_a_resource_not_installed_installed_later_and_deleted_is_followed_all_the_way(followed: Watched) -> None:
     group = f"{followed.mine}.example.com"
     resource = f"sandboxes.{group}"
     definition = _definition(resource, group)
@@ -382,7 +304,7 @@ def _served(plane: Stack, path: str) -> bool:
     return True
 
 
-def _until_served(followed: Followed) -> None:
+def _until_served(followed: Watched) -> None:
     followed.until(lambda: _served(followed.plane, "/api/v1/nodes"), "the API server")
 
 

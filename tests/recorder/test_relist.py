@@ -1,0 +1,76 @@
+"""When a version has become too old: a new list soon after an outage, and never one list after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.stack import Stack
+from recorder.backoff import Backoff
+from recorder.listwatch import HEALTHY_SECONDS, ListWatch
+from tests.recorder.followed import Followed
+from tests.recorder.httpproxy import Answer, Asked, HttpProxy, refusal
+
+GONE = refusal(410, "Expired")
+REFUSALS = 5
+# To the list-watch a watch of 20 ms has lived for as long as a healthy one.
+FASTER = HEALTHY_SECONDS / 0.02
+
+
+@pytest.fixture
+def followed(plane: Stack, tmp_path: Path) -> Iterator[Followed[HttpProxy]]:
+    with HttpProxy(plane.cp) as proxy:
+        yield Followed(plane, proxy, proxy.kubeconfig(tmp_path / "kubeconfig"))
+
+
+def _quick_clock() -> float:
+    return time.monotonic() * FASTER
+
+
+def _is_healthy(followed: Followed[HttpProxy], watch: ListWatch[Any]) -> None:
+    def lived() -> bool:
+        since = watch._watching_since
+        return since is not None and _quick_clock() - since > HEALTHY_SECONDS
+
+    followed.until(lived, "a watch that lives for a while")
+
+
+def test_after_an_outage_a_version_that_is_too_old_is_not_waited_for_as_long_as_the_outage(
+    followed: Followed[HttpProxy],
+) -> None:
+    """The server refuses some watches, as one does that starts, and then says that the version is too old."""
+    refused: list[Asked] = []
+
+    def fault(asked: Asked) -> Answer | None:
+        if not asked.is_watch or len(refused) > REFUSALS:
+            return None
+        refused.append(asked)
+        return refusal(503, "ServiceUnavailable") if len(refused) <= REFUSALS else GONE
+
+    followed.create("a")
+    with followed.running(clock=_quick_clock) as watch:
+        followed.becomes_equal()
+        _is_healthy(followed, watch)
+        followed.proxy.fault = fault
+        followed.proxy.cut()
+        followed.create("b")
+        followed.becomes_equal()
+    assert followed.counts.failures[-1] == "gone"
+    assert followed.counts.lists == 2
+    assert followed.backoff.attempts <= 1
+
+
+def test_lists_do_not_follow_each_other_where_each_version_is_too_old_at_once(followed: Followed[HttpProxy]) -> None:
+    followed.backoff = Backoff(0.01, 10.0)
+    followed.create("a")
+    with followed.running(clock=_quick_clock) as watch:
+        followed.becomes_equal()
+        _is_healthy(followed, watch)
+        followed.proxy.fault = lambda asked: GONE if asked.is_watch else None
+        followed.proxy.cut()
+        followed.until(lambda: followed.counts.failures.count("gone") >= 5, "five refused versions")
+        assert followed.backoff.attempts >= 5
