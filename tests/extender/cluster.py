@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from deploy.local.agent.nodes import NodeShape, node_object
 from deploy.local.component import Component
@@ -22,19 +21,9 @@ from recorder.contract import (
     WORKLOAD_KIND_LABEL,
     WORKLOAD_NAME_LABEL,
 )
+from tests.waiting import eventually
 
-T = TypeVar("T")
 POOL_LABEL = "example.com/pool"
-
-
-def eventually(get: Callable[[], T | None], what: str, seconds: float = 30.0) -> T:
-    """The first true answer of ``get``, or a failure that names ``what`` was waited for."""
-    deadline = time.monotonic() + seconds
-    while not (found := get()):
-        if time.monotonic() >= deadline:
-            raise AssertionError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.03)
-    return found
 
 
 def start_scheduler(stack: Stack, verbosity: int = 2) -> Component:

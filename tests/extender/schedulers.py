@@ -8,7 +8,8 @@ from typing import Any
 
 from deploy.local.component import Component
 from deploy.local.stack import Stack
-from tests.extender.cluster import eventually, path_of
+from tests.extender.cluster import path_of
+from tests.waiting import eventually
 
 
 @contextmanager

@@ -15,9 +15,9 @@ import pytest
 
 from deploy.local.stack import Stack
 from deploy.local.webhook import CONFIGURATIONS, configuration
-from tests.extender.cluster import eventually
 from tests.extender.tlsclient import TlsExtender
 from tests.rbac import NAMESPACE, Account, Audit, Right
+from tests.waiting import eventually
 
 CONFIGURATION = "lastnode-webhook"
 SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/lastnode-certificate"

@@ -29,7 +29,6 @@ from tests.extender.cluster import (
     Wire,
     create,
     entry,
-    eventually,
     extender_args,
     make_nodes,
     place,
@@ -40,6 +39,7 @@ from tests.extender.cluster import (
     set_ready,
     sticky_runtime,
 )
+from tests.waiting import eventually
 
 HOUR = timedelta(hours=1)
 RESOURCE = "agentruntimes.runtime.agentcube.volcano.sh"

@@ -18,13 +18,13 @@ from tests.extender.cluster import (
     Wire,
     create,
     entry,
-    eventually,
     extender_args,
     favoured,
     make_nodes,
     session_pod,
     sticky_runtime,
 )
+from tests.waiting import eventually
 
 HEAD = b"POST /prioritize HTTP/1.1\r\nHost: extender\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -25,7 +25,6 @@ from tests.extender.cluster import (
     Wire,
     create,
     entry,
-    eventually,
     make_nodes,
     pod_spec,
     session_pod,
@@ -34,6 +33,7 @@ from tests.extender.cluster import (
 from tests.extender.queue import PODS, Line, Outcome
 from tests.extender.standin import Behaviour, Crowd, StandIn, endless, late, passes_on, raw, says, stalls
 from tests.recorder.tcpproxy import TcpProxy
+from tests.waiting import eventually
 
 NODES = [f"harmless-{number}" for number in range(5)]
 WANTED = NODES[3]

@@ -15,7 +15,6 @@ from tests.extender.cluster import (
     Wire,
     create,
     entry,
-    eventually,
     favoured,
     make_nodes,
     path_of,
@@ -26,6 +25,7 @@ from tests.extender.cluster import (
     session_pod,
     sticky_runtime,
 )
+from tests.waiting import eventually
 
 POOL = "points"
 NODES = [f"points-{number}" for number in range(10)]

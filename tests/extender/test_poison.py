@@ -17,7 +17,6 @@ from recorder.contract import HOSTNAME_LABEL, LAST_NODE_ANNOTATION
 from tests.extender.cluster import (
     Wire,
     create,
-    eventually,
     make_nodes,
     path_of,
     place,
@@ -25,6 +24,7 @@ from tests.extender.cluster import (
     remove,
     session_pod,
 )
+from tests.waiting import eventually
 
 POOL = "poison"
 NODES = ["poison-0", "poison-1", "poison-2"]

@@ -17,7 +17,6 @@ from tests.extender.cluster import (
     Wire,
     create,
     entry,
-    eventually,
     favoured,
     make_nodes,
     place,
@@ -26,6 +25,7 @@ from tests.extender.cluster import (
     sticky_runtime,
 )
 from tests.extender.schedulers import bound_by, unschedulable
+from tests.waiting import eventually
 
 # The rendered manifests of the variant: the ServiceAccount that the two containers of its pod share, and its rights.
 SHIPPED = list(yaml.safe_load_all((REPOSITORY / "deploy/kustomize/overlays/second-scheduler/added.yaml").read_text()))

@@ -19,12 +19,12 @@ from tests.extender.cluster import (
     Wire,
     create,
     entry,
-    eventually,
     favoured,
     make_nodes,
     session_pod,
     sticky_runtime,
 )
+from tests.waiting import eventually
 
 
 class Forwarder:

@@ -23,7 +23,6 @@ from tests.extender import pki
 from tests.extender.cluster import (
     create,
     entry,
-    eventually,
     extender_args,
     favoured,
     make_nodes,
@@ -34,6 +33,7 @@ from tests.extender.cluster import (
 from tests.extender.pki import Authority, Mounted, trusting
 from tests.extender.schedulers import running
 from tests.extender.tlsclient import TlsExtender, ask, hosts, refused, reloads
+from tests.waiting import eventually
 
 NODES = [f"tls-{number:02}" for number in range(12)]
 WANTED = NODES[7]

@@ -24,7 +24,6 @@ from tests.extender.cluster import Wire as PlainWire
 from tests.extender.cluster import (
     create,
     entry,
-    eventually,
     make_nodes,
     pod_spec,
     remove,
@@ -33,6 +32,7 @@ from tests.extender.cluster import (
     session_pod,
     sticky_runtime,
 )
+from tests.waiting import eventually
 
 NODES = [f"node-{number}" for number in range(6)]
 LAST = NODES[3]

@@ -16,7 +16,7 @@ from typing import Any
 from deploy.local.component import Component
 from deploy.local.paths import REPOSITORY
 from deploy.local.stack import Stack
-from tests.extender.cluster import eventually
+from tests.waiting import eventually
 
 
 class TlsExtender:

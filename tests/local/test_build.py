@@ -18,8 +18,7 @@ from deploy.local.errors import BinaryError
 from deploy.local.parts import Part, folder
 from deploy.local.paths import REPOSITORY
 from deploy.local.toolchain import find_go
-
-from .helpers import eventually
+from tests.waiting import eventually
 
 needs_go = pytest.mark.skipif(not shutil.which("go"), reason="no Go on this machine")
 GO_MOD = "module example.test/small\n\ngo 1.26.0\n"

@@ -15,8 +15,7 @@ import yaml
 
 from deploy.local import Api, Binaries
 from deploy.local.paths import REPOSITORY
-
-from .helpers import eventually
+from tests.waiting import eventually
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

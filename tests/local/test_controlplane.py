@@ -12,8 +12,9 @@ from kubernetes import client, config
 
 from deploy.local import ApiError, Binaries, ControlPlane, LocalError, StartError, apply
 from deploy.local.ports import LOWEST, Ports, listens, shared_ports
+from tests.waiting import eventually
 
-from .helpers import eventually, lives
+from .helpers import lives
 
 NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a-node"}}
 ROOM = {"cpu": "4", "memory": "8Gi", "pods": "10"}

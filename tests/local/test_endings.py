@@ -20,8 +20,9 @@ from deploy.local import Binaries, ControlPlane, GuardLost
 from deploy.local.component import Component, Guard
 from deploy.local.paths import REPOSITORY
 from deploy.local.ports import listens
+from tests.waiting import eventually
 
-from .helpers import eventually, lives
+from .helpers import lives
 
 pytestmark = pytest.mark.usefixtures("binaries")  # found, or built, before a driver needs them
 SLEEP = "import time; time.sleep(600)"

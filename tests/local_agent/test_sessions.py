@@ -10,8 +10,8 @@ from deploy.local.sessions import Object, Session, SessionTimeout
 from deploy.local.workloads import agent_runtime, sandbox_for
 from recorder import contract
 from recorder.objects import ObjectKey
-from tests.local.helpers import eventually
 from tests.local_agent.conftest import NODES, Cluster
+from tests.waiting import eventually
 
 PODS = "/api/v1/namespaces/default/pods"
 

@@ -16,13 +16,13 @@ from tests.extender.cluster import (
     POOL_LABEL,
     Wire,
     create,
-    eventually,
     make_nodes,
     path_of,
     pod_spec,
     session_pod,
     sticky_runtime,
 )
+from tests.waiting import eventually
 
 _numbers = itertools.count(1)
 

@@ -13,9 +13,9 @@ import pytest
 from deploy.local.stack import Stack
 from recorder.outcomes.outcome import Reason
 from recorder.outcomes.record import SessionRecord
-from tests.extender.cluster import eventually
 from tests.outcomes.scene import journal
 from tests.recorder.space import Space
+from tests.waiting import eventually
 
 _names = itertools.count(1)
 

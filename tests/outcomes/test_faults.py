@@ -20,8 +20,9 @@ from deploy.demo.outcome import Run
 from deploy.local.sessions import Sessions
 from deploy.local.stack import Stack
 from recorder.outcomes.record import SessionRecord
-from tests.extender.cluster import eventually, start_scheduler
+from tests.extender.cluster import start_scheduler
 from tests.outcomes.scene import journal
+from tests.waiting import eventually
 
 NODES, WORKLOADS = 12, 16
 MOST_UNKNOWN = 0.05

@@ -14,7 +14,6 @@ from recorder.outcomes.outcome import MEANING, Outcome, Reason
 from tests.extender.cluster import (
     create,
     entry,
-    eventually,
     make_nodes,
     path_of,
     pod_spec,
@@ -27,6 +26,7 @@ from tests.monitoring.panels import PANELS, substituted
 from tests.monitoring.promserver import PromServer
 from tests.outcomes.conftest import IGNORANT, SILENT
 from tests.outcomes.scene import Scene, become_ready, journal
+from tests.waiting import eventually
 
 A_DAY_AND_MORE = timedelta(hours=25)
 NOT_IN = "NotIn"

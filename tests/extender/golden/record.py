@@ -17,9 +17,10 @@ from deploy.local.stack import Stack
 from deploy.local.workloads import Object
 from extender import prefer_node
 from recorder.contract import SESSION_LABEL, WORKLOAD_NAME_LABEL
-from tests.extender.cluster import create, eventually, make_nodes, pod_spec, sandbox, scheduled, session_pod
+from tests.extender.cluster import create, make_nodes, pod_spec, sandbox, scheduled, session_pod
 from tests.extender.golden import DIRECTORY, NAMESPACE, NODES, WANTED, WORKLOAD
 from tests.extender.standin import Recorded, StandIn, says
+from tests.waiting import eventually
 
 NAMES, WHOLE = "names", "whole"  # the two schedulers; the second sends whole nodes
 MANY = 500
