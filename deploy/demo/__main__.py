@@ -102,6 +102,12 @@ class Demo:
         if written:
             self.problems.append(f"{workload['metadata']['name']} has {', '.join(sorted(written))}")
 
+    def counted(self) -> str:
+        """What the extender counted of its answers and waits: where to look first when a session went elsewhere."""
+        counters = ("lastnode_prioritize_total", "lastnode_sandbox_wait_seconds_count")
+        samples = self.stack.metrics(self.stack.extender_url).items()
+        return ", ".join(f"{name} {value:g}" for name, value in samples if value and name.startswith(counters))
+
     def _preferred(self) -> float:
         return self.stack.metrics(self.stack.extender_url)['lastnode_prioritize_total{result="preferred"}']
 
@@ -115,7 +121,7 @@ def run(demo: Demo) -> int:
     for (arm, runs), total in zip(arms, totals, strict=True):
         if arm.sticky and total.reused != total.returning:
             strays = ", ".join(f"{run.workload} ({run.session})" for run in runs if run.outcome == "moved")
-            demo.problems.append(f"{arm.name}: did not come back on an idle cluster: {strays}")
+            demo.problems.append(f"{arm.name}: did not come back on an idle cluster: {strays} ({demo.counted()})")
         if not arm.sticky and total.share >= MOST_BY_CHANCE:
             demo.problems.append(
                 f"{total.share:.0%} of the control arm came back by chance: the comparison says little"
