@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.measure import median_seconds, table
 from deploy.local.workloads import agent_runtime
 from extender import prefer_last_node, prefer_node
-from recorder import contract
+from lastnode import contract
 
 CALLS = 2000
 

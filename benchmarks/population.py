@@ -19,9 +19,9 @@ import urllib3
 
 from benchmarks.injector import pod_spec
 from deploy.local.workloads import Object, agent_runtime, sandbox_for
-from recorder import contract, memory, wire
-from recorder.api import METADATA, Api
-from recorder.memory import Entry
+from lastnode import contract, memory, reading
+from lastnode.kube.api import METADATA, Api
+from lastnode.memory import Entry
 
 WORKLOADS: Final = "/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/default/agentruntimes"
 SANDBOXES: Final = "/apis/agents.x-k8s.io/v1alpha1/namespaces/default/sandboxes"
@@ -65,7 +65,7 @@ def add_nodes(api: Api, etcd: str, names: Sequence[str]) -> None:
     """Ready nodes with equally long names: the first goes through the API server, the others are copies in etcd."""
     first, *others = names
     add_node(api, first)
-    uid, prefix = wire.node(api.get(f"{NODES}/{first}")).uid, "/registry/minions/"
+    uid, prefix = reading.node(api.get(f"{NODES}/{first}")).uid, "/registry/minions/"
     with urllib3.PoolManager(retries=False) as http:
         stored = _value(http, etcd, f"{prefix}{first}".encode())
         for start in range(0, len(others), _OPERATIONS):
@@ -143,7 +143,7 @@ def old_memory(api: Api, nodes: Iterable[str]) -> memory.Memory:
         Entry(
             node=name,
             hostname=name,
-            node_uid=wire.node(api.get(f"{NODES}/{name}")).uid,
+            node_uid=reading.node(api.get(f"{NODES}/{name}")).uid,
             ready_at=now - timedelta(hours=number),
             pod_uid=f"00000000-0000-4000-9000-{number:012d}",
         )
@@ -160,10 +160,10 @@ def _create(api: Api, member: Member, entries: memory.Memory) -> list[str]:
     workload = agent_runtime(member.workload, sticky=True)
     workload["metadata"]["annotations"] = memory.render(entries)
     workload["spec"]["podTemplate"]["spec"] = _spec()
-    uids = [wire.sandbox(api.request("POST", WORKLOADS, body=workload)).uid]
+    uids = [reading.sandbox(api.request("POST", WORKLOADS, body=workload)).uid]
     sandbox = sandbox_for(workload, SESSION_ID)
-    uids.append(wire.sandbox(api.request("POST", SANDBOXES, body=sandbox)).uid)
-    uids.append(wire.session(api.request("POST", PODS, body=_pod(sandbox, uids[1], member.node))).uid)
+    uids.append(reading.sandbox(api.request("POST", SANDBOXES, body=sandbox)).uid)
+    uids.append(reading.session(api.request("POST", PODS, body=_pod(sandbox, uids[1], member.node))).uid)
     if member.ready:
         make_ready(api, member.pod)
     return uids

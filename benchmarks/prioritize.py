@@ -27,8 +27,8 @@ from benchmarks.measure import percentiles, table
 from benchmarks.population import Member
 from deploy.local.paths import REPOSITORY
 from deploy.local.stack import Stack
-from recorder import contract
-from recorder.api import load
+from lastnode import contract
+from lastnode.kube.api import load
 
 NODES: Final = 5000
 REQUESTS: Final = 2000  # of each sort in each measurement

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
-from recorder import api
+from lastnode.kube import api
 
 Patch = tuple[str, dict[str, Any]]  # path, body
 

@@ -10,9 +10,9 @@ from typing import Any, Self
 
 import msgspec
 
-from recorder import envelope
-from recorder.api import Api
-from recorder.errors import LastnodeError
+from lastnode.kube import wire
+from lastnode.kube.api import Api
+from lastnode.kube.errors import LastnodeError
 
 _SILENCE = 300.0
 
@@ -35,7 +35,7 @@ class Sightings:
         self._lines: list[tuple[float, bytes]] = []
         self._came = Condition()
         self._ended = ""
-        version = envelope.page(api.get(collection, {"limit": "1"})).version
+        version = wire.page(api.get(collection, {"limit": "1"})).version
         query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": "3600", **(selectors or {})}
         self._stream = api.stream(collection, query, _SILENCE)
         self._thread = Thread(target=self._read, name=f"sightings {collection}", daemon=True)
@@ -64,7 +64,7 @@ class Sightings:
         """``key`` of an event's object -> when it was first seen; objects whose key is None are left out."""
         seen: dict[Any, float] = {}
         for moment, line in self._lines:
-            if (found := key(envelope.event(line).object)) is not None:
+            if (found := key(wire.event(line).object)) is not None:
                 seen.setdefault(found, moment)
         return seen
 

@@ -18,8 +18,8 @@ from benchmarks.injector import pod_spec, remembering_workload
 from benchmarks.measure import percentiles, table
 from deploy.local.stack import Stack
 from deploy.local.workloads import SANDBOX_VERSION, Object
-from extender.preference import PREFERRED
-from recorder.contract import RECENT_NODES_ANNOTATION, SESSION_LABEL, WORKLOAD_NAME_LABEL
+from lastnode.contract import RECENT_NODES_ANNOTATION, SESSION_LABEL, WORKLOAD_NAME_LABEL
+from lastnode.preference import PREFERRED
 
 PAIRS = 500
 WARM_UP = 50

@@ -3,6 +3,6 @@
 Importing this package loads neither a web server nor the Kubernetes client: the injector is a plain call.
 """
 
-from extender.injector import prefer_last_node, prefer_node
+from lastnode.injector import prefer_last_node, prefer_node
 
 __all__ = ["prefer_last_node", "prefer_node"]

@@ -9,14 +9,14 @@ from typing import Any, Final
 import jsonpatch
 import msgspec
 
-from extender.injector import prefer_node
-from extender.preference import PREFERRED, carries
-from recorder import wire
-from recorder.decoding import decode
-from recorder.errors import Undecodable
-from recorder.memory import Entry
-from recorder.objects import Session
-from recorder.wire import NOTHING, Pod
+from lastnode import reading
+from lastnode.injector import prefer_node
+from lastnode.kube.decoding import decode
+from lastnode.kube.errors import Undecodable
+from lastnode.memory import Entry
+from lastnode.objects import Session
+from lastnode.preference import PREFERRED, carries
+from lastnode.reading import NOTHING, Pod
 
 # What the API server fills in before any webhook is asked, so it may be nobody's choice.
 DEFAULT_SCHEDULER: Final = "default-scheduler"
@@ -115,7 +115,7 @@ class Review:
         :raises BadReview: one of its fields cannot be read.
         """
         try:
-            return msgspec.structs.replace(wire.session_of(pod), namespace=self._request.namespace)
+            return msgspec.structs.replace(reading.session_of(pod), namespace=self._request.namespace)
         except Undecodable as error:
             raise BadReview(str(error), self.uid) from error
 

@@ -10,7 +10,7 @@ from werkzeug.wsgi import get_input_stream
 
 from extender.service import Service
 from extender.webhook import Webhook
-from recorder import health
+from lastnode.daemon import health
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

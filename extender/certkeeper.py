@@ -18,10 +18,10 @@ import msgspec
 
 from extender import certificates, metrics
 from extender.certificates import Lifetimes, Material
-from recorder.api import Api
-from recorder.backoff import Backoff
-from recorder.decoding import decode
-from recorder.errors import Conflict, LastnodeError
+from lastnode.kube.api import Api
+from lastnode.kube.backoff import Backoff
+from lastnode.kube.decoding import decode
+from lastnode.kube.errors import Conflict, LastnodeError
 
 # How often it is looked at: the longest that a caBundle which somebody emptied stays empty. Two small GETs.
 LOOK_SECONDS: Final = 30.0

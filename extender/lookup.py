@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from extender.patience import Allowance, Ending, Patience
-from recorder.attribution import Attribution, Verdict, attribute
-from recorder.cache import MemoryCache
-from recorder.memory import Choice, Entry, Validity, choose
-from recorder.objects import ObjectKey, Session
-from recorder.view import View
+from lastnode.attribution import Attribution, Verdict, attribute
+from lastnode.cache import MemoryCache
+from lastnode.memory import Choice, Entry, Validity, choose
+from lastnode.objects import ObjectKey, Session
+from lastnode.view import View
 
 # How long a prioritize request may always wait for a Sandbox that the watch has not brought yet. It is spent inside
 # kube-scheduler's serial loop; events are normally a few milliseconds away.

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 
-from recorder.objects import ObjectKey, Sandbox
-from recorder.store import Store
+from lastnode.kube.store import Store
+from lastnode.objects import ObjectKey, Sandbox
 
 
 class Ending(StrEnum):

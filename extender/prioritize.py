@@ -9,11 +9,11 @@ from typing import Final
 
 import msgspec
 
-from extender.preference import EXTENDER_SCORE
-from recorder import wire
-from recorder.errors import Undecodable
-from recorder.objects import Session
-from recorder.wire import NOTHING, Pod
+from lastnode import reading
+from lastnode.kube.errors import Undecodable
+from lastnode.objects import Session
+from lastnode.preference import EXTENDER_SCORE
+from lastnode.reading import NOTHING, Pod
 
 NOBODY: Final = b"[]"
 
@@ -85,7 +85,7 @@ class Request:
         :raises BadRequest: one of its fields cannot be read.
         """
         with _READING:
-            return wire.session_of(self.pod)
+            return reading.session_of(self.pod)
 
     def preferred_terms(self) -> object:
         """The pod's preferred node-affinity terms in builtins, None without any.

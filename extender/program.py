@@ -23,12 +23,14 @@ from extender.service import Service
 from extender.serving import Serving, check, place
 from extender.settings import ExtenderSettings
 from extender.webhook import Webhook
-from recorder import api, health, logs, metrics
-from recorder.cache import MemoryCache
-from recorder.crew import Crew
-from recorder.errors import ConfigError
+from lastnode.cache import MemoryCache
+from lastnode.daemon import health, logs
+from lastnode.daemon.threads import Crew
+from lastnode.kube import api
+from lastnode.kube.errors import ConfigError
+from lastnode.view import View
+from recorder import metrics
 from recorder.settings import fail, load
-from recorder.view import View
 
 if TYPE_CHECKING:
     from extender.certkeeper import Keeper

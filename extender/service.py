@@ -8,9 +8,9 @@ from extender import metrics
 from extender.decisions import DecisionLog
 from extender.lookup import Lookup, Reason
 from extender.metrics import PrioritizeMetrics
-from extender.preference import carries
 from extender.prioritize import NOBODY, BadRequest, Request, favour
-from recorder.memory import Entry
+from lastnode.memory import Entry
+from lastnode.preference import carries
 
 log = logging.getLogger(__name__)
 

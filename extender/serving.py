@@ -14,9 +14,9 @@ from extender import clients, tls
 from extender.metrics import TlsMetrics, UpkeepMetrics
 from extender.settings import ExtenderSettings
 from extender.tls import Files, Tls
-from recorder.api import Api
-from recorder.crew import Crew
-from recorder.errors import ConfigError
+from lastnode.daemon.threads import Crew
+from lastnode.kube.api import Api
+from lastnode.kube.errors import ConfigError
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

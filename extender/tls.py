@@ -16,7 +16,7 @@ from threading import Event
 from typing import Any, Final, NamedTuple, NoReturn, Protocol, Self
 
 from extender.threads import RECEIVE_SECONDS
-from recorder.errors import ConfigError
+from lastnode.kube.errors import ConfigError
 
 # The kubelet itself takes about a minute to bring a changed Secret into a pod; three small files are read quickly.
 LOOK_SECONDS: Final = 1.0

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import click
 
 from kubectl_lastnode.cluster import Cluster
-from recorder import contract
-from recorder.api import Api, contexts, load, own_namespace
+from lastnode import contract
+from lastnode.kube.api import Api, contexts, load, own_namespace
 from recorder.settings import PREFIX, seconds
 
 PROG = "kubectl lastnode"

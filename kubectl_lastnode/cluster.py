@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from recorder import contract, discovery, envelope, wire
-from recorder.api import Api
-from recorder.errors import NotFound, Refused, Undecodable
-from recorder.objects import Node, Workload
+from lastnode import contract, reading
+from lastnode.kube import discovery, wire
+from lastnode.kube.api import Api
+from lastnode.kube.errors import NotFound, Refused, Undecodable
+from lastnode.objects import Node, Workload
 
 PAGE_SIZE = 500
 
@@ -54,7 +55,7 @@ class Cluster:
     def workload(self, resource: str, namespace: str, name: str) -> Workload | None:
         """One workload as it is now; None where it is not there."""
         try:
-            return wire.workload(resource, self.api.get(self.path(resource, namespace, name)))
+            return reading.workload(resource, self.api.get(self.path(resource, namespace, name)))
         except NotFound:
             return None
 
@@ -64,7 +65,7 @@ class Cluster:
     def nodes(self) -> dict[str, Node] | None:
         """Every node by name; None, with a warning, where they may not be listed: then age alone decides."""
         try:
-            return {node.name: node for node in map(wire.node, self.items("/api/v1/nodes"))}
+            return {node.name: node for node in map(reading.node, self.items("/api/v1/nodes"))}
         except Refused as error:
             self._warn(f"whether nodes are there and Ready is not looked at: {error}")
             return None
@@ -80,7 +81,7 @@ class Cluster:
 
     def read_page(self, path: str, query: Mapping[str, str]) -> list[Any]:
         """The first page of a collection, in builtins."""
-        return [msgspec.json.decode(item) for item in envelope.page(self.api.get(path, query)).items or ()]
+        return [msgspec.json.decode(item) for item in wire.page(self.api.get(path, query)).items or ()]
 
     def read(self, path: str) -> Any:
         """One object in builtins. :raises NotFound: it is not there."""
@@ -99,7 +100,7 @@ class Cluster:
         """A collection's objects, page by page."""
         asked = {**(query or {}), "limit": str(PAGE_SIZE)}
         while True:
-            page = envelope.page(self.api.get(path, asked))
+            page = wire.page(self.api.get(path, asked))
             yield from page.items or ()
             if not page.token:
                 return
@@ -112,6 +113,6 @@ class Cluster:
             return
         for item in self.items(path):
             try:
-                yield wire.workload(resource, item)
+                yield reading.workload(resource, item)
             except Undecodable as error:
                 self._warn(f"one of {resource} is left out: {error}")

@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 from kubectl_lastnode.call import Call, shared
 from kubectl_lastnode.cluster import Cluster
-from recorder.errors import LastnodeError
+from lastnode.kube.errors import LastnodeError
 
 SHELLS: Final = ("bash", "zsh", "fish")
 # By it the shell's script asks this program.

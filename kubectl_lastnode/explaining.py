@@ -13,14 +13,14 @@ from kubectl_lastnode.cluster import Reference
 from kubectl_lastnode.explanation import Explanation, Source
 from kubectl_lastnode.output import age, document, duration, tinted
 from kubectl_lastnode.programs import RECORDER, at, in_cluster
-from recorder import contract, wire
-from recorder.attribution import attribute
-from recorder.decoding import decode
-from recorder.discovery import NotServed
-from recorder.errors import LastnodeError, NotFound, Refused
-from recorder.objects import Node, ObjectKey, Sandbox, Session, Workload
-from recorder.outcomes.record import SessionRecord
-from recorder.status import utc
+from lastnode import contract, reading
+from lastnode.attribution import attribute
+from lastnode.kube.decoding import decode
+from lastnode.kube.discovery import NotServed
+from lastnode.kube.errors import LastnodeError, NotFound, Refused
+from lastnode.objects import Node, ObjectKey, Sandbox, Session, Workload
+from lastnode.record import SessionRecord
+from lastnode.status import utc
 
 _HELP = """Why a session ran where it ran: what was preferred, what happened, and why.
 
@@ -33,7 +33,7 @@ Examples:
   kubectl lastnode explain agent-1-x7k2 -n team-a
   kubectl lastnode explain pod/agent-1-x7k2 -o json | jq -r .reason
 """
-_POD: Final = msgspec.json.Decoder(wire.Pod)
+_POD: Final = msgspec.json.Decoder(reading.Pod)
 _ASKED: Final = {
     "term": "the preferred term in the pod's own spec (webhook or library)",
     "extender": "the extender, which the scheduler asked",
@@ -127,7 +127,7 @@ def _live(call: Call, namespace: str, name: str) -> _Live | None:
         raise Failure(f"pod {namespace}/{name} is no session's: it lacks the label {contract.SESSION_LABEL}")
     conditions = (pod.status.conditions if pod.status else None) or ()
     scheduled = [c.last_transition_time for c in conditions if c.type == "PodScheduled" and c.status == "True"]
-    return _Live(wire.session_of(pod), pod.preferred_terms, utc(scheduled[0]) if scheduled else None)
+    return _Live(reading.session_of(pod), pod.preferred_terms, utc(scheduled[0]) if scheduled else None)
 
 
 def _sessions(call: Call, uid: str) -> list[SessionRecord]:
@@ -176,6 +176,6 @@ def _sandbox(call: Call, session: Session) -> list[Sandbox]:
         return []
     try:
         path = call.cluster.path(contract.SANDBOX_RESOURCE, session.namespace, session.sandbox)
-        return [wire.sandbox(call.api.get(path))]
+        return [reading.sandbox(call.api.get(path))]
     except (NotFound, NotServed):
         return []

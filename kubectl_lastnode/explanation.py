@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
-from extender.preference import carries
-from recorder.memory import Entry, Memory, choose, parse_text
-from recorder.objects import Node, Session, Workload
-from recorder.outcomes.outcome import MEANING, Outcome, Reason
-from recorder.outcomes.record import SessionRecord
+from lastnode.memory import Entry, Memory, choose, parse_text
+from lastnode.objects import Node, Session, Workload
+from lastnode.outcome import MEANING, Outcome, Reason
+from lastnode.preference import carries
+from lastnode.record import SessionRecord
 
 MOVED_EVENT: Final = "SessionMoved"
 REASON_ANNOTATION: Final = "runtime.agentcube.io/moved-reason"

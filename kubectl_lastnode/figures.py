@@ -10,8 +10,8 @@ from math import ceil
 from statistics import fmean
 from typing import NamedTuple, TypeVar
 
-from recorder.outcomes.outcome import Outcome, Reason
-from recorder.outcomes.record import SessionRecord
+from lastnode.outcome import Outcome, Reason
+from lastnode.record import SessionRecord
 
 K = TypeVar("K", bound=Hashable)
 

@@ -13,10 +13,10 @@ from kubectl_lastnode.cluster import Cluster
 from kubectl_lastnode.listing import full_name
 from kubectl_lastnode.looking import existing
 from kubectl_lastnode.output import columns, counted
+from lastnode.kube.errors import Conflict, LastnodeError, NotFound
+from lastnode.memory import parse_text, render
+from lastnode.objects import Workload
 from recorder.decision import patch_body
-from recorder.errors import Conflict, LastnodeError, NotFound
-from recorder.memory import parse_text, render
-from recorder.objects import Workload
 
 # A workload that others write this often in a row is not waited for.
 _ATTEMPTS: Final = 5

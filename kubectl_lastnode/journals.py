@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from kubectl_lastnode.programs import Program
-from recorder.decoding import decode
-from recorder.errors import LastnodeError, NotFound
-from recorder.outcomes.outcome import Reason
-from recorder.outcomes.record import JOURNAL, Journal, SessionRecord
+from lastnode.kube.decoding import decode
+from lastnode.kube.errors import LastnodeError, NotFound
+from lastnode.outcome import Reason
+from lastnode.record import JOURNAL, Journal, SessionRecord
 
 SESSIONS_PATH: Final = "/sessions"
 

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from kubectl_lastnode.output import age, short
-from recorder.memory import Entry, Validity, choose, parse_text, validity
-from recorder.objects import Node, Workload
+from lastnode.memory import Entry, Validity, choose, parse_text, validity
+from lastnode.objects import Node, Workload
 
 HEADINGS = ("NAMESPACE", "KIND", "NAME", "LAST-NODE", "AGE", "STATUS")
 WIDE = ("HOSTNAME", "EXPIRES-IN", "ENTRIES")

@@ -12,7 +12,7 @@ from kubectl_lastnode.forgetting import forget
 from kubectl_lastnode.looking import list_command, show
 from kubectl_lastnode.output import wants_colour
 from kubectl_lastnode.reporting import report
-from recorder.errors import ConfigError, LastnodeError
+from lastnode.kube.errors import ConfigError, LastnodeError
 
 _HELP = """Where did each workload's last session run, would the next one come back there, and does it?
 

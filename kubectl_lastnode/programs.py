@@ -8,7 +8,7 @@ from http.client import HTTPException
 from typing import Any, Final, NamedTuple
 
 from kubectl_lastnode.cluster import Cluster
-from recorder.errors import Unreachable, api_error
+from lastnode.kube.errors import Unreachable, api_error
 
 RECORDER: Final = "recorder"
 EXTENDER: Final = "extender"

@@ -11,8 +11,8 @@ from statistics import fmean
 import msgspec
 
 from kubectl_lastnode import figures
-from recorder.outcomes.outcome import Outcome
-from recorder.outcomes.record import SessionRecord
+from lastnode.outcome import Outcome
+from lastnode.record import SessionRecord
 
 
 class Startup(msgspec.Struct, frozen=True):

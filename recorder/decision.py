@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from recorder import memory
-from recorder.memory import Crash, Memory
-from recorder.objects import Node, Workload
+from lastnode import memory
+from lastnode.memory import Crash, Memory
+from lastnode.objects import Node, Workload
 
 # While a workload cannot be written, its sessions go on crashing: of those crashes only the latest are kept. There are
 # five entries at most to take back, and those of older crashes are seldom among them.

@@ -9,13 +9,13 @@ from typing import Any
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
-from recorder.attribution import Verdict
-from recorder.listwatch import ListWatch
-from recorder.outcomes.events import Told
-from recorder.outcomes.extenders import Found
-from recorder.outcomes.outcome import Outcome, Reason
-from recorder.outcomes.record import SessionRecord
-from recorder.writer import RESULTS
+from lastnode.attribution import Verdict
+from lastnode.kube.watch import ListWatch
+from lastnode.outcome import Outcome, Reason
+from lastnode.record import SessionRecord
+from recorder.events import Told
+from recorder.why.extenders import Found
+from recorder.writing import RESULTS
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 
@@ -47,7 +47,7 @@ def count_version(registry: CollectorRegistry, program: str, version: str) -> No
 
 
 class WatchMetrics:
-    """Counts for every list-watch of a program; a :class:`recorder.sinks.Observer`."""
+    """Counts for every list-watch of a program; a :class:`lastnode.kube.sinks.Observer`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._events = Counter(
@@ -97,7 +97,7 @@ class WatchMetrics:
 
 
 class RecordMetrics:
-    """Counts of the recorder's own work; a :class:`recorder.writer.Tally`."""
+    """Counts of the recorder's own work; a :class:`recorder.writing.Tally`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._writes = Counter(

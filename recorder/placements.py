@@ -10,12 +10,12 @@ from datetime import timedelta
 from threading import Lock
 from typing import NamedTuple
 
-from recorder.attribution import Attribution, Verdict, attribute
-from recorder.contract import WORKLOAD_KIND_LABEL
+from lastnode.attribution import Attribution, Verdict, attribute
+from lastnode.contract import WORKLOAD_KIND_LABEL
+from lastnode.memory import Crash, Entry
+from lastnode.objects import Node, ObjectKey, Record, Sandbox, Session, Workload, WorkloadKey
+from lastnode.view import View
 from recorder.decision import Pending
-from recorder.memory import Crash, Entry
-from recorder.objects import Node, ObjectKey, Record, Sandbox, Session, Workload, WorkloadKey
-from recorder.view import View
 
 log = logging.getLogger(__name__)
 

@@ -10,23 +10,25 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from recorder import allocator, api, health, logs, metrics
-from recorder.cache import MemoryCache
-from recorder.crew import Crew
-from recorder.elector import Elector
-from recorder.errors import ConfigError
-from recorder.leadership import Leadership
-from recorder.lease import Timing
-from recorder.listwatch import ListWatch
-from recorder.objects import WorkloadKey
-from recorder.outcomes.extenders import Extenders
-from recorder.outcomes.wiring import Outcomes, Tally
+from lastnode.cache import MemoryCache
+from lastnode.daemon import health, logs
+from lastnode.daemon.http import Probes
+from lastnode.daemon.threads import Crew
+from lastnode.kube import api
+from lastnode.kube.election import Elector
+from lastnode.kube.errors import ConfigError
+from lastnode.kube.leadership import Leadership
+from lastnode.kube.lease import Timing
+from lastnode.kube.queue import WorkQueue
+from lastnode.kube.watch import ListWatch
+from lastnode.objects import WorkloadKey
+from lastnode.view import View
+from recorder import allocator, metrics
 from recorder.placements import Placements
-from recorder.probes import Probes
 from recorder.settings import RecorderSettings, address, fail, load
-from recorder.view import View
-from recorder.workqueue import WorkQueue
-from recorder.writer import Writer
+from recorder.why.extenders import Extenders
+from recorder.wiring import Outcomes, Tally
+from recorder.writing import Writer
 
 PROG = "lastnode-recorder"
 # SIGTERM has to end within 10 s: the longest thing to wait for is one write in flight.

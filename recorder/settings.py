@@ -15,9 +15,9 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
 from pydantic_settings.sources import InitSettingsSource
 
-from recorder import contract
-from recorder.discovery import split
-from recorder.errors import ConfigError
+from lastnode import contract
+from lastnode.kube.discovery import split
+from lastnode.kube.errors import ConfigError
 
 PREFIX = "LASTNODE_"
 

@@ -18,7 +18,7 @@ from deploy.local.apply import apply
 from deploy.local.component import Component
 from deploy.local.paths import REPOSITORY
 from deploy.local.stack import Stack
-from recorder.backoff import CAP_SECONDS, FIRST_SECONDS
+from lastnode.kube.backoff import CAP_SECONDS, FIRST_SECONDS
 
 NAMESPACE = "lastnode-system"
 ROLES = ("ClusterRole", "Role")

@@ -22,8 +22,8 @@ from deploy.local.sessions import Sessions, key_of
 from deploy.local.stack import Stack
 from deploy.local.workloads import Object, sandbox_for
 from extender import prefer_last_node
-from recorder.api import load
-from recorder.contract import SESSION_LABEL
+from lastnode.contract import SESSION_LABEL
+from lastnode.kube.api import load
 
 # Real seconds for one of the model's: a pull of 20 s takes 0.4 s, so that a wave is scheduled while nodes pull.
 TIME_SCALE: Final = 0.02

@@ -16,14 +16,15 @@ from benchmarks.population import NODES, PODS, WORKLOADS
 from deploy.local.agent.nodes import NodeShape, node_object
 from deploy.local.stack import Stack
 from deploy.local.workloads import Object, agent_runtime
-from recorder import envelope, wire
-from recorder.api import Api, load
-from recorder.contract import WORKLOAD_RESOURCES
-from recorder.errors import NotFound
+from lastnode import reading
+from lastnode.contract import WORKLOAD_RESOURCES
+from lastnode.kube import wire
+from lastnode.kube.api import Api, load
+from lastnode.kube.errors import NotFound
 
 CONNECTIONS: Final = 16
 T = TypeVar("T")
-_workload: Final = functools.partial(wire.workload, WORKLOAD_RESOURCES[0])
+_workload: Final = functools.partial(reading.workload, WORKLOAD_RESOURCES[0])
 
 
 class Fleet:
@@ -57,7 +58,7 @@ class Fleet:
 
     def remembered(self) -> dict[str, str]:
         """Workload -> what its last-node annotation names, of those that have one."""
-        found = map(_workload, envelope.page(self._api.get(WORKLOADS)).items or ())
+        found = map(_workload, wire.page(self._api.get(WORKLOADS)).items or ())
         return {workload.name: workload.last_node for workload in found if workload.last_node}
 
     def last_node(self, workload: str) -> str:

@@ -15,7 +15,7 @@ from benchmarks import process
 from benchmarks.population import Member
 from deploy.local.component import Component
 from deploy.local.stack import Stack
-from recorder.api import load
+from lastnode.kube.api import load
 
 NODES: Final = 100
 WRITERS: Final = 8  # the recorder's default

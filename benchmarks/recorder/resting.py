@@ -10,9 +10,9 @@ from typing import Final
 
 from benchmarks import population, process
 from benchmarks.recorder.bench import Bench, Figure, node_names, seconds
-from recorder import envelope
-from recorder.api import Api
-from recorder.listwatch import PAGE_SIZE
+from lastnode.kube import wire
+from lastnode.kube.api import Api
+from lastnode.kube.watch import PAGE_SIZE
 
 IDLE_SECONDS: Final = 30.0
 _SYNCS: Final = 3
@@ -136,7 +136,7 @@ def _bare_lists(api: Api, at_a_time: int) -> float:
 
 def _bare_list(api: Api, path: str) -> None:
     query = {"limit": str(PAGE_SIZE)}
-    while token := envelope.page(api.get(path, query)).token:
+    while token := wire.page(api.get(path, query)).token:
         query["continue"] = token
 
 

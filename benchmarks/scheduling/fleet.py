@@ -18,8 +18,8 @@ from benchmarks.scheduling.arms import Arm
 from deploy.local.agent.nodes import NodeShape, node_object
 from deploy.local.stack import Stack
 from deploy.local.workloads import Object, agent_runtime, sandbox_for
-from recorder.api import load
-from recorder.contract import LAST_NODE_ANNOTATION
+from lastnode.contract import LAST_NODE_ANNOTATION
+from lastnode.kube.api import load
 
 T = TypeVar("T")
 CONNECTIONS: Final = 24

@@ -13,7 +13,7 @@ from benchmarks.scheduling.fleet import Fleet
 from benchmarks.sightings import Sightings
 from deploy.local.component import Component
 from deploy.local.stack import Stack
-from recorder.api import load
+from lastnode.kube.api import load
 
 # No pod is looked at longer than this for being bound; 300 pods on 5,000 nodes take 10 s.
 _LIMIT: Final = 240.0

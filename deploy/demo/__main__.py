@@ -18,8 +18,8 @@ from deploy.local.errors import LocalError
 from deploy.local.sessions import Object, Sessions
 from deploy.local.stack import Stack
 from deploy.local.workloads import agent_runtime, code_interpreter
-from recorder import contract
-from recorder.errors import LastnodeError
+from lastnode import contract
+from lastnode.kube.errors import LastnodeError
 
 # What chance alone may bring back in the control arm before the comparison means nothing. One of 20 nodes is the last:
 # 2 of 40 sessions come back on average, 8 once in a thousand runs, 16 never.

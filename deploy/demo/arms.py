@@ -12,8 +12,8 @@ from deploy.local.sessions import Object, Sessions
 from deploy.local.stack import Stack
 from deploy.local.workloads import agent_runtime, code_interpreter, sandbox_for
 from extender import prefer_last_node
-from recorder import memory, wire
-from recorder.objects import ObjectKey
+from lastnode import memory, reading
+from lastnode.objects import ObjectKey
 
 READY_SECONDS = 60.0
 WRITTEN_SECONDS = 20.0
@@ -87,7 +87,7 @@ class Rounds:
     def _await_written(self, workload: Object, key: ObjectKey) -> None:
         # By time, not by the pod's UID: of two sessions that became Ready on a node in the same second (the API's
         # resolution) only one is kept, and it need not be the later one.
-        pod = wire.session(self._sessions.api.get(f"/api/v1/namespaces/{key.namespace}/pods/{key.name}"))
+        pod = reading.session(self._sessions.api.get(f"/api/v1/namespaces/{key.namespace}/pods/{key.name}"))
 
         def written() -> bool:
             entries = memory.parse(self._sessions.read(workload)["metadata"].get("annotations", {}))

@@ -20,13 +20,13 @@ from deploy.local.agent import wire
 from deploy.local.agent.wire import SeenPod
 from deploy.local.errors import LocalError
 from deploy.local.workloads import Object, agent_runtime, code_interpreter, pod_template, sandbox_for
-from recorder.api import Api, load
-from recorder.backoff import Backoff
-from recorder.contract import SANDBOX_KIND, SESSION_LABEL
-from recorder.errors import NotFound
-from recorder.listwatch import ListWatch
-from recorder.objects import ObjectKey
-from recorder.store import Store
+from lastnode.contract import SANDBOX_KIND, SESSION_LABEL
+from lastnode.kube.api import Api, load
+from lastnode.kube.backoff import Backoff
+from lastnode.kube.errors import NotFound
+from lastnode.kube.store import Store
+from lastnode.kube.watch import ListWatch
+from lastnode.objects import ObjectKey
 
 __all__ = ["Object", "Session", "SessionTimeout", "Sessions", "agent_runtime", "code_interpreter", "pod_template",
            "sandbox_for"]  # fmt: skip
@@ -92,7 +92,7 @@ class Sessions:
     def create(self, obj: Mapping[str, Any]) -> Object:
         """Create any namespaced object (a workload, a Sandbox); returns it as the server stored it.
 
-        :raises ApiError, Unreachable: as :meth:`recorder.api.Api.request`.
+        :raises ApiError, Unreachable: as :meth:`lastnode.kube.api.Api.request`.
         """
         return self._decode("POST", _collection(obj), obj)
 

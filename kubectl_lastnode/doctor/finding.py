@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from recorder.errors import LastnodeError
+from lastnode.kube.errors import LastnodeError
 
 
 class Level(StrEnum):

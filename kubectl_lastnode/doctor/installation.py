@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from kubectl_lastnode.doctor.finding import Finding, fail, ok, warn
 from kubectl_lastnode.doctor.look import Look
-from recorder import contract
-from recorder.discovery import NotServed, collection_path
-from recorder.errors import NotFound
+from lastnode import contract
+from lastnode.kube.discovery import NotServed, collection_path
+from lastnode.kube.errors import NotFound
 
 _DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _OPT_IN: Final = f"kubectl annotate KIND NAME {contract.STICKINESS_ANNOTATION}={contract.STICKINESS_ENABLED}"

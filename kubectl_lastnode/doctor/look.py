@@ -12,8 +12,8 @@ from kubectl_lastnode import journals
 from kubectl_lastnode.call import Call
 from kubectl_lastnode.doctor.probe import Probe, probe
 from kubectl_lastnode.programs import EXTENDER, RECORDER, SELECTOR, Program, at, in_cluster
-from recorder import contract
-from recorder.objects import Workload
+from lastnode import contract
+from lastnode.objects import Workload
 
 CONFIGURATION_KIND: Final = "KubeSchedulerConfiguration"
 # Session pods that are looked at for the profiles they name.

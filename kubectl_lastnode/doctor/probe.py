@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kubectl_lastnode.doctor.finding import Finding, fail, ok
 from kubectl_lastnode.programs import Program
-from recorder.errors import ApiError, LastnodeError
+from lastnode.kube.errors import ApiError, LastnodeError
 
 _NOT_READY: Final = 503
 

@@ -9,7 +9,7 @@ from kubectl_lastnode.doctor.look import Look
 from kubectl_lastnode.doctor.probe import reached, total
 from kubectl_lastnode.output import short
 from kubectl_lastnode.programs import RECORDER
-from recorder.errors import NotFound
+from lastnode.kube.errors import NotFound
 
 _LEASES: Final = "/apis/coordination.k8s.io/v1"
 _DEFAULT_LEASE: Final = "lastnode-recorder"

@@ -6,8 +6,8 @@ from typing import Any, Final, NamedTuple
 from kubectl_lastnode.doctor.finding import Finding, fail, ok, warn
 from kubectl_lastnode.doctor.look import Account, Look
 from kubectl_lastnode.programs import RECORDER
-from recorder import contract
-from recorder.errors import Refused
+from lastnode import contract
+from lastnode.kube.errors import Refused
 
 _REVIEWS: Final = "/apis/authorization.k8s.io/v1"
 _LEASES: Final = "leases.coordination.k8s.io"

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from extender.preference import EXTENDER_WEIGHT, POINTS
 from kubectl_lastnode.doctor.finding import Finding, fail, ok, warn
 from kubectl_lastnode.doctor.look import Look, SchedulerConfiguration
 from kubectl_lastnode.output import share
-from recorder.outcomes.outcome import Outcome, Reason
-from recorder.outcomes.record import SessionRecord
+from lastnode.outcome import Outcome, Reason
+from lastnode.preference import EXTENDER_WEIGHT, POINTS
+from lastnode.record import SessionRecord
 
 # kube-scheduler's minFeasibleNodesToFind: up to so many nodes it scores all (pkg/scheduler/schedule_one.go).
 ALWAYS_SCORED: Final = 100

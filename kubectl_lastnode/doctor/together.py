@@ -8,8 +8,8 @@ from typing import Final
 from kubectl_lastnode.doctor.finding import Finding, ok, warn
 from kubectl_lastnode.doctor.look import Look
 from kubectl_lastnode.output import short
-from recorder.memory import parse_text
-from recorder.objects import Workload
+from lastnode.memory import parse_text
+from lastnode.objects import Workload
 
 # Clocks that differ by less do no harm: a placement counts that much longer.
 _TOLERATED_SECONDS: Final = 5.0

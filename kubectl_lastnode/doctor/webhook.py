@@ -15,8 +15,8 @@ from kubectl_lastnode.doctor.extenders import INJECTIONS
 from kubectl_lastnode.doctor.finding import Finding, fail, ok, warn
 from kubectl_lastnode.doctor.look import Look
 from kubectl_lastnode.doctor.probe import probe, total
-from recorder.contract import SESSION_LABEL
-from recorder.errors import ApiError, NotFound
+from lastnode.contract import SESSION_LABEL
+from lastnode.kube.errors import ApiError, NotFound
 
 _SECONDS: Final = 5.0
 _MOST_SECONDS: Final = 2

@@ -11,7 +11,7 @@ from kubectl_lastnode.figures import Bin, Tally, percentile, round_numbers
 from kubectl_lastnode.page import svg
 from kubectl_lastnode.page.timeline import Bucket, Timeline, bucket_width, multiples
 from kubectl_lastnode.page.wording import NBSP, every, number, percent, short
-from recorder.outcomes.outcome import Outcome
+from lastnode.outcome import Outcome
 
 # Below this many returning sessions in a bucket its ratio is drawn as a hollow dot.
 FEW = 10

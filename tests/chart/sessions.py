@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from deploy.local.stack import Stack
-from recorder import contract
+from lastnode import contract
 from tests.extender.cluster import create, path_of, pod_spec, remove, sandbox, scheduled, session_pod
 from tests.recorder.space import OPTED_IN, TEMPLATE, WORKLOADS
 

@@ -16,7 +16,7 @@ from deploy.local.errors import ApiError
 from deploy.local.extras import CRDS
 from deploy.local.paths import REPOSITORY
 from deploy.local.stack import Stack
-from recorder.contract import WORKLOAD_RESOURCES
+from lastnode.contract import WORKLOAD_RESOURCES
 
 PATCH = REPOSITORY / "deploy" / "crds" / "node-stickiness.yaml"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

@@ -12,7 +12,7 @@ import pytest
 from deploy.local.errors import ApiError
 from deploy.local.stack import Stack
 from deploy.render import NAMESPACE, Object, key, plain, profile
-from recorder.contract import SESSION_LABEL
+from lastnode.contract import SESSION_LABEL
 from tests.chart.release import Release, everything
 
 WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastnode-webhook"

@@ -19,7 +19,7 @@ import pytest
 from deploy.local.component import Component
 from deploy.local.stack import Stack
 from deploy.render import NAMESPACE
-from recorder.contract import SESSION_LABEL
+from lastnode.contract import SESSION_LABEL
 from tests.chart.release import Release
 from tests.chart.running import Installed
 from tests.chart.sessions import Workload, preferred, returns

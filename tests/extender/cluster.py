@@ -14,7 +14,7 @@ from deploy.local.component import Component
 from deploy.local.errors import ApiError
 from deploy.local.stack import Stack
 from deploy.local.workloads import SANDBOX_VERSION, Object, agent_runtime
-from recorder.contract import (
+from lastnode.contract import (
     LAST_NODE_ANNOTATION,
     RECENT_NODES_ANNOTATION,
     SESSION_LABEL,

@@ -12,12 +12,7 @@ import pytest
 from deploy.local.errors import ApiError
 from deploy.local.stack import Stack
 from deploy.local.workloads import agent_runtime, code_interpreter
-from recorder.contract import (
-    LAST_NODE_ANNOTATION,
-    RECENT_NODES_ANNOTATION,
-    WORKLOAD_KIND_LABEL,
-    WORKLOAD_NAME_LABEL,
-)
+from lastnode.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION, WORKLOAD_KIND_LABEL, WORKLOAD_NAME_LABEL
 from tests.extender.cluster import (
     Wire,
     create,

@@ -21,10 +21,10 @@ from extender.app import create_app
 from extender.lookup import Lookup
 from extender.metrics import RESULTS, PrioritizeMetrics
 from extender.service import Service
-from recorder.cache import MemoryCache
-from recorder.contract import SESSION_LABEL
-from recorder.objects import Workload
-from recorder.view import View
+from lastnode.cache import MemoryCache
+from lastnode.contract import SESSION_LABEL
+from lastnode.objects import Workload
+from lastnode.view import View
 from tests.extender.cluster import (
     Wire,
     create,

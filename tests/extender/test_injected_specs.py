@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from deploy.local.stack import Stack
 from extender import prefer_node
-from extender.preference import PREFERRED, Match, carries, term
+from lastnode.preference import PREFERRED, Match, carries, term
 from tests.unit.strategies import NODE, OURS, node_names, pod_specs, preferred_terms
 from tests.unit.test_injector import serialized, typed
 

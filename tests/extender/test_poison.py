@@ -12,8 +12,8 @@ from deploy.local.errors import ApiError
 from deploy.local.stack import Stack
 from deploy.local.workloads import agent_runtime
 from extender import prefer_last_node, prefer_node
-from extender.preference import PREFERRED
-from recorder.contract import HOSTNAME_LABEL, LAST_NODE_ANNOTATION
+from lastnode.contract import HOSTNAME_LABEL, LAST_NODE_ANNOTATION
+from lastnode.preference import PREFERRED
 from tests.extender.cluster import (
     Wire,
     create,

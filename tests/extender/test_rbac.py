@@ -11,7 +11,7 @@ import pytest
 
 from deploy.local.stack import Stack
 from deploy.local.workloads import Object, agent_runtime, code_interpreter
-from recorder.contract import WORKLOAD_NAME_LABEL
+from lastnode.contract import WORKLOAD_NAME_LABEL
 from tests.extender.cluster import Wire, create, entry, favoured, make_nodes, remembering, sandbox, session_pod
 from tests.rbac import Account, Audit, Program, keeps_the_pace, manifest, watched
 from tests.recorder.tcpproxy import TcpProxy

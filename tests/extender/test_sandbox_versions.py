@@ -8,7 +8,7 @@ import pytest
 
 from deploy.local.apply import apply
 from deploy.local.stack import CRDS, Stack
-from recorder.contract import WORKLOAD_NAME_LABEL
+from lastnode.contract import WORKLOAD_NAME_LABEL
 from tests.extender.cluster import Wire, create, entry, favoured, make_nodes, sandbox, session_pod, sticky_runtime
 
 

@@ -15,10 +15,10 @@ from deploy.local.stack import SCHEDULER_CONFIG, Stack
 from extender.app import create_app
 from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
-from extender.preference import EXTENDER_SCORE, EXTENDER_WEIGHT, POINTS
 from extender.service import Service
-from recorder.cache import MemoryCache
-from recorder.view import View
+from lastnode.cache import MemoryCache
+from lastnode.preference import EXTENDER_SCORE, EXTENDER_WEIGHT, POINTS
+from lastnode.view import View
 from tests.extender.cluster import create, make_nodes, pod_spec, remove, scheduled
 from tests.extender.schedulers import running
 

@@ -17,9 +17,9 @@ from deploy.local import webhook as local
 from deploy.local.stack import Stack
 from deploy.local.workloads import Object
 from extender.certificates import CA_CERT, CA_KEY, CERT, KEY, Lifetimes, parse, upkeep
-from extender.injector import prefer_node
-from extender.preference import PREFERRED
-from recorder.contract import WORKLOAD_NAME_LABEL
+from lastnode.contract import WORKLOAD_NAME_LABEL
+from lastnode.injector import prefer_node
+from lastnode.preference import PREFERRED
 from tests.extender.cluster import Wire as PlainWire
 from tests.extender.cluster import (
     create,

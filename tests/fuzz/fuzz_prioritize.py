@@ -17,15 +17,15 @@ from typing import Any
 
 import atheris  # type: ignore[import-untyped]
 
-with atheris.instrument_imports(include=["extender.prioritize", "extender.service", "extender.preference",
-                                         "extender.lookup", "recorder.wire", "recorder.memory", "recorder.names",
-                                         "recorder.decoding", "recorder.attribution"]):  # fmt: skip
+with atheris.instrument_imports(include=["extender.prioritize", "extender.service", "lastnode.preference",
+                                         "extender.lookup", "lastnode.reading", "lastnode.memory", "lastnode.names",
+                                         "lastnode.kube.decoding", "lastnode.attribution"]):  # fmt: skip
     from prometheus_client import CollectorRegistry
 
     from extender.app import create_app
-    from recorder.contract import MAX_RECENT_NODES
-    from recorder.memory import merge, parse, parse_text, render
-    from recorder.names import is_hostname_value, is_node_name
+    from lastnode.contract import MAX_RECENT_NODES
+    from lastnode.memory import merge, parse, parse_text, render
+    from lastnode.names import is_hostname_value, is_node_name
     from tests.extender.golden import NODES, WANTED, Golden, known, load
     from tests.extender.golden.edits import FIELDS, parent, places
 

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from recorder.outcomes.outcome import Outcome, Reason
-from recorder.outcomes.record import Journal, SessionRecord
+from lastnode.outcome import Outcome, Reason
+from lastnode.record import Journal, SessionRecord
 
 Object = dict[str, Any]
 

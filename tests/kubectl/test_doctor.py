@@ -21,8 +21,8 @@ from deploy.local.extras import CRDS
 from deploy.local.paths import REPOSITORY
 from deploy.local.stack import Stack
 from kubectl_lastnode.doctor import rights
-from recorder import contract
-from recorder.outcomes.outcome import Reason
+from lastnode import contract
+from lastnode.outcome import Reason
 from tests import rbac
 from tests.kubectl.journal import journal, moved, served
 from tests.kubectl.terminal import run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recorder import contract
+from lastnode import contract
 from tests.kubectl.terminal import Terminal, run
 from tests.kubectl.test_looking import memory
 from tests.recorder.space import INTERPRETER, Space

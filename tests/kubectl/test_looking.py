@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from deploy.local.stack import Stack
-from recorder import contract
+from lastnode import contract
 from tests.kubectl.terminal import Terminal, parsed, run
 from tests.recorder.space import INTERPRETER, Space
 

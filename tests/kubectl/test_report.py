@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from deploy.local.stack import Stack
-from recorder.outcomes.outcome import Reason
+from lastnode.outcome import Reason
 from tests.kubectl.journal import journal, moved, record, reused, served
 from tests.kubectl.terminal import parsed, run
 

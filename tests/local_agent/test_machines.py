@@ -15,7 +15,7 @@ from deploy.local.extras import apply_crds, start_agent
 from deploy.local.paths import REPOSITORY
 from deploy.local.sessions import Object, Sessions
 from deploy.local.workloads import agent_runtime, code_interpreter, sandbox_for
-from recorder import contract
+from lastnode import contract
 from tests.local_agent.conftest import Cluster
 from tests.local_agent.test_sessions import PODS, on, session
 from tests.waiting import eventually

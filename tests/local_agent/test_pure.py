@@ -10,7 +10,7 @@ from deploy.local.agent.script import Script, ScriptError, parse
 from deploy.local.agent.settings import parse as parse_flags
 from deploy.local.agent.timers import Moment, Timers
 from deploy.local.workloads import agent_runtime, code_interpreter, sandbox_for
-from recorder import contract
+from lastnode import contract
 
 
 def moment(tick: float) -> Moment:

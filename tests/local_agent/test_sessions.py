@@ -8,8 +8,8 @@ import pytest
 from deploy.local.agent import names
 from deploy.local.sessions import Object, Session, SessionTimeout
 from deploy.local.workloads import agent_runtime, sandbox_for
-from recorder import contract
-from recorder.objects import ObjectKey
+from lastnode import contract
+from lastnode.objects import ObjectKey
 from tests.local_agent.conftest import NODES, Cluster
 from tests.waiting import eventually
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.local.stack import Stack
-from recorder.outcomes.outcome import Reason
-from recorder.outcomes.record import SessionRecord
+from lastnode.outcome import Reason
+from lastnode.record import SessionRecord
 from tests.outcomes.scene import journal
 from tests.recorder.space import Space
 from tests.waiting import eventually

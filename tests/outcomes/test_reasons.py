@@ -9,8 +9,8 @@ import pytest
 
 from deploy.local.workloads import Object, agent_runtime
 from extender import prefer_node
-from recorder.contract import HOSTNAME_LABEL, MOVED_REASON_ANNOTATION
-from recorder.outcomes.outcome import MEANING, Outcome, Reason
+from lastnode.contract import HOSTNAME_LABEL, MOVED_REASON_ANNOTATION
+from lastnode.outcome import MEANING, Outcome, Reason
 from tests.extender.cluster import (
     create,
     entry,

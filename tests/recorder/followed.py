@@ -11,11 +11,12 @@ from threading import Thread
 from typing import Any, Generic, TypeVar
 
 from deploy.local.stack import Stack
-from recorder import api, wire
-from recorder.backoff import Backoff
-from recorder.listwatch import ListWatch
-from recorder.objects import ObjectKey
-from recorder.store import Store
+from lastnode import reading
+from lastnode.kube import api
+from lastnode.kube.backoff import Backoff
+from lastnode.kube.store import Store
+from lastnode.kube.watch import ListWatch
+from lastnode.objects import ObjectKey
 
 P = TypeVar("P")  # the proxy between it and the API server
 
@@ -57,7 +58,7 @@ class Followed(Generic[P]):
         self.backoff = Backoff(QUICK, QUICK)
 
     @contextmanager
-    def running(self, resource: str = "nodes", read: Any = wire.node, **options: Any) -> Iterator[ListWatch[Any]]:
+    def running(self, resource: str = "nodes", read: Any = reading.node, **options: Any) -> Iterator[ListWatch[Any]]:
         server = api.load(str(self.kubeconfig), "test")
         options = {"backoff": self.backoff, "page_size": PAGE} | options
         watch = ListWatch(

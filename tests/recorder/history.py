@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from recorder import memory
-from recorder.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
-from recorder.memory import Entry
+from lastnode import memory
+from lastnode.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
+from lastnode.memory import Entry
 from tests.recorder.space import START, Space
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from deploy.local.stack import Stack
-from recorder import contract
+from lastnode import contract
 
 # Some hours ago: ready times in these tests never meet the present.
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)

@@ -7,14 +7,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from deploy.local.stack import Stack
-from recorder import api
-from recorder.cache import MemoryCache
-from recorder.leadership import Leadership
-from recorder.objects import WorkloadKey
+from lastnode.cache import MemoryCache
+from lastnode.kube import api
+from lastnode.kube.leadership import Leadership
+from lastnode.kube.queue import WorkQueue
+from lastnode.objects import WorkloadKey
+from lastnode.view import View
 from recorder.placements import Placements
-from recorder.view import View
-from recorder.workqueue import WorkQueue
-from recorder.writer import Writer
+from recorder.writing import Writer
 from tests.recorder.httpproxy import Answer, Asked, HttpProxy, refusal
 from tests.recorder.loops import Nobody, running
 from tests.recorder.space import Space

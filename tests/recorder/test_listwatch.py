@@ -18,9 +18,9 @@ import yaml
 from deploy.local.apply import apply
 from deploy.local.errors import ApiError
 from deploy.local.stack import CRDS, Stack
-from recorder import wire
-from recorder.backoff import Backoff
-from recorder.listwatch import HEALTHY_SECONDS
+from lastnode import reading
+from lastnode.kube.backoff import Backoff
+from lastnode.kube.watch import HEALTHY_SECONDS
 from tests.recorder.followed import Followed
 from tests.recorder.tcpproxy import TcpProxy
 
@@ -223,9 +223,9 @@ def test_stop_returns_at_once_while_it_waits_out_a_back_off(followed: Watched) -
 
 def test_an_object_that_cannot_be_read_is_skipped_and_counted_alone(followed: Watched) -> None:
     def picky(data: Any) -> Any:
-        node = wire.node(data)
+        node = reading.node(data)
         if node.name.endswith("-odd"):
-            wire.node(b'{"metadata": 7}')
+            reading.node(b'{"metadata": 7}')
         return node
 
     followed.create("a", "odd", "z")
@@ -250,7 +250,7 @@ def test_an_object_that_its_definition_allows_and_we_cannot_read_costs_no_other(
     add("a", sticky)
     add("b-odd", {"nodeStickiness": "yes"})
     add("c", sticky)
-    with followed.running(resource, functools.partial(wire.workload, resource)):
+    with followed.running(resource, functools.partial(reading.workload, resource)):
         followed.until(lambda: [key.name for key in followed.store] == ["a", "c"], "all but the odd one")
         assert followed.counts.skips == 1
         add("d-odd", {"nodeStickiness": {"enabled": "perhaps"}})
@@ -271,7 +271,7 @@ def test_a_resource_not_installed_installed_later_and_deleted_is_followed_all_th
         body = {"apiVersion": f"{group}/v1", "kind": "Sandbox"}
         followed.plane.api.post(collection, body | {"metadata": {"name": name, "labels": {"of": followed.mine}}})
 
-    with followed.running(resource, wire.sandbox) as watch:
+    with followed.running(resource, reading.sandbox) as watch:
         followed.until(lambda: watch.progress.synced, "an absent resource to count as an empty one")
         assert not followed.store
         assert "not served" in watch.progress.trouble

@@ -11,19 +11,21 @@ from threading import Event
 import pytest
 
 from deploy.local.stack import Stack
-from recorder import api, health, wire
-from recorder.backoff import Backoff
-from recorder.cache import MemoryCache
-from recorder.elector import Elector
-from recorder.leadership import Leadership
-from recorder.lease import Timing
-from recorder.listwatch import ListWatch
-from recorder.objects import Node, WorkloadKey
+from lastnode import reading
+from lastnode.cache import MemoryCache
+from lastnode.daemon import health
+from lastnode.kube import api
+from lastnode.kube.backoff import Backoff
+from lastnode.kube.election import Elector
+from lastnode.kube.leadership import Leadership
+from lastnode.kube.lease import Timing
+from lastnode.kube.queue import WorkQueue
+from lastnode.kube.store import Store
+from lastnode.kube.watch import ListWatch
+from lastnode.objects import Node, WorkloadKey
+from lastnode.view import View
 from recorder.placements import Placements
-from recorder.store import Store
-from recorder.view import View
-from recorder.workqueue import WorkQueue
-from recorder.writer import Writer
+from recorder.writing import Writer
 from tests.recorder.httpproxy import HttpProxy
 from tests.recorder.loops import Nobody, running
 from tests.recorder.space import Space
@@ -40,7 +42,7 @@ def proxy(plane: Stack) -> Iterator[TcpProxy]:
 
 
 def nodes_watch(server: api.Api, sink: Store[Node]) -> ListWatch[Node]:
-    return ListWatch(server, "nodes", wire.node, sink, silence=0.5, backoff=Backoff(0.1, 0.5))
+    return ListWatch(server, "nodes", reading.node, sink, silence=0.5, backoff=Backoff(0.1, 0.5))
 
 
 def live(checks: health.Checks) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from deploy.local.errors import ApiError
 from deploy.local.stack import Stack
-from recorder.lease import Timing
+from lastnode.kube.lease import Timing
 from tests.rbac import NAMESPACE, Account, Audit, Program, Right, granted, keeps_the_pace, manifest, watched
 from tests.recorder.conftest import _running as running
 from tests.recorder.space import AGENT, INTERPRETER, Space

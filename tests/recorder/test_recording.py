@@ -8,12 +8,7 @@ from threading import Event, Thread
 
 import pytest
 
-from recorder.contract import (
-    LAST_NODE_ANNOTATION,
-    MAX_RECENT_NODES,
-    RECENT_NODES_ANNOTATION,
-    STICKINESS_ANNOTATION,
-)
+from lastnode.contract import LAST_NODE_ANNOTATION, MAX_RECENT_NODES, RECENT_NODES_ANNOTATION, STICKINESS_ANNOTATION
 from tests.recorder.space import AGENT, INTERPRETER, OPTED_IN, Space, moment
 
 KINDS = pytest.mark.parametrize("kind", [AGENT, INTERPRETER])

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from deploy.local.stack import Stack
-from recorder.backoff import Backoff
-from recorder.listwatch import HEALTHY_SECONDS, ListWatch
+from lastnode.kube.backoff import Backoff
+from lastnode.kube.watch import HEALTHY_SECONDS, ListWatch
 from tests.recorder.followed import Followed
 from tests.recorder.httpproxy import Answer, Asked, HttpProxy, refusal
 

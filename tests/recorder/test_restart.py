@@ -12,9 +12,9 @@ import pytest
 
 from deploy.local.component import Component
 from deploy.local.stack import Stack
-from recorder import memory
-from recorder.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
-from recorder.memory import Entry
+from lastnode import memory
+from lastnode.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
+from lastnode.memory import Entry
 from tests.recorder.space import START, Object, Space
 
 SECONDS_TO_STOP = 10

@@ -17,7 +17,7 @@ import pytest
 from deploy.local.paths import REPOSITORY
 from deploy.local.stack import Stack
 from extender.settings import ExtenderSettings
-from recorder.errors import ConfigError
+from lastnode.kube.errors import ConfigError
 from recorder.settings import EXTENDER_ONLY, KUBECTL_ONLY, RecorderSettings, load
 from tests.recorder.tcpproxy import TcpProxy
 

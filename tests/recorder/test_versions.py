@@ -12,7 +12,7 @@ import pytest
 from deploy.local.component import Component
 from deploy.local.errors import ApiError
 from deploy.local.stack import Stack
-from recorder.contract import LAST_NODE_ANNOTATION
+from lastnode.contract import LAST_NODE_ANNOTATION
 from tests.recorder.httpproxy import HttpProxy
 from tests.recorder.space import OPTED_IN, Space
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from extender.preference import PREFERRED
-from recorder.contract import HOSTNAME_LABEL
-from recorder.memory import Entry
+from lastnode.contract import HOSTNAME_LABEL
+from lastnode.memory import Entry
+from lastnode.preference import PREFERRED
 
 NODE = "node-1"
 OTHER_NODE = "node-2"

@@ -19,11 +19,11 @@ from extender.lookup import Lookup
 from extender.metrics import INJECTION_RESULTS, InjectionMetrics
 from extender.patience import Patience
 from extender.webhook import Webhook
-from recorder.cache import MemoryCache
-from recorder.contract import SANDBOX_LABEL, SESSION_LABEL, WORKLOAD_NAME_LABEL
-from recorder.memory import Entry
-from recorder.objects import Node, Sandbox, Workload
-from recorder.view import View
+from lastnode.cache import MemoryCache
+from lastnode.contract import SANDBOX_LABEL, SESSION_LABEL, WORKLOAD_NAME_LABEL
+from lastnode.memory import Entry
+from lastnode.objects import Node, Sandbox, Workload
+from lastnode.view import View
 from tests.unit.strategies import NODE, OURS, label_values, node_names, pod_specs, preferred_terms
 
 RESOURCE = "agentruntimes.runtime.agentcube.volcano.sh"

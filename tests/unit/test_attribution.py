@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from recorder.attribution import Attribution, Claim, Verdict, attribute
-from recorder.objects import ObjectKey, Sandbox, Session, Workload
+from lastnode.attribution import Attribution, Claim, Verdict, attribute
+from lastnode.objects import ObjectKey, Sandbox, Session, Workload
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from recorder.cache import MAX_MEMORIES, MemoryCache
-from recorder.contract import RECENT_NODES_ANNOTATION
-from recorder.memory import Entry, Memory, render
-from recorder.objects import Workload
-from recorder.packing import pack
+from lastnode.cache import MAX_MEMORIES, MemoryCache
+from lastnode.contract import RECENT_NODES_ANNOTATION
+from lastnode.memory import Entry, Memory, render
+from lastnode.objects import Workload
+from lastnode.packing import pack
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TTL = 100.0

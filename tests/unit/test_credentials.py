@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from kubernetes.client import Configuration
 
-from recorder.api import CREDENTIALS_SECONDS, _Credentials
-from recorder.errors import Unreachable
+from lastnode.kube.api import CREDENTIALS_SECONDS, _Credentials
+from lastnode.kube.errors import Unreachable
 
 
 class Clock:

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder import memory
-from recorder.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
+from lastnode import memory
+from lastnode.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
+from lastnode.memory import Crash, Entry, parse_text, render
+from lastnode.objects import Node, Workload
+from lastnode.packing import pack
 from recorder.decision import MAX_CRASHES, Pending, Skip, decide, patch_body
-from recorder.memory import Crash, Entry, parse_text, render
-from recorder.objects import Node, Workload
-from recorder.packing import pack
 from tests.unit.strategies import entries
 
 memories = st.lists(entries, max_size=7).map(memory.merge)

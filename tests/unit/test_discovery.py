@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.contract import SANDBOX_RESOURCE, WORKLOAD_RESOURCES
-from recorder.discovery import NotServed, object_path, split
-from recorder.errors import ConfigError, NotFound
+from lastnode.contract import SANDBOX_RESOURCE, WORKLOAD_RESOURCES
+from lastnode.kube.discovery import NotServed, object_path, split
+from lastnode.kube.errors import ConfigError, NotFound
 
 
 @pytest.mark.parametrize(

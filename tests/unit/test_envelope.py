@@ -6,32 +6,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder import envelope
-from recorder.errors import ApiError, Conflict, Gone, NotFound, Overloaded, Refused, Undecodable
+from lastnode.kube import wire
+from lastnode.kube.errors import ApiError, Conflict, Gone, NotFound, Overloaded, Refused, Undecodable
 
 
 def test_a_page_has_its_items_as_bytes_the_next_page_s_token_and_the_version() -> None:
-    page = envelope.page(b'{"kind":"NodeList","metadata":{"continue":"t","resourceVersion":"7"},"items":[{"a": 1}, 2]}')
+    page = wire.page(b'{"kind":"NodeList","metadata":{"continue":"t","resourceVersion":"7"},"items":[{"a": 1}, 2]}')
     assert [bytes(item) for item in page.items or ()] == [b'{"a": 1}', b"2"]
     assert (page.token, page.version) == ("t", "7")
 
 
 @pytest.mark.parametrize("items", [b"", b',"items":null', b',"items":[]'])
 def test_a_last_page_may_be_empty(items: bytes) -> None:
-    page = envelope.page(b'{"metadata":{"resourceVersion":"7"}' + items + b"}")
+    page = wire.page(b'{"metadata":{"resourceVersion":"7"}' + items + b"}")
     assert list(page.items or ()) == []
     assert page.token == ""
 
 
 def test_an_event_has_its_type_and_its_object_with_a_version() -> None:
-    event = envelope.event(b'{"type":"ADDED","object":{"metadata":{"name":"n","resourceVersion":"12"}}}')
+    event = wire.event(b'{"type":"ADDED","object":{"metadata":{"name":"n","resourceVersion":"12"}}}')
     assert event.type == "ADDED"
-    assert envelope.version(event) == "12"
+    assert wire.version(event) == "12"
 
 
 def test_a_bookmark_has_only_a_version() -> None:
-    event = envelope.event(b'{"type":"BOOKMARK","object":{"kind":"Node","metadata":{"resourceVersion":"9"}}}')
-    assert envelope.version(event) == "9"
+    event = wire.event(b'{"type":"BOOKMARK","object":{"kind":"Node","metadata":{"resourceVersion":"9"}}}')
+    assert wire.version(event) == "9"
 
 
 @pytest.mark.parametrize(
@@ -39,14 +39,14 @@ def test_a_bookmark_has_only_a_version() -> None:
     [(404, NotFound), (409, Conflict), (410, Gone), (422, Refused), (429, Overloaded), (500, ApiError)],
 )
 def test_an_error_event_is_the_error_that_the_same_http_status_is(code: int, kind: type[ApiError]) -> None:
-    event = envelope.event(b'{"type":"ERROR","object":{"kind":"Status","code":%d,"message":"too\\nold"}}' % code)
-    error = envelope.failure(event)
+    event = wire.event(b'{"type":"ERROR","object":{"kind":"Status","code":%d,"message":"too\\nold"}}' % code)
+    error = wire.failure(event)
     assert type(error) is kind
     assert (error.status, error.reason) == (code, "too old")
 
 
 def test_an_error_event_without_a_status_still_is_an_error() -> None:
-    assert isinstance(envelope.failure(envelope.event(b'{"type":"ERROR","object":{}}')), ApiError)
+    assert isinstance(wire.failure(wire.event(b'{"type":"ERROR","object":{}}')), ApiError)
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_an_error_event_without_a_status_still_is_an_error() -> None:
 )
 def test_what_is_no_list_is_undecodable(data: bytes) -> None:
     with pytest.raises(Undecodable, match="not what an API server sends"):
-        envelope.page(data)
+        wire.page(data)
 
 
 @given(st.binary(max_size=60))
 def test_garbage_raises_nothing_else(data: bytes) -> None:
-    for read in (envelope.page, envelope.event):
+    for read in (wire.page, wire.event):
         try:
             read(data)
         except Undecodable:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.errors import Undecodable
-from recorder.outcomes.feasible import asks_for, obstacle, requests
-from recorder.outcomes.needs import NodeOffer, PodNeeds, node_offer, pod_needs
-from recorder.outcomes.outcome import Reason
+from lastnode.kube.errors import Undecodable
+from lastnode.outcome import Reason
+from recorder.why.fit import asks_for, obstacle, requests
+from recorder.why.needs import NodeOffer, PodNeeds, node_offer, pod_needs
 
 HOSTNAME = "kubernetes.io/hostname"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from recorder.health import STUCK_SECONDS, live_checks, ready_checks, report
-from recorder.progress import Progress
+from lastnode.daemon.health import STUCK_SECONDS, live_checks, ready_checks, report
+from lastnode.kube.progress import Progress
 
 
 def watch(resource: str, **progress: Any) -> Any:

@@ -17,9 +17,9 @@ from kubernetes.client import ApiClient, V1Affinity, V1NodeAffinity, V1Pod, V1Po
 
 import extender
 from extender import prefer_last_node, prefer_node
-from extender.preference import PREFERRED, Match, term
-from recorder.memory import Entry, render
-from recorder.objects import Node
+from lastnode.memory import Entry, render
+from lastnode.objects import Node
+from lastnode.preference import PREFERRED, Match, term
 from tests.unit.strategies import NODE, OTHER_NODE, OURS, label_values, node_names, pod_specs, preferred_terms
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -560,7 +560,7 @@ def test_the_injector_imports_no_server_and_no_kubernetes_client() -> None:
     )
     assert run.returncode == 0, run.stderr
     loaded = set(json.loads(run.stdout))
-    assert loaded >= {"extender", "recorder"}
+    assert loaded >= {"extender", "lastnode"}
     assert not loaded & {
         "flask", "gunicorn", "kubernetes", "urllib3", "requests", "pydantic", "cachetools", "prometheus_client",
         "yaml", "click",

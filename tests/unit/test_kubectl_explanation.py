@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from extender.preference import term
 from kubectl_lastnode import explanation
 from kubectl_lastnode.explanation import Explanation
-from recorder.objects import Node, Session, Workload
-from recorder.outcomes.outcome import Outcome, Reason
-from recorder.packing import pack
+from lastnode.objects import Node, Session, Workload
+from lastnode.outcome import Outcome, Reason
+from lastnode.packing import pack
+from lastnode.preference import term
 from tests.kubectl.journal import moved, record
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

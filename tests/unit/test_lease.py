@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from recorder.errors import Undecodable
-from recorder.leadership import Leadership
-from recorder.lease import Step, Timing, held, next_step, read, released
+from lastnode.kube.errors import Undecodable
+from lastnode.kube.leadership import Leadership
+from lastnode.kube.lease import Step, Timing, held, next_step, read, released
 
 TIMING = Timing()
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)

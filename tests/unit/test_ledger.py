@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.contract import WORKLOAD_RESOURCES
-from recorder.memory import Entry, Memory
-from recorder.objects import Node, Sandbox, Session, Workload
-from recorder.outcomes.case import Case, Finished
-from recorder.outcomes.ledger import MOST_DUE, Ledger
-from recorder.outcomes.outcome import Reason
-from recorder.view import View
+from lastnode.contract import WORKLOAD_RESOURCES
+from lastnode.memory import Entry, Memory
+from lastnode.objects import Node, Sandbox, Session, Workload
+from lastnode.outcome import Reason
+from lastnode.view import View
+from recorder.case import Case, Finished
+from recorder.ledger import MOST_DUE, Ledger
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RESOURCE = WORKLOAD_RESOURCES[0]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
-from recorder.memory import (
+from lastnode.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
+from lastnode.memory import (
     Choice,
     Crash,
     Entry,
@@ -26,7 +26,7 @@ from recorder.memory import (
     take_back,
     validity,
 )
-from recorder.objects import Node
+from lastnode.objects import Node
 from tests.unit.strategies import entries, label_values, node_names
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

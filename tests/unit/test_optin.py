@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.optin import is_sticky
+from lastnode.kinds import is_sticky
 
 annotation_values = st.none() | st.just("enabled") | st.text()
 fields = st.none() | st.booleans()

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extender.decisions import DecisionLog
-from recorder.memory import Entry, Validity
-from recorder.objects import Node
-from recorder.outcomes import extenders
-from recorder.outcomes.decisions import DECISIONS, Decision, Decisions
-from recorder.outcomes.extenders import Answer, Extenders, Found
-from recorder.outcomes.inquiry import Explanation, conclude
-from recorder.outcomes.journal import SessionLog
-from recorder.outcomes.outcome import MEANING, Expected, Outcome, Reason, expect, judge
-from recorder.outcomes.record import JOURNAL, SessionRecord
+from lastnode.memory import Entry, Validity
+from lastnode.objects import Node
+from lastnode.outcome import MEANING, Expected, Outcome, Reason, expect, judge
+from lastnode.record import JOURNAL, SessionRecord
+from recorder.journal import SessionLog
+from recorder.why import extenders
+from recorder.why.decisions import DECISIONS, Decision, Decisions
+from recorder.why.extenders import Answer, Extenders, Found
+from recorder.why.inquiry import Explanation, conclude
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 A = Node(name="a", uid="uid-a", hostname="a", ready=True)

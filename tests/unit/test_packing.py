@@ -8,9 +8,9 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.contract import RECENT_NODES_ANNOTATION
-from recorder.memory import Entry, render
-from recorder.packing import pack, unpack
+from lastnode.contract import RECENT_NODES_ANNOTATION
+from lastnode.memory import Entry, render
+from lastnode.packing import pack, unpack
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

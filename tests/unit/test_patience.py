@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from extender import lookup
 from extender.patience import Allowance, Ending
-from recorder.objects import ObjectKey, Sandbox
-from recorder.store import Store
+from lastnode.kube.store import Store
+from lastnode.objects import ObjectKey, Sandbox
 
 KEY = ObjectKey("demo", "s")
 

@@ -10,12 +10,12 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.attribution import Verdict
+from lastnode.attribution import Verdict
+from lastnode.memory import Crash, Entry, merge
+from lastnode.objects import Node, ObjectKey, Sandbox, Session, Workload, WorkloadKey
+from lastnode.view import View
 from recorder.decision import Pending
-from recorder.memory import Crash, Entry, merge
-from recorder.objects import Node, ObjectKey, Sandbox, Session, Workload, WorkloadKey
 from recorder.placements import Placements
-from recorder.view import View
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 KINDS = {"agentruntimes.example.com": "AgentRuntime", "codeinterpreters.example.com": "CodeInterpreter"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extender.preference import EXTENDER_SCORE, EXTENDER_WEIGHT, POINTS, WEIGHT, Match, carries, term
+from lastnode.preference import EXTENDER_SCORE, EXTENDER_WEIGHT, POINTS, WEIGHT, Match, carries, term
 from tests.unit.strategies import NEAR_MISSES, NODE, OURS, label_values, node_names, preferred_terms
 
 # Of the scheduler: pkg/scheduler/schedule_one.go, staging/src/k8s.io/kube-scheduler (extender/v1, framework).

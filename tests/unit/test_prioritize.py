@@ -14,10 +14,10 @@ from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
 from extender.prioritize import BadRequest, Request, favour
 from extender.service import Service
-from recorder.cache import MemoryCache
-from recorder.contract import SESSION_LABEL, WORKLOAD_NAME_LABEL
-from recorder.objects import Node, Workload
-from recorder.view import View
+from lastnode.cache import MemoryCache
+from lastnode.contract import SESSION_LABEL, WORKLOAD_NAME_LABEL
+from lastnode.objects import Node, Workload
+from lastnode.view import View
 from tests.unit.strategies import NODE, OURS, node_names, pod_specs, preferred_terms
 
 POD = {

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from prometheus_client import CollectorRegistry
 
 from extender.metrics import InjectionMetrics, PrioritizeMetrics, TlsMetrics, UpkeepMetrics, WaitMetrics
-from recorder.contract import WORKLOAD_RESOURCES
+from lastnode.contract import WORKLOAD_RESOURCES
+from lastnode.outcome import Outcome, Reason
+from lastnode.record import SessionRecord
 from recorder.metrics import RecordMetrics, SessionMetrics, WatchMetrics, count_version, exposition, new_registry
-from recorder.outcomes.outcome import Outcome, Reason
-from recorder.outcomes.record import SessionRecord
 
 # What a scrape may have: a few programs of ours must not be what fills somebody's Prometheus.
 MOST_SERIES = 200

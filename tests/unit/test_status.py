@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from recorder.errors import Undecodable
-from recorder.status import Status, crashed_at, ready_since
+from lastnode.kube.errors import Undecodable
+from lastnode.status import Status, crashed_at, ready_since
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

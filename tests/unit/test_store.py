@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.objects import Keys, Node, ObjectKey, Session
-from recorder.store import Store
+from lastnode.kube.store import Store
+from lastnode.objects import Keys, Node, ObjectKey, Session
 
 Change = tuple[str | None, str | None]
 

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder import contract, wire
-from recorder.errors import Undecodable
+from lastnode import contract, reading
+from lastnode.kube.errors import Undecodable
 
 READY_AT = datetime(2026, 11, 23, 12, 0, 7, tzinfo=UTC)
 READERS = {
-    "node": wire.node,
-    "sandbox": wire.sandbox,
-    "session": wire.session,
-    "workload": lambda data: wire.workload("agentruntimes.example.com", data),
+    "node": reading.node,
+    "sandbox": reading.sandbox,
+    "session": reading.session,
+    "workload": lambda data: reading.workload("agentruntimes.example.com", data),
 }
 
 OWNER = {
@@ -81,7 +81,7 @@ def encoded(obj: Any) -> bytes:
 
 
 def session(**changes: Any) -> Any:
-    return wire.session(encoded(pod(**changes)))
+    return reading.session(encoded(pod(**changes)))
 
 
 def test_a_session_s_pod_becomes_a_record_of_what_matters() -> None:
@@ -94,7 +94,7 @@ def test_a_session_s_pod_becomes_a_record_of_what_matters() -> None:
 
 
 def test_raw_parts_of_a_larger_message_read_the_same() -> None:
-    assert wire.session(msgspec.Raw(encoded(pod()))) == session()
+    assert reading.session(msgspec.Raw(encoded(pod()))) == session()
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def node(**changes: Any) -> Any:
         "spec": {"podCIDR": "10.0.0.0/24"},
         "status": {"conditions": [{"type": "Ready", "status": "True"}], "images": [{"names": ["i"]}]},
     }
-    return wire.node(encoded(made | changes))
+    return reading.node(encoded(made | changes))
 
 
 def test_a_node_has_its_hostname_and_whether_it_takes_pods() -> None:
@@ -178,7 +178,7 @@ def test_a_hostname_that_no_label_could_hold_is_as_good_as_none(label: str) -> N
 
 def workload(spec: Any = None, kind: str = "AgentRuntime", **annotations: str) -> Any:
     made = {"kind": kind, "metadata": {"name": "w", "annotations": annotations}, "spec": spec}
-    return wire.workload("agentruntimes.example.com", encoded(made))
+    return reading.workload("agentruntimes.example.com", encoded(made))
 
 
 def test_a_workload_has_its_memory_as_text_and_whether_it_opted_in() -> None:
@@ -195,7 +195,7 @@ def test_a_workload_has_its_memory_as_text_and_whether_it_opted_in() -> None:
 
 def test_a_sandbox_has_what_it_says_about_its_workload() -> None:
     labels = {contract.WORKLOAD_NAME_LABEL: "w", contract.WORKLOAD_KIND_LABEL: "AgentRuntime"}
-    got = wire.sandbox(encoded({"metadata": {"name": "sb", "labels": labels}, "spec": {"podTemplate": 7}}))
+    got = reading.sandbox(encoded({"metadata": {"name": "sb", "labels": labels}, "spec": {"podTemplate": 7}}))
     assert (got.name, got.workload_name, got.workload_kind) == ("sb", "w", "AgentRuntime")
 
 
@@ -279,6 +279,6 @@ def test_the_answer_to_a_patch_brings_the_annotations_and_the_version() -> None:
             "annotations": {contract.LAST_NODE_ANNOTATION: "new", contract.RECENT_NODES_ANNOTATION: "[]"},
         },
     })  # fmt: skip
-    got = wire.patched(before, answer)
+    got = reading.patched(before, answer)
     assert (got.resource_version, got.last_node, got.recent_nodes) == ("4712", "new", "[]")
     assert (got.key, got.kind, got.sticky) == (before.key, before.kind, before.sticky)

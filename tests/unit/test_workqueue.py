@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from threading import Barrier, Lock, Thread
 
-from recorder.workqueue import WorkQueue
+from lastnode.kube.queue import WorkQueue
 
 
 class Clock:

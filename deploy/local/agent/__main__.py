@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from deploy.local.agent.program import Agent
 from deploy.local.agent.settings import parse
-from recorder.api import load
-from recorder.errors import LastnodeError
+from lastnode.kube.api import load
+from lastnode.kube.errors import LastnodeError
 
 # What urllib3's pool holds: the writers, three watches and their lists.
 _WATCHES = 6

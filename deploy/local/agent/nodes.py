@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from deploy.local.agent import names
-from recorder.contract import HOSTNAME_LABEL
+from lastnode.contract import HOSTNAME_LABEL
 
 ZONES: Final = ("zone-a", "zone-b", "zone-c")
 NOT_READY_TAINT: Final = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}

@@ -18,13 +18,13 @@ from deploy.local.agent.settings import Settings
 from deploy.local.agent.timers import Moment, Timers
 from deploy.local.agent.wire import SeenNode
 from deploy.local.agent.writers import Writers
-from recorder.api import Api
-from recorder.backoff import Backoff
-from recorder.contract import SANDBOX_RESOURCE
-from recorder.errors import Refused
-from recorder.listwatch import ListWatch
-from recorder.objects import Keys, ObjectKey
-from recorder.store import Store
+from lastnode.contract import SANDBOX_RESOURCE
+from lastnode.kube.api import Api
+from lastnode.kube.backoff import Backoff
+from lastnode.kube.errors import Refused
+from lastnode.kube.store import Store
+from lastnode.kube.watch import ListWatch
+from lastnode.objects import Keys, ObjectKey
 
 # How soon after an outage, or after the Sandbox CRD was installed, the agent is back: it has the machine to itself.
 _RETRY_FIRST: Final = 0.2

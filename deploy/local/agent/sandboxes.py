@@ -14,8 +14,8 @@ from deploy.local.agent.nodes import timestamp
 from deploy.local.agent.requests import Request
 from deploy.local.agent.timers import Moment
 from deploy.local.agent.wire import SeenPod, SeenSandbox
-from recorder.contract import SANDBOX_KIND, SANDBOX_LABEL
-from recorder.objects import ObjectKey
+from lastnode.contract import SANDBOX_KIND, SANDBOX_LABEL
+from lastnode.objects import ObjectKey
 
 READY: Final = ("DependenciesReady", "its pod is Ready")
 NOT_READY: Final = ("DependenciesNotReady", "its pod is not Ready")

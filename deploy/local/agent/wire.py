@@ -6,9 +6,9 @@ from typing import Any, Final
 import msgspec
 
 from deploy.local.agent import names
-from recorder.contract import SANDBOX_GROUP, SANDBOX_KIND
-from recorder.decoding import decode
-from recorder.objects import Record
+from lastnode.contract import SANDBOX_GROUP, SANDBOX_KIND
+from lastnode.kube.decoding import decode
+from lastnode.objects import Record
 
 
 class SeenNode(Record, frozen=True, gc=False, kw_only=True):

@@ -8,9 +8,9 @@ from typing import Final
 from zlib import crc32
 
 from deploy.local.agent.requests import Request
-from recorder.api import Api
-from recorder.backoff import Backoff
-from recorder.errors import Conflict, LastnodeError, NotFound, Refused
+from lastnode.kube.api import Api
+from lastnode.kube.backoff import Backoff
+from lastnode.kube.errors import Conflict, LastnodeError, NotFound, Refused
 
 # The answers are not read: without the spec and status they cost both sides less.
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recorder import contract
+from lastnode import contract
 
 # The names that are looked at, so that what hangs below them is not only noise.
 FIELDS = [

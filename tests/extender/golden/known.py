@@ -7,9 +7,9 @@ from prometheus_client import CollectorRegistry
 from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
 from extender.service import Service
-from recorder.cache import MemoryCache
-from recorder.objects import Node, Sandbox, Workload
-from recorder.view import View
+from lastnode.cache import MemoryCache
+from lastnode.objects import Node, Sandbox, Workload
+from lastnode.view import View
 from tests.extender.golden import NAMESPACE, NODES, WANTED, WORKLOAD, load
 
 RESOURCE = "agentruntimes.runtime.agentcube.volcano.sh"

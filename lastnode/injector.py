@@ -1,0 +1,152 @@
+"""Puts the preference into a pod's spec, before the pod is created. Pure: data in, new data out.
+
+A pod's own affinity is the user's: it is kept as it is, never edited, merged into or tidied up. Only the
+objects on the way to the new term are copied; the result shares everything else with its input.
+"""
+
+import copy
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from lastnode.contract import DEFAULT_MEMORY_TTL_SECONDS
+from lastnode.memory import choose, parse
+from lastnode.objects import Node
+from lastnode.preference import PREFERRED, WEIGHT, Match, Term, check, is_same, term
+from lastnode.workload import read_workload
+
+if TYPE_CHECKING:
+    from kubernetes.client import V1PodSpec
+
+PodSpec = TypeVar("PodSpec", bound="dict[str, Any] | V1PodSpec")
+
+_NODE_AFFINITY = "pod_spec.affinity.nodeAffinity"
+
+
+def prefer_node(
+    pod_spec: PodSpec,
+    node: str,
+    *,
+    hostname: str | None = None,
+    weight: int = WEIGHT,
+    match: Match = "hostname",
+) -> PodSpec:
+    """A pod spec like ``pod_spec`` that prefers ``node``; ``pod_spec`` itself is never changed.
+
+    ``pod_spec``: a dict with the API's field names, or a ``kubernetes.client.V1PodSpec``; the same type comes
+    back. ``hostname``: the node's kubernetes.io/hostname label, where it differs from the name. ``weight``: 1
+    to 100. ``match``: "hostname" prefers by that label, "name" by the node's name (a matchFields term).
+
+    The very same object comes back where there is nothing to do: nodeName is set, or the same term (this
+    weight, this one requirement) is there already.
+
+    Raises ValueError for a name that no node or a value that no label can have, for a weight out of range and
+    for an unknown match; TypeError for wrong types, naming the path.
+    """
+    _check_pod_spec(pod_spec)
+    return _with_term(pod_spec, term(node, hostname=hostname, weight=weight, match=match))
+
+
+def prefer_last_node(
+    pod_spec: PodSpec,
+    workload: Mapping[str, Any],
+    *,
+    now: datetime | None = None,
+    ttl: float = DEFAULT_MEMORY_TTL_SECONDS,
+    nodes: Mapping[str, Node] | None = None,
+    weight: int = WEIGHT,
+    match: Match = "hostname",
+) -> PodSpec:
+    """A pod spec like ``pod_spec`` that prefers the node where the workload's last session ran.
+
+    ``workload``: an AgentRuntime, CodeInterpreter or other configured kind, as the API server returns it.
+    ``now``: with a time zone; the current time by default. ``ttl``: for how long a placement counts, in
+    seconds from its readyAt; 0 for ever. ``nodes``: every node of the cluster by name; without them age alone
+    decides, and the node named may be gone, which does no harm. ``weight``, ``match``: as for
+    ``prefer_node``, but a node whose hostname label is not known is always preferred by its name.
+
+    The very same object comes back where there is no preference: the workload has not opted in, its pods come
+    from a warm pool, it remembers no valid node, or for one of the reasons that ``prefer_node`` has.
+
+    Raises what ``prefer_node`` raises, and TypeError or ValueError for a workload of wrong shape, naming it
+    and the path.
+    """
+    _check_pod_spec(pod_spec)
+    check(weight, match)
+    _check_circumstances(now, ttl, nodes)
+    sought = read_workload(workload)
+    if not sought.sticky:
+        return pod_spec
+    entry, _ = choose(parse(sought.annotations), now=now or datetime.now(UTC), ttl=ttl, nodes=nodes)
+    if entry is None:
+        return pod_spec
+    known: Match = match if entry.hostname else "name"
+    return _with_term(pod_spec, term(entry.node, hostname=entry.hostname, weight=weight, match=known))
+
+
+def _with_term(pod_spec: PodSpec, wanted: Term) -> PodSpec:
+    if isinstance(pod_spec, dict):
+        return cast("PodSpec", _with_term_in_dict(pod_spec, wanted))
+    from lastnode.typed import with_term  # not before: whoever uses dicts needs no Kubernetes client
+
+    return cast("PodSpec", with_term(pod_spec, wanted))
+
+
+def _with_term_in_dict(pod_spec: dict[str, Any], wanted: Term) -> dict[str, Any]:
+    if pod_spec.get("nodeName"):
+        return pod_spec
+    affinity = _copied(pod_spec, "affinity", dict, "pod_spec.affinity")
+    node_affinity = _copied(affinity, "nodeAffinity", dict, _NODE_AFFINITY)
+    terms = _copied(node_affinity, PREFERRED, list, f"{_NODE_AFFINITY}.{PREFERRED}")
+    for index, found in enumerate(terms):
+        if not isinstance(found, dict):
+            raise _wrong(f"{_NODE_AFFINITY}.{PREFERRED}[{index}]", dict, found)
+        if is_same(found, wanted):
+            return pod_spec
+    terms.append(wanted)
+    node_affinity[PREFERRED] = terms
+    affinity["nodeAffinity"] = node_affinity
+    preferring = copy.copy(pod_spec)
+    preferring["affinity"] = affinity
+    return preferring
+
+
+def _copied(parent: dict[str, Any], key: str, kind: type[Any], path: str) -> Any:
+    """A copy, one level deep, of a part of the spec; an empty one where it is absent or null."""
+    value = parent.get(key)
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise _wrong(path, kind, value)
+    return copy.copy(value)
+
+
+def _wrong(path: str, kind: type[Any], value: object) -> TypeError:
+    return TypeError(f"{path} must be a {kind.__name__}, not a {type(value).__name__}")
+
+
+def _check_pod_spec(pod_spec: object) -> None:
+    if isinstance(pod_spec, dict):
+        if "spec" in pod_spec:
+            raise TypeError("pod_spec has a field spec: pass the pod's spec, not the object around it")
+        return
+    # A V1PodSpec can exist only where the client is imported already: so this never has to import it.
+    client = sys.modules.get("kubernetes.client")
+    if client is None or not isinstance(pod_spec, client.V1PodSpec):
+        given = type(pod_spec)
+        name = given.__qualname__ if given.__module__ == "builtins" else f"{given.__module__}.{given.__qualname__}"
+        raise TypeError(f"pod_spec must be a dict or a kubernetes.client.V1PodSpec, not a {name}")
+
+
+def _check_circumstances(now: datetime | None, ttl: float, nodes: object) -> None:
+    if now is not None and not isinstance(now, datetime):
+        raise TypeError(f"now must be a datetime, not a {type(now).__name__}")
+    if now is not None and now.tzinfo is None:
+        raise ValueError("now must have a time zone, as datetime.now(UTC) has")
+    if not isinstance(ttl, int | float) or isinstance(ttl, bool):
+        raise TypeError(f"ttl must be a number of seconds, not a {type(ttl).__name__}")
+    if not ttl >= 0:
+        raise ValueError(f"ttl must be 0 seconds or more, not {ttl}")
+    if nodes is not None and not isinstance(nodes, Mapping):
+        raise TypeError(f"nodes must be a mapping of names to nodes, not a {type(nodes).__name__}")

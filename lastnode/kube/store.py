@@ -1,0 +1,108 @@
+"""The objects of one resource as last seen, by key, with those who want to know of changes.
+
+One thread (its list-watch) brings changes; any thread may read, without a lock, because a dict's get is atomic.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from threading import Condition
+from typing import Generic, TypeVar
+
+from lastnode.objects import Keys, ObjectKey, Record
+
+R = TypeVar("R", bound=Record)
+
+# (before, after): before is None for a new object, after is None for a removed one.
+Listener = Callable[[R | None, R | None], None]
+
+
+class Store(Mapping[ObjectKey, R], Generic[R]):
+    """Key -> record. Listeners are called in the thread that brings the change, one change at a time."""
+
+    def __init__(self) -> None:
+        # By namespace, then by the record's own name: a key for each of 60,000 objects would take 4 MB.
+        self._objects: dict[str, dict[str, R]] = {}
+        self._listeners: list[Listener[R]] = []
+        self._lock = Condition()  # its lock may be taken again by the same thread
+
+    def subscribe(self, listener: Listener[R]) -> None:
+        """Call before anything is watched: changes that came earlier are not repeated."""
+        self._listeners.append(listener)
+
+    def upsert(self, obj: R) -> None:
+        """An object as it is now. One that is known exactly like this is not announced again."""
+        with self._lock:
+            objects = self._objects.setdefault(obj.namespace, {})
+            before = objects.get(obj.name)
+            if before == obj:
+                return
+            objects[obj.name] = obj
+            self._lock.notify_all()
+            self._announce(before, obj)
+
+    def adopt(self, obj: R) -> None:
+        """An object as the answer to a request showed it: taken where it is newer than what the watch has brought.
+
+        Of an object that is not here the watch has seen the end, so a late answer must not bring it back. Versions of
+        one resource can be compared as numbers (KEP-5504, and etcd revisions ever since).
+        """
+        with self._lock:
+            before = self.get(obj.key)
+            if before is None or not _newer(obj, before):
+                return
+            self.upsert(obj)
+
+    def remove(self, obj: R) -> None:
+        """An object is gone; of one that was never seen nobody needs to hear."""
+        with self._lock:
+            objects = self._objects.get(obj.namespace, {})
+            before = objects.pop(obj.name, None)
+            if before is not None and not objects:
+                del self._objects[obj.namespace]  # namespaces come and go too
+            if before is not None:
+                self._announce(before, None)
+
+    def retain(self, keys: Keys) -> None:
+        """After a complete list: whatever is not among ``keys`` went away unseen."""
+        with self._lock:
+            for obj in [obj for obj in self._records() if obj not in keys]:
+                self.remove(obj)
+
+    def expect(self, key: ObjectKey, seconds: float, uid: str = "") -> R | None:
+        """The object, waiting up to ``seconds`` for one that is not there yet; None when it did not come.
+
+        ``uid``: only the one with it counts; a former object of the same name is not what is waited for.
+        """
+
+        def there() -> R | None:
+            found = self.get(key)
+            return found if found is not None and uid in ("", found.uid) else None
+
+        with self._lock:
+            return self._lock.wait_for(there, seconds)
+
+    def __getitem__(self, key: ObjectKey) -> R:
+        return self._objects[key.namespace][key.name]
+
+    def get(self, key: ObjectKey, default: R | None = None) -> R | None:  # type: ignore[override]
+        # Not Mapping's own: that one raises and catches a KeyError for every object that is not there.
+        objects = self._objects.get(key.namespace)
+        return default if objects is None else objects.get(key.name, default)
+
+    def __iter__(self) -> Iterator[ObjectKey]:
+        return iter([obj.key for obj in self._records()])
+
+    def __len__(self) -> int:
+        return sum(map(len, list(self._objects.values())))
+
+    def _records(self) -> list[R]:
+        # Copied in steps that no other thread can come between: list() of a dict's values is one of them.
+        return [obj for objects in list(self._objects.values()) for obj in list(objects.values())]
+
+    def _announce(self, before: R | None, after: R | None) -> None:
+        for listener in self._listeners:
+            listener(before, after)
+
+
+def _newer(one: Record, other: Record) -> bool:
+    versions = one.resource_version, other.resource_version
+    return all(v.isdecimal() for v in versions) and int(versions[0]) > int(versions[1])

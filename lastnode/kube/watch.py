@@ -1,0 +1,284 @@
+"""One clean list-watch: list in pages, then watch from that version, and begin again when it is too old.
+
+Three layers, each recovering from one kind of failure: ``run`` never ends and waits between rounds; ``_round`` lists
+if it must and then watches; ``_watch`` is one connection. What was learnt from the usual building blocks: they loop
+without a delay when a watch is closed at once or refused, and never notice a connection that went silent.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from threading import Event, Lock
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from lastnode.kube import wire
+from lastnode.kube.api import JSON, METADATA, Api, Stream
+from lastnode.kube.backoff import Backoff
+from lastnode.kube.discovery import NotServed, collection_path
+from lastnode.kube.errors import Gone, LastnodeError, Silent, Undecodable
+from lastnode.kube.progress import Progress
+from lastnode.kube.sinks import Observer, Sink
+from lastnode.objects import Keys, Record
+
+R = TypeVar("R", bound=Record)
+
+# Bookmarks come about once a minute on a healthy watch (kube-apiserver's bookmarkFrequency), so one that brings nothing
+# for longer may be dead, whatever TCP says: it is opened anew. Where etcd reports no progress (its default is every
+# 10 min) an idle resource is silent without a fault; then this is one cheap request in 75 s.
+SILENCE_SECONDS: Final = 75.0
+# How long the server shall keep one watch: spread, so that watches of many replicas do not end together.
+WATCH_SECONDS: Final = (300, 600)
+# A watch that lived this long was healthy: the next one starts at once. A shorter one counts as a failure, which is
+# what keeps a server that closes every watch at once from being asked a thousand times a second.
+HEALTHY_SECONDS: Final = 5.0
+PAGE_SIZE: Final = 500
+# An API server that is starting may not know its CRDs yet. Objects seen before are given up only when it has said so
+# this many times in a row, with the back-off between.
+BELIEVED_ABSENCES: Final = 3
+
+log = logging.getLogger(__name__)
+
+
+class ListWatch(Generic[R]):
+    """Keeps ``sink`` equal to the server's objects of ``resource`` (``"plural.group"``) until it is told to stop.
+
+    ``metadata_only``: ask for objects without spec and status, of which ``read`` then sees nothing.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        resource: str,
+        read: Callable[[bytes | msgspec.Raw], R],
+        sink: Sink[R],
+        *,
+        selectors: Mapping[str, str] | None = None,
+        metadata_only: bool = False,
+        observer: Observer | None = None,
+        page_size: int = PAGE_SIZE,
+        silence: float = SILENCE_SECONDS,
+        backoff: Backoff | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.resource = resource
+        self.progress = Progress(clock())
+        self._api = api
+        self._read = read
+        self._sink = sink
+        self._selectors = dict(selectors or {})
+        self._accept = METADATA if metadata_only else JSON
+        self._observer = observer
+        self._page_size = page_size
+        self._silence = silence
+        self._backoff = backoff or Backoff()
+        self._clock = clock
+        self._path: str | None = None
+        self._version: str | None = None  # where the next watch starts; None: list first
+        self._absences = 0  # answers in a row that the resource is not served
+        self._hurries = False  # whether the next list need not wait for what failed before it
+        self._stream: Stream | None = None
+        self._watching_since: float | None = None  # of this round's watch, once the server accepted it
+        self._stopping = Event()
+        self._lock = Lock()
+
+    @property
+    def path(self) -> str | None:
+        """Where the collection is served; None while that is not known."""
+        return self._path
+
+    def run(self) -> None:
+        """Follow the resource until :meth:`stop`; errors are waited out, never raised."""
+        while not self._stopping.is_set():
+            self._watching_since = None
+            try:
+                self._round()
+            except LastnodeError as error:
+                delay = self._recover(error)
+            else:
+                delay = self._after()
+            self._moved()
+            self._stopping.wait(delay)
+
+    def stop(self) -> None:
+        """End :meth:`run` soon, from any thread; joining its thread is the caller's part."""
+        with self._lock:
+            self._stopping.set()
+            if self._stream is not None:
+                self._stream.abort()
+
+    def _round(self) -> None:
+        if self._path is None:
+            self._path = collection_path(self._api, self.resource)
+        if self._version is None:
+            self._version = self._list(self._path)
+            self.progress.synced = True
+            self.progress.works()
+            self._absences = 0
+        self._watch(self._path, self._version)
+
+    def _was_healthy(self) -> bool:
+        """Whether this round's watch lived for a while. A slow list or connection is no sign of health: it may be
+        the fault itself."""
+        since = self._watching_since
+        return since is not None and self._clock() - since >= HEALTHY_SECONDS
+
+    def _start_over(self) -> None:
+        """The watch was healthy: what failed before it is forgotten."""
+        self._backoff.reset()
+        self._hurries = True
+
+    def _after(self) -> float:
+        """A watch that ended by itself: normal after a while, a fault when it happens at once."""
+        if self._was_healthy() or self._stopping.is_set():
+            self._start_over()
+            return 0.0
+        self._failed("closed")
+        return self._backoff.next()
+
+    def _recover(self, error: LastnodeError) -> float:
+        """What the error means for the next round, and how long to wait before it."""
+        if self._stopping.is_set():
+            return 0.0
+        healthy = self._was_healthy()
+        if healthy:
+            self._start_over()
+        if isinstance(error, Silent):
+            log.debug("%s: %s; watched anew", self.resource, error)
+            self._failed("silent")
+            return 0.0 if healthy else self._backoff.next()
+        if isinstance(error, Gone):
+            self._version = None
+            if self._hurries:
+                # The server is there again, as after its restart, and only the version is too old: what failed before
+                # is over. Once for each healthy watch: lists must not follow each other.
+                self._backoff.reset()
+                self._hurries = False
+        if isinstance(error, NotServed | Undecodable) or getattr(error, "status", None) == 404:
+            self._forget_place(absent=isinstance(error, NotServed))
+        delay = self._backoff.next(getattr(error, "retry_after", None))
+        self._failed(type(error).__name__.lower())
+        self._say(error, delay)
+        return delay
+
+    def _forget_place(self, absent: bool) -> None:
+        """The path led nowhere: ask again where the resource is. Not served at all means: there are no objects."""
+        self._path = None
+        self._version = None
+        self._absences = self._absences + 1 if absent else 0
+        if absent and (not self.progress.synced or self._absences >= BELIEVED_ABSENCES):
+            self._sink.retain(Keys())
+            self.progress.synced = True
+            self._heard()
+
+    def _say(self, error: LastnodeError, delay: float) -> None:
+        # An absent CRD stays absent for months: said once. Everything else is said at each attempt, at the
+        # back-off's own pace.
+        level = logging.WARNING
+        if isinstance(error, NotServed):
+            level = logging.DEBUG if self.progress.trouble == str(error) else logging.INFO
+        self.progress.trouble = str(error)
+        self.progress.lost = not isinstance(error, NotServed | Gone)
+        log.log(
+            level, "%s: %s; attempt %d in %.1f s", self.resource, error, self._backoff.attempts + 1, delay,
+            extra={"resource": self.resource, "reason": type(error).__name__},
+        )  # fmt: skip
+
+    def _list(self, path: str) -> str:
+        """Every object, page by page; returns the version to watch from."""
+        started = self._clock()
+        seen = Keys()
+        token, version = self._take_page(path, "", seen)
+        while token and not self._stopping.is_set():
+            token, version = self._take_page(path, token, seen)
+        if not self._stopping.is_set():
+            self._sink.retain(seen)
+            self._listed(self._clock() - started, len(seen))
+        return version
+
+    def _take_page(self, path: str, token: str, seen: Keys) -> tuple[str, str]:
+        """One page into the sink; returns the next one's token and the list's version. Nothing else of the page is
+        kept: at 10 KB an object it is 5 MB, and must be gone before the next one comes."""
+        query = {**self._selectors, "limit": str(self._page_size)} | ({"continue": token} if token else {})
+        page = wire.page(self._api.get(path, query, self._accept.a_list))
+        self._heard()
+        for item in page.items or ():
+            obj = self._decode_object(item)
+            if obj is not None:
+                seen.add(obj)
+                self._sink.upsert(obj)
+        return page.token, page.version
+
+    def _watch(self, path: str, version: str) -> None:
+        """One connection, until the server or :meth:`stop` ends it.
+
+        :raises Gone: the version is too old: list again.
+        """
+        query = {
+            **self._selectors,
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(random.randint(*WATCH_SECONDS)),
+        }
+        with self._open(path, query) as stream:
+            self._heard()
+            self._watching_since = self._clock()
+            self.progress.works()
+            for line in stream:
+                self._handle(wire.event(line))
+                self._heard()
+
+    def _open(self, path: str, query: Mapping[str, str]) -> Stream:
+        stream = self._api.stream(path, query, self._silence, self._accept.an_object)
+        with self._lock:
+            self._stream = stream
+            if self._stopping.is_set():
+                stream.abort()
+        return stream
+
+    def _handle(self, event: wire.Event) -> None:
+        if event.type == "ERROR":
+            raise wire.failure(event)
+        if event.type != "BOOKMARK":
+            self._apply(event)
+        # Only now: an event that broke halfway must be asked for again.
+        self._version = wire.version(event) or self._version
+        if self._observer is not None:
+            self._observer.event(self.resource, event.type)
+
+    def _apply(self, event: wire.Event) -> None:
+        obj = self._decode_object(event.object)
+        if obj is None:
+            return
+        if event.type == "DELETED":
+            self._sink.remove(obj)
+        else:
+            self._sink.upsert(obj)
+
+    def _decode_object(self, data: msgspec.Raw) -> R | None:
+        """The record, or None for one of a shape that cannot be read: that one is skipped, never the others."""
+        try:
+            return self._read(data)
+        except Undecodable as error:
+            log.warning("%s: an object is skipped: %s", self.resource, error, extra={"resource": self.resource})
+            if self._observer is not None:
+                self._observer.skipped(self.resource)
+            return None
+
+    def _moved(self) -> None:
+        self.progress.moved_at = self._clock()
+
+    def _heard(self) -> None:
+        self.progress.moved_at = self.progress.heard_at = self._clock()
+
+    def _listed(self, seconds: float, objects: int) -> None:
+        log.info("%s: %d objects listed in %.2f s", self.resource, objects, seconds, extra={"resource": self.resource})
+        if self._observer is not None:
+            self._observer.listed(self.resource, seconds, objects)
+
+    def _failed(self, reason: str) -> None:
+        if self._observer is not None:
+            self._observer.failed(self.resource, reason)

@@ -1,0 +1,74 @@
+"""What surrounds objects on the wire: the pages of a list and the events of a watch. Objects inside stay bytes."""
+
+from typing import Final
+
+import msgspec
+
+from lastnode.kube.decoding import decode
+from lastnode.kube.errors import ApiError, api_error
+
+
+class _ListMeta(msgspec.Struct, rename={"token": "continue", "version": "resourceVersion"}):
+    token: str = ""
+    version: str = ""
+
+
+class Page(msgspec.Struct):
+    """One page of a list."""
+
+    metadata: _ListMeta
+    items: list[msgspec.Raw] | None = None
+
+    @property
+    def token(self) -> str:
+        """Where the next page begins; empty on the last one."""
+        return self.metadata.token
+
+    @property
+    def version(self) -> str:
+        """The collection's version at the time of the list: where a watch may start."""
+        return self.metadata.version
+
+
+class Event(msgspec.Struct):
+    """One line of a watch; ``type`` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR."""
+
+    type: str
+    object: msgspec.Raw
+
+
+class _Versioned(msgspec.Struct):
+    metadata: _ListMeta
+
+
+class _Failure(msgspec.Struct):
+    code: int = 0
+    message: str = ""
+
+
+def page(data: bytes) -> Page:
+    """:raises Undecodable: not a list, as from the two functions below for what is not theirs."""
+    return decode(_PAGE, data, _WHAT)
+
+
+def event(line: bytes) -> Event:
+    """One line of a watch."""
+    return decode(_EVENT, line, _WHAT)
+
+
+def version(event: Event) -> str:
+    """The version of the object inside, whatever kind it is; bookmarks have nothing else."""
+    return decode(_VERSIONED, event.object, _WHAT).metadata.version
+
+
+def failure(event: Event) -> ApiError:
+    """The error that an ERROR event's Status tells, in the class that the same HTTP status would have."""
+    status = decode(_FAILURE, event.object, _WHAT)
+    return api_error(status.code, status.message)
+
+
+_WHAT: Final = "not what an API server sends"
+_PAGE: Final = msgspec.json.Decoder(Page)
+_EVENT: Final = msgspec.json.Decoder(Event)
+_VERSIONED: Final = msgspec.json.Decoder(_Versioned)
+_FAILURE: Final = msgspec.json.Decoder(_Failure)

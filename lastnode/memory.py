@@ -1,0 +1,215 @@
+"""What is remembered of a workload's placements: entries, their text form, and which one is valid now.
+
+Pure. A memory is a tuple of entries, newest first, one a node, at most five. Merging two memories is commutative,
+associative and idempotent, so whatever order events arrive in, the same memory comes out.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import msgspec
+
+from lastnode.contract import LAST_NODE_ANNOTATION, MAX_RECENT_NODES, RECENT_NODES_ANNOTATION
+from lastnode.names import is_hostname_value, is_node_name
+from lastnode.objects import Node
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """One past placement. Undated (``ready_at`` None) only when a bare last-node was written by something else.
+
+    ``hostname``: the node's kubernetes.io/hostname label when it was written down, empty where it had none.
+    ``node_uid``: tells a new machine of the same name from the old one; empty matches any. ``ready_at``: when the
+    session became Ready, UTC.
+    """
+
+    node: str
+    hostname: str = ""
+    node_uid: str = msgspec.field(default="", name="nodeUID")
+    ready_at: datetime | None = None
+    pod_uid: str = msgspec.field(default="", name="podUID")
+
+
+Memory = tuple[Entry, ...]
+
+
+class Crash(NamedTuple):
+    """A session that failed soon after it had become Ready. Its entry counts for nothing: its pod's, if it became Ready
+    from ``since`` to ``at``, when it failed."""
+
+    pod_uid: str
+    since: datetime
+    at: datetime
+
+
+_BEFORE_EVERYTHING: Final = datetime.min.replace(tzinfo=UTC)
+
+
+class Validity(StrEnum):
+    """Why an entry can, or cannot, be the preference now. A closed set: metrics use it as label values."""
+
+    VALID = "valid"
+    EXPIRED = "expired"
+    NODE_GONE = "node_gone"
+    NODE_REPLACED = "node_replaced"
+    NODE_NOT_READY = "node_not_ready"
+    NODE_CORDONED = "node_cordoned"
+    NOTHING_REMEMBERED = "nothing_remembered"
+
+
+class Choice(NamedTuple):
+    """The entry to come back to, or None with the reason why the *newest* entry cannot be it."""
+
+    entry: Entry | None
+    reason: Validity
+
+
+def parse(annotations: Mapping[str, str]) -> Memory:
+    """The memory that a workload's annotations hold; unreadable text counts as absent, never as an error."""
+    return parse_text(annotations.get(LAST_NODE_ANNOTATION), annotations.get(RECENT_NODES_ANNOTATION))
+
+
+def parse_text(last_node: str | None, recent_nodes: str | None) -> Memory:
+    """The same from the two annotations' texts. A bare ``last_node`` gives one undated entry."""
+    entries = merge(_parse_entries(recent_nodes))
+    if entries or not last_node or not is_node_name(last_node):
+        return entries
+    # Taken as the label too, as agentcube PR #412 does, unless no label could hold it (names may be four times longer).
+    return (Entry(node=last_node, hostname=last_node if is_hostname_value(last_node) else ""),)
+
+
+def render(memory: Memory) -> dict[str, str | None]:
+    """Both annotations for a merge patch; None removes one. An undated entry leaves only the bare last-node."""
+    dated = [entry for entry in memory if entry.ready_at is not None]
+    return {
+        LAST_NODE_ANNOTATION: memory[0].node if memory else None,
+        RECENT_NODES_ANNOTATION: msgspec.json.encode(dated).decode() if dated else None,
+    }
+
+
+def merge(*memories: Iterable[Entry]) -> Memory:
+    """One memory out of several: of each node its newest entry, newest first, at most five of them.
+
+    An undated entry is older than any dated one, and is forgotten as soon as there is a dated one: its age is
+    unknown, so it cannot be ranked among them.
+    """
+    newest: dict[str, Entry] = {}
+    for memory in memories:
+        for entry in memory:
+            known = newest.get(entry.node)
+            if known is None or _order(entry) > _order(known):
+                newest[entry.node] = entry
+    ranked = sorted(newest.values(), key=_order, reverse=True)
+    dated = [entry for entry in ranked if entry.ready_at is not None]
+    return tuple(dated[:MAX_RECENT_NODES] or ranked[:1])
+
+
+def take_back(memory: Memory, crashes: Iterable[Crash]) -> Memory:
+    """The memory without the entries of sessions that crashed.
+
+    What such an entry replaced (an older session's on the same node) is not known any more, so it does not come back.
+    An entry of the same pod that became Ready again after its crash stays.
+    """
+    taken = tuple(crashes)
+    return tuple(entry for entry in memory if not any(_takes_back(crash, entry) for crash in taken))
+
+
+def prune(memory: Memory, nodes: Mapping[str, Node]) -> Memory:
+    """The memory without entries whose node is gone or was replaced by another machine of the same name."""
+    return tuple(entry for entry in memory if _identity(entry, nodes.get(entry.node)) is Validity.VALID)
+
+
+def choose(memory: Memory, *, now: datetime, ttl: float, nodes: Mapping[str, Node] | None) -> Choice:
+    """The newest entry that is valid now.
+
+    ``ttl`` in seconds from readyAt, 0 for ever. ``nodes``: every node by name, or None where there are none to look
+    at; then age alone decides. Reasons are about the newest entry: that is the one the user expects.
+    """
+    reasons = []
+    for entry in memory:
+        reason = validity(entry, now=now, ttl=ttl, nodes=nodes)
+        if reason is Validity.VALID:
+            return Choice(entry, reason)
+        reasons.append(reason)
+    return Choice(None, reasons[0] if reasons else Validity.NOTHING_REMEMBERED)
+
+
+def validity(entry: Entry, *, now: datetime, ttl: float, nodes: Mapping[str, Node] | None) -> Validity:
+    """Whether one entry can be the preference now, and if not why. Exactly ``ttl`` seconds old is too old."""
+    if ttl and entry.ready_at is not None and (now - entry.ready_at).total_seconds() >= ttl:
+        return Validity.EXPIRED
+    if nodes is None:
+        return Validity.VALID
+    node = nodes.get(entry.node)
+    identity = _identity(entry, node)
+    if node is None or identity is not Validity.VALID:
+        return identity
+    if not node.ready:
+        return Validity.NODE_NOT_READY
+    return Validity.NODE_CORDONED if node.unschedulable else Validity.VALID
+
+
+def _identity(entry: Entry, node: Node | None) -> Validity:
+    if node is None:
+        return Validity.NODE_GONE
+    if entry.node_uid and node.uid != entry.node_uid:
+        return Validity.NODE_REPLACED
+    return Validity.VALID
+
+
+def _takes_back(crash: Crash, entry: Entry) -> bool:
+    if entry.ready_at is None or entry.pod_uid != crash.pod_uid:
+        return False
+    return crash.since <= entry.ready_at <= crash.at
+
+
+def _order(entry: Entry) -> tuple[bool, datetime, str, str, str]:
+    # Timestamps in the API have whole seconds: the rest makes the order total, so that merging stays commutative.
+    # "Dated" comes first: the earliest instant there is (Go's zero time) is a date too.
+    dated = entry.ready_at is not None
+    instant = entry.ready_at or _BEFORE_EVERYTHING
+    return (dated, instant, entry.pod_uid, entry.node_uid, entry.hostname + "/" + entry.node)
+
+
+def _parse_entries(text: str | None) -> list[Entry]:
+    """The readable ones: a single bad entry must not cost the others."""
+    if not text:
+        return []
+    try:
+        return [entry for found in _ENTRIES.decode(text) if (entry := _valid(found)) is not None]
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return _parse_one_by_one(text)
+
+
+def _parse_one_by_one(text: str) -> list[Entry]:
+    try:
+        items = msgspec.json.decode(text, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return []
+    return [entry for item in items if (entry := _parse_entry(item)) is not None]
+
+
+def _parse_entry(item: msgspec.Raw) -> Entry | None:
+    try:
+        entry = _ENTRY.decode(item)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return _valid(entry)
+
+
+def _valid(entry: Entry) -> Entry | None:
+    if entry.ready_at is None or entry.ready_at.tzinfo is None or not is_node_name(entry.node):
+        return None
+    if entry.hostname and not is_hostname_value(entry.hostname):
+        return None
+    if entry.ready_at.tzinfo is UTC:
+        return entry
+    try:
+        return msgspec.structs.replace(entry, ready_at=entry.ready_at.astimezone(UTC))
+    except OverflowError:
+        return None
+
+
+_ENTRY: Final = msgspec.json.Decoder(Entry)
+_ENTRIES: Final = msgspec.json.Decoder(list[Entry])

@@ -1,0 +1,151 @@
+"""Tells the owner of a workload that its session moved, and why: an Event, where ``kubectl describe`` shows it.
+
+Best effort: a request that fails is counted and not tried again, and a workload that moves all the time is not told
+more often than once a minute.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from lastnode.cache import expiring
+from lastnode.contract import MOVED_REASON_ANNOTATION
+from lastnode.kube.api import Api
+from lastnode.kube.discovery import collection_path
+from lastnode.kube.errors import Conflict, LastnodeError, NotFound, Refused
+from lastnode.objects import Workload
+from lastnode.outcome import MEANING
+from lastnode.record import SessionRecord
+
+# kube-apiserver's own limit for Events is far above; this is what a person can read, and a storm must not become.
+WORKLOAD_SECONDS: Final = 60.0
+BURST: Final = 50
+PER_SECOND: Final = 5.0
+_WORKLOADS_KEPT: Final = 10_000
+_NAME_KEPT: Final = 200  # of 253 characters; the rest is for the pod's UID
+_COMPONENT: Final = "lastnode-recorder"
+
+log = logging.getLogger(__name__)
+
+
+class Told(StrEnum):
+    """What became of an Event. A closed set: metrics use it as label values."""
+
+    CREATED = "created"
+    SUPPRESSED = "suppressed"  # too many of this workload, or altogether
+    REFUSED = "refused"  # no right to create Events, or the namespace is gone
+    FAILED = "failed"  # the API server did not answer
+
+
+class Events:
+    """Not to be shared between threads. ``clock``: seconds that never go back; ``now``: the time of day."""
+
+    def __init__(
+        self,
+        api: Api,
+        count: Callable[[Told], None],
+        *,
+        instance: str,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._api = api
+        self._count = count
+        self._instance = instance
+        self._now = now
+        self._lately = expiring(_WORKLOADS_KEPT, WORKLOAD_SECONDS, clock, of=bool)
+        self._bucket = _Bucket(BURST, PER_SECOND, clock)
+        self._complained = False
+
+    def tell(self, workload: Workload, record: SessionRecord) -> None:
+        """``record`` is of a session that moved."""
+        self._count(self._tell(workload, record))
+
+    def _tell(self, workload: Workload, record: SessionRecord) -> Told:
+        if workload.uid in self._lately or not self._bucket.take():
+            return Told.SUPPRESSED
+        self._lately[workload.uid] = True
+        try:
+            # The collection's path holds the version that is served: /apis/GROUP/VERSION/PLURAL.
+            version = collection_path(self._api, workload.resource).removeprefix("/apis/").rpartition("/")[0]
+            body = event(workload, record, api_version=version, instance=self._instance, now=self._now())
+            self._api.request("POST", f"/api/v1/namespaces/{workload.namespace}/events", body=body)
+        except Conflict:
+            return Told.SUPPRESSED  # another replica has told it
+        except (Refused, NotFound) as error:
+            self._complain(workload, error)
+            return Told.REFUSED
+        except LastnodeError as error:
+            log.debug("no Event for %s: %s", workload.key, error)
+            return Told.FAILED
+        return Told.CREATED
+
+    def _complain(self, workload: Workload, error: LastnodeError) -> None:
+        if not self._complained:
+            self._complained = True
+            log.warning(
+                "Events of moved sessions cannot be created, said once: %s", error,
+                extra={"namespace": workload.namespace, "workload": workload.name, "reason": type(error).__name__},
+            )  # fmt: skip
+
+
+def event(
+    workload: Workload, record: SessionRecord, *, api_version: str, instance: str, now: datetime
+) -> dict[str, Any]:
+    """The v1 Event. ``kubectl describe`` finds it by the workload's UID; ``related`` is the session's pod."""
+    moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    reason = str(record.reason)
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {
+            "name": f"{workload.name[:_NAME_KEPT].rstrip('-.')}.{record.pod_uid}",  # one a session, whoever tells it
+            "namespace": workload.namespace,
+            "annotations": {MOVED_REASON_ANNOTATION: reason},
+        },
+        "involvedObject": _reference(workload.kind, workload.name, workload.namespace, workload.uid, api_version),
+        "related": _reference("Pod", record.pod, record.namespace, record.pod_uid, "v1"),
+        "type": "Normal",
+        "reason": "SessionMoved",
+        "action": "Scheduling",
+        "message": message(record),
+        "source": {"component": _COMPONENT},
+        "reportingComponent": _COMPONENT,
+        "reportingInstance": instance,
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+    }
+
+
+def message(record: SessionRecord) -> str:
+    """One line for a person."""
+    why = f"{record.reason}: {MEANING[record.reason]}" if record.reason else "for no known reason"
+    return f"session {record.pod} ran on {record.node} and not on {record.last_node}: {why}"
+
+
+def _reference(kind: str, name: str, namespace: str, uid: str, api_version: str) -> dict[str, str]:
+    return {"apiVersion": api_version, "kind": kind, "namespace": namespace, "name": name, "uid": uid}
+
+
+class _Bucket:
+    """Tokens: ``burst`` at first, ``rate`` more each second, never more than ``burst``."""
+
+    def __init__(self, burst: float, rate: float, clock: Callable[[], float]) -> None:
+        self._burst = burst
+        self._rate = rate
+        self._clock = clock
+        self._tokens = burst
+        self._at = clock()
+
+    def take(self) -> bool:
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True

@@ -1,0 +1,137 @@
+"""Why a session moved although its last node was valid: asked from the API server and the extender, at once after the
+pod was bound, while what kept it away can still be seen."""
+
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from lastnode.cache import expiring
+from lastnode.kube import wire
+from lastnode.kube.api import Api
+from lastnode.objects import Node, Session
+from lastnode.outcome import Reason
+from recorder.why.decisions import Decision
+from recorder.why.extenders import Answer, Extenders, Found
+from recorder.why.fit import asks_for, obstacle
+from recorder.why.needs import NodeOffer, PodNeeds, node_offer, pod_needs
+
+# kube-scheduler finds and scores this many feasible nodes at least (minFeasibleNodesToFind, schedule_one.go): in a
+# cluster of no more nodes nothing is sampled out.
+ALL_SCORED: Final = 100
+# In a wave many sessions miss the same node at the same time: what is on it is asked once a second.
+_FRESH_SECONDS: Final = 1.0
+_NODES_KEPT: Final = 256
+
+TERM: Final = "term"
+EXTENDER: Final = "extender"
+NOBODY: Final = "nobody"
+
+# Results of the extender (lastnode_prioritize_total) that say the reason by themselves: it saw the node at the moment
+# that counts.
+_SAYS: Final = frozenset({"expired", "node_gone", "node_replaced", "node_not_ready", "node_cordoned", "not_offered"})
+
+
+class Explanation(NamedTuple):
+    """``asked``: TERM, EXTENDER or NOBODY, empty where that is not known."""
+
+    reason: Reason
+    asked: str = ""
+
+
+UNEXPLAINED: Final = Explanation(Reason.UNKNOWN)
+
+
+class _Seen(NamedTuple):
+    node: NodeOffer
+    pods: list[PodNeeds]
+
+
+class Inquiry:
+    """``extenders``: who may have been asked; ``nodes``: how many there are; ``count`` is told how each question to the
+    extenders ended. Not to be shared between threads."""
+
+    def __init__(
+        self,
+        api: Api,
+        extenders: Extenders,
+        nodes: Callable[[], int],
+        count: Callable[[Found], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._api = api
+        self._extenders = extenders
+        self._nodes = nodes
+        self._count = count
+        self._seen = expiring(_NODES_KEPT, _FRESH_SECONDS, clock, of=_Seen)
+
+    def explain(self, session: Session, wanted: Node) -> Explanation:
+        """Why ``session`` does not run on the node that it should have come back to.
+
+        :raises LastnodeError: the API server could not be asked, or not understood.
+        :raises ValueError: a quantity of an object cannot be read.
+        """
+        pod = self._pod(session)
+        if pod is None:
+            return UNEXPLAINED
+        asked = asks_for(pod, wanted.name, wanted.hostname)
+        told = Explanation(_of_the_scheduler(self._nodes()), TERM) if asked else self.decided(session, wanted)
+        if told.asked == EXTENDER and told.reason not in (Reason.NOT_OFFERED, Reason.UNAWARE):
+            return told  # it was offered the node, or knows better: whatever stands in the way now came later
+        seen = self._node(wanted.name)
+        if seen is None:
+            return Explanation(Reason.NODE_GONE, told.asked)
+        return Explanation(obstacle(pod, seen.node, seen.pods) or told.reason, told.asked)
+
+    def decided(self, session: Session, wanted: Node) -> Explanation:
+        """What the extender alone says: enough for a session that was bound so long ago that nodes have changed."""
+        if session.created_at is None:
+            return UNEXPLAINED
+        answer = self._extenders.decided(session.uid, session.created_at)
+        self._count(answer.found)
+        return conclude(answer, wanted.name, self._nodes())
+
+    def _pod(self, session: Session) -> PodNeeds | None:
+        found = self._list(f"/api/v1/namespaces/{session.namespace}/pods", f"metadata.name={session.name}")
+        pods = [pod_needs(item) for item in found]
+        return next((pod for pod in pods if pod.metadata.uid == session.uid), None)
+
+    def _node(self, name: str) -> _Seen | None:
+        if (seen := self._seen.get(name)) is not None:
+            return seen
+        nodes = [node_offer(item) for item in self._list("/api/v1/nodes", f"metadata.name={name}")]
+        if not nodes:
+            return None
+        held = f"spec.nodeName={name},status.phase!=Succeeded,status.phase!=Failed"
+        seen = self._seen[name] = _Seen(nodes[0], [pod_needs(item) for item in self._list("/api/v1/pods", held)])
+        return seen
+
+    def _list(self, path: str, fields: str) -> list[msgspec.Raw]:
+        # By field, not by name: the recorder has the right to list in any case, and needs no right to get.
+        return list(wire.page(self._api.get(path, {"fieldSelector": fields})).items or ())
+
+
+def conclude(answer: Answer, wanted: str, nodes: int) -> Explanation:
+    """What an extender's decision about a pod without a term for the node ``wanted`` says, in a cluster of so many."""
+    if answer.found is Found.NOTHING:
+        return Explanation(Reason.NOT_ASKED, NOBODY)
+    decision = answer.decision
+    if decision is None:
+        return UNEXPLAINED
+    if decision.result in _SAYS:
+        return Explanation(Reason(decision.result), EXTENDER)
+    return Explanation(_after(decision, wanted, nodes), EXTENDER)
+
+
+def _after(decision: Decision, wanted: str, nodes: int) -> Reason:
+    if decision.result == "preferred" and decision.node == wanted:
+        return Reason.OUTSCORED
+    # The pod carried the term for the node that the extender had in mind when it asked.
+    if decision.result == "already_injected" and decision.node == wanted:
+        return _of_the_scheduler(nodes)
+    return Reason.UNAWARE
+
+
+def _of_the_scheduler(nodes: int) -> Reason:
+    return Reason.OUTSCORED if nodes <= ALL_SCORED else Reason.NOT_CHOSEN
