@@ -12,7 +12,7 @@ import msgspec
 
 from lastnode.kube import wire
 from lastnode.kube.api import Api
-from lastnode.kube.errors import LastnodeError
+from lastnode.kube.errors import KubeError
 
 _SILENCE = 300.0
 
@@ -76,7 +76,7 @@ class Sightings:
                         self._lines.append((self._clock(), line))
                         self._came.notify_all()
             why = "the server ended the watch"
-        except LastnodeError as error:
+        except KubeError as error:
             why = f"the watch broke: {error}"  # or was aborted, when nobody waits any more
         with self._came:
             self._ended = why

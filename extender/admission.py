@@ -11,8 +11,8 @@ import msgspec
 
 from lastnode import reading
 from lastnode.injector import prefer_node
-from lastnode.kube.decoding import decode
 from lastnode.kube.errors import Undecodable
+from lastnode.kube.wire import decode
 from lastnode.memory import Entry
 from lastnode.objects import Session
 from lastnode.preference import PREFERRED, carries

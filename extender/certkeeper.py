@@ -20,8 +20,8 @@ from extender import certificates, metrics
 from extender.certificates import Lifetimes, Material
 from lastnode.kube.api import Api
 from lastnode.kube.backoff import Backoff
-from lastnode.kube.decoding import decode
-from lastnode.kube.errors import Conflict, LastnodeError
+from lastnode.kube.errors import Conflict, KubeError
+from lastnode.kube.wire import decode
 
 # How often it is looked at: the longest that a caBundle which somebody emptied stays empty. Two small GETs.
 LOOK_SECONDS: Final = 30.0
@@ -116,7 +116,7 @@ class Keeper:
         """One round; whether it went well."""
         try:
             self.round()
-        except (LastnodeError, OSError) as error:
+        except (KubeError, OSError) as error:
             self._observer.upkeep(metrics.FAILED)
             if str(error) != self._trouble:
                 log.warning("the self-made certificate: %s", error, extra={"reason": type(error).__name__})
@@ -144,7 +144,7 @@ class Keeper:
         bundle = material.ca.certs
         try:
             published = self._publish(bundle)
-        except LastnodeError:
+        except KubeError:
             if not self._path.exists():
                 self._serve(material)  # not trusted by the API server yet, but there
             raise

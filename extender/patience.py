@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 
+from lastnode.kube.records import ObjectKey
 from lastnode.kube.store import Store
-from lastnode.objects import ObjectKey, Sandbox
+from lastnode.objects import Sandbox
 
 
 class Ending(StrEnum):

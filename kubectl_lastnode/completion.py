@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 from kubectl_lastnode.call import Call, shared
 from kubectl_lastnode.cluster import Cluster
-from lastnode.kube.errors import LastnodeError
+from lastnode.kube.errors import KubeError
 
 SHELLS: Final = ("bash", "zsh", "fish")
 # By it the shell's script asks this program.
@@ -59,7 +59,7 @@ def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
 def _asked(ctx: click.Context, incomplete: str, names: Callable[[Cluster, str], Iterable[str]]) -> list[CompletionItem]:
     call = ctx.find_object(Call) or Call()
-    with contextlib.suppress(LastnodeError):
+    with contextlib.suppress(KubeError):
         found = sorted(set(names(call.cluster, call.current_namespace)))
         return [CompletionItem(name) for name in found if name.startswith(incomplete)]
     return []

@@ -15,10 +15,11 @@ from kubectl_lastnode.output import age, document, duration, tinted
 from kubectl_lastnode.programs import RECORDER, at, in_cluster
 from lastnode import contract, reading
 from lastnode.attribution import attribute
-from lastnode.kube.decoding import decode
 from lastnode.kube.discovery import NotServed
-from lastnode.kube.errors import LastnodeError, NotFound, Refused
-from lastnode.objects import Node, ObjectKey, Sandbox, Session, Workload
+from lastnode.kube.errors import KubeError, NotFound, Refused
+from lastnode.kube.records import ObjectKey
+from lastnode.kube.wire import decode
+from lastnode.objects import Node, Sandbox, Session, Workload
 from lastnode.record import SessionRecord
 from lastnode.status import utc
 
@@ -133,7 +134,7 @@ def _live(call: Call, namespace: str, name: str) -> _Live | None:
 def _sessions(call: Call, uid: str) -> list[SessionRecord]:
     try:
         replicas = at(call.recorder_url) if call.recorder_url else in_cluster(call.cluster, RECORDER)
-    except LastnodeError as error:
+    except KubeError as error:
         warn(f"the recorders' pods cannot be listed (name them with --recorder-url): {error}")
         return []
     read = journals.read(replicas, uid)
@@ -156,7 +157,7 @@ def _recorded_workload(call: Call, record: SessionRecord) -> Workload | None:
     try:
         found = call.cluster.find(Reference.parse(f"{record.kind}/{record.workload}"), record.namespace)
         return found[0] if found else None
-    except LastnodeError as error:
+    except KubeError as error:
         warn(f"the memory is not looked at: {error}")
         return None
 

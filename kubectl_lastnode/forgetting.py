@@ -13,7 +13,7 @@ from kubectl_lastnode.cluster import Cluster
 from kubectl_lastnode.listing import full_name
 from kubectl_lastnode.looking import existing
 from kubectl_lastnode.output import columns, counted
-from lastnode.kube.errors import Conflict, LastnodeError, NotFound
+from lastnode.kube.errors import Conflict, KubeError, NotFound
 from lastnode.memory import parse_text, render
 from lastnode.objects import Workload
 from recorder.decision import patch_body
@@ -131,7 +131,7 @@ def _forget_all(workloads: list[Workload], forget: Callable[[Workload], Result],
         name = f"{full_name(one.kind, one.resource, one.name)} in {one.namespace}"
         try:
             click.echo(f"{name}: {forget(one)}{' (server dry run)' if dry_run else ''}")
-        except LastnodeError as error:
+        except KubeError as error:
             failed += 1
             click.echo(f"{name}: not forgotten: {error}", err=True)
     if failed:

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from kubectl_lastnode.programs import Program
-from lastnode.kube.decoding import decode
-from lastnode.kube.errors import LastnodeError, NotFound
+from lastnode.kube.errors import KubeError, NotFound
+from lastnode.kube.wire import decode
 from lastnode.outcome import Reason
 from lastnode.record import JOURNAL, Journal, SessionRecord
 
@@ -50,7 +50,7 @@ def read(replicas: Iterable[Program], pod_uid: str = "") -> Journals:
             found.append(decode(JOURNAL, replica.get(path), "not a journal that this version reads"))
         except NotFound:
             trouble.append(f"recorder {replica.title} has no {SESSIONS_PATH}: an older version, or its pod is gone")
-        except LastnodeError as error:
+        except KubeError as error:
             trouble.append(f"recorder {replica.title} does not answer: {error}")
     return Journals(tuple(found), tuple(trouble))
 

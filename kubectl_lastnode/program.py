@@ -12,7 +12,7 @@ from kubectl_lastnode.forgetting import forget
 from kubectl_lastnode.looking import list_command, show
 from kubectl_lastnode.output import wants_colour
 from kubectl_lastnode.reporting import report
-from lastnode.kube.errors import ConfigError, LastnodeError
+from lastnode.kube.errors import ConfigError, KubeError
 
 _HELP = """Where did each workload's last session run, would the next one come back there, and does it?
 
@@ -50,7 +50,7 @@ def main() -> None:
     except ConfigError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
-    except LastnodeError as error:
+    except KubeError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from lastnode.objects import ObjectKey, Sandbox, Session, Workload
+from lastnode.kube.records import ObjectKey
+from lastnode.objects import Sandbox, Session, Workload
 
 
 class Verdict(StrEnum):

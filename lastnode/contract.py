@@ -4,6 +4,7 @@ Nothing here may change without an upgrade path: agentcube, users' manifests and
 read and write these strings.
 """
 
+import re
 from typing import Final
 
 # Whose pod it is. agentcube sets the session and sandbox labels on the pod, the workload's name on the Sandbox.
@@ -37,3 +38,21 @@ WARM_POOL_KIND: Final = "CodeInterpreter"
 
 # On the Event of a session that moved: the bare reason, for programs.
 MOVED_REASON_ANNOTATION: Final = "runtime.agentcube.io/moved-reason"
+
+
+MAX_NODE_NAME: Final = 253
+MAX_LABEL_VALUE: Final = 63
+
+_LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_LABEL_VALUE = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
+
+
+def is_node_name(text: str) -> bool:
+    """Whether a node could have this name: a DNS subdomain of at most 253 characters."""
+    return len(text) <= MAX_NODE_NAME and _SUBDOMAIN.fullmatch(text) is not None
+
+
+def is_hostname_value(text: str) -> bool:
+    """Whether a ``kubernetes.io/hostname`` label could hold this: a non-empty label value of at most 63 characters."""
+    return len(text) <= MAX_LABEL_VALUE and _LABEL_VALUE.fullmatch(text) is not None

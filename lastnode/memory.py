@@ -11,8 +11,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from lastnode.contract import LAST_NODE_ANNOTATION, MAX_RECENT_NODES, RECENT_NODES_ANNOTATION
-from lastnode.names import is_hostname_value, is_node_name
+from lastnode.contract import (
+    LAST_NODE_ANNOTATION,
+    MAX_RECENT_NODES,
+    RECENT_NODES_ANNOTATION,
+    is_hostname_value,
+    is_node_name,
+)
 from lastnode.objects import Node
 
 

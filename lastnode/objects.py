@@ -1,25 +1,10 @@
-"""What is kept of the cluster's objects: a few fields of each, in records small enough for tens of thousands.
-
-``gc=False``: none of these can be part of a reference cycle, and without it Python's collector walks all of them
-again and again while lists are read (half of the time of a large list: measured for untyped decoding).
-"""
+"""What is kept of the cluster's objects: a few fields of each, in records small enough for tens of thousands."""
 
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
-
+from lastnode.kube.records import Record
 from lastnode.packing import unpack
-
-
-class ObjectKey(NamedTuple):
-    """Where an object is; ``namespace`` is empty for cluster-scoped ones."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
 class WorkloadKey(NamedTuple):
@@ -31,40 +16,6 @@ class WorkloadKey(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.resource} {self.namespace}/{self.name}"
-
-
-class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What every watched object has: its place, its identity and the version that was seen.
-
-    ``resource_version`` is empty where nobody compares versions or sends them back: of Sandboxes and sessions.
-    """
-
-    namespace: str = ""
-    name: str
-    uid: str = ""
-    resource_version: str = ""
-
-    @property
-    def key(self) -> ObjectKey:
-        return ObjectKey(self.namespace, self.name)
-
-
-class Keys:
-    """Which objects there are, by place: a set of :class:`ObjectKey` in a third of its room."""
-
-    def __init__(self, *records: Record) -> None:
-        self._names: dict[str, set[str]] = {}
-        for record in records:
-            self.add(record)
-
-    def add(self, record: Record) -> None:
-        self._names.setdefault(record.namespace, set()).add(record.name)
-
-    def __contains__(self, record: Record) -> bool:
-        return record.name in self._names.get(record.namespace, ())
-
-    def __len__(self) -> int:
-        return sum(map(len, self._names.values()))
 
 
 class Node(Record, frozen=True, gc=False, kw_only=True):

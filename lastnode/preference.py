@@ -12,8 +12,7 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from lastnode.contract import HOSTNAME_LABEL
-from lastnode.names import MAX_LABEL_VALUE, MAX_NODE_NAME, is_hostname_value, is_node_name
+from lastnode.contract import HOSTNAME_LABEL, MAX_LABEL_VALUE, MAX_NODE_NAME, is_hostname_value, is_node_name
 
 # How the term names the node: by its label kubernetes.io/hostname, or by its very name (a field of the node).
 Match = Literal["hostname", "name"]

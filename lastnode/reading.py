@@ -10,9 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from lastnode import contract
+from lastnode.contract import is_hostname_value
 from lastnode.kinds import is_sticky
-from lastnode.kube.decoding import decode
-from lastnode.names import is_hostname_value
+from lastnode.kube.wire import decode
 from lastnode.objects import Node, Sandbox, Session, Workload
 from lastnode.packing import pack
 from lastnode.status import Part, Status, crashed_at, ready_since, scheduled_since, utc

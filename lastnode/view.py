@@ -6,10 +6,10 @@ from typing import Any
 
 from lastnode import contract, reading
 from lastnode.kube.api import Api
-from lastnode.kube.sinks import Observer
+from lastnode.kube.records import ObjectKey
 from lastnode.kube.store import Store
-from lastnode.kube.watch import PAGE_SIZE, ListWatch
-from lastnode.objects import Node, ObjectKey, Sandbox, Session, Workload
+from lastnode.kube.watch import PAGE_SIZE, ListWatch, Observer
+from lastnode.objects import Node, Sandbox, Session, Workload
 
 
 class NodesByName(Mapping[str, Node]):

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Final, Protocol
 
-from lastnode.kube.errors import LastnodeError
+from lastnode.kube.errors import KubeError
 from lastnode.objects import Node, Session, Workload
 from lastnode.outcome import Expected, Outcome
 from lastnode.record import SessionRecord
@@ -100,7 +100,7 @@ class Reporter:
             # What stands in the way of a session that is Ready since long says nothing about the day it was placed.
             ask = self._inquirer.decided if case.late else self._inquirer.explain
             return ask(case.session, wanted)
-        except (LastnodeError, ValueError) as error:
+        except (KubeError, ValueError) as error:
             log.debug("why %s moved is not known: %s", case.session.key, error)
             return UNEXPLAINED
 

@@ -15,7 +15,7 @@ from lastnode.cache import expiring
 from lastnode.contract import MOVED_REASON_ANNOTATION
 from lastnode.kube.api import Api
 from lastnode.kube.discovery import collection_path
-from lastnode.kube.errors import Conflict, LastnodeError, NotFound, Refused
+from lastnode.kube.errors import Conflict, KubeError, NotFound, Refused
 from lastnode.objects import Workload
 from lastnode.outcome import MEANING
 from lastnode.record import SessionRecord
@@ -78,12 +78,12 @@ class Events:
         except (Refused, NotFound) as error:
             self._complain(workload, error)
             return Told.REFUSED
-        except LastnodeError as error:
+        except KubeError as error:
             log.debug("no Event for %s: %s", workload.key, error)
             return Told.FAILED
         return Told.CREATED
 
-    def _complain(self, workload: Workload, error: LastnodeError) -> None:
+    def _complain(self, workload: Workload, error: KubeError) -> None:
         if not self._complained:
             self._complained = True
             log.warning(

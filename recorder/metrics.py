@@ -47,7 +47,7 @@ def count_version(registry: CollectorRegistry, program: str, version: str) -> No
 
 
 class WatchMetrics:
-    """Counts for every list-watch of a program; a :class:`lastnode.kube.sinks.Observer`."""
+    """Counts for every list-watch of a program; a :class:`lastnode.kube.watch.Observer`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._events = Counter(

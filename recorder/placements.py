@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from lastnode.attribution import Attribution, Verdict, attribute
 from lastnode.contract import WORKLOAD_KIND_LABEL
+from lastnode.kube.records import ObjectKey, Record
 from lastnode.memory import Crash, Entry
-from lastnode.objects import Node, ObjectKey, Record, Sandbox, Session, Workload, WorkloadKey
+from lastnode.objects import Node, Sandbox, Session, Workload, WorkloadKey
 from lastnode.view import View
 from recorder.decision import Pending
 

@@ -15,9 +15,8 @@ from lastnode.daemon import health, logs
 from lastnode.daemon.http import Probes
 from lastnode.daemon.threads import Crew
 from lastnode.kube import api
-from lastnode.kube.election import Elector
+from lastnode.kube.election import Elector, Leadership
 from lastnode.kube.errors import ConfigError
-from lastnode.kube.leadership import Leadership
 from lastnode.kube.lease import Timing
 from lastnode.kube.queue import WorkQueue
 from lastnode.kube.watch import ListWatch

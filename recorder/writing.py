@@ -16,10 +16,11 @@ from lastnode.cache import MemoryCache
 from lastnode.kube.api import METADATA, Api
 from lastnode.kube.backoff import Backoff
 from lastnode.kube.discovery import NotServed, collection_path, object_path
-from lastnode.kube.errors import Conflict, LastnodeError, NotFound, Refused
-from lastnode.kube.leadership import Leadership
+from lastnode.kube.election import Leadership
+from lastnode.kube.errors import Conflict, KubeError, NotFound, Refused
 from lastnode.kube.queue import WorkQueue
-from lastnode.objects import ObjectKey, Workload, WorkloadKey
+from lastnode.kube.records import ObjectKey
+from lastnode.objects import Workload, WorkloadKey
 from lastnode.view import View
 from recorder.decision import Pending, Skip, decide, patch_body
 from recorder.placements import Placements
@@ -121,7 +122,7 @@ class Writer:
                 self._retry_later(key, error)
             else:
                 self._settle(key, pending, Skip.GONE)
-        except LastnodeError as error:
+        except KubeError as error:
             self._retry_later(key, error)
 
     def _apply(self, workload: Workload | None, pending: Pending) -> Skip | None:
@@ -153,7 +154,7 @@ class Writer:
         try:
             fresh = reading.workload(key.resource, self._api.get(self._object(key)))
             self._view.workloads[key.resource].adopt(fresh)
-        except LastnodeError as error:
+        except KubeError as error:
             # Gone (404) too: the next attempt finds out what became of it, and says so.
             log.log(
                 logging.WARNING if isinstance(error, Refused) else logging.DEBUG,
@@ -161,7 +162,7 @@ class Writer:
             )  # fmt: skip
         self._queue.add(key, backoff.next())
 
-    def _retry_later(self, key: WorkloadKey, error: LastnodeError) -> None:
+    def _retry_later(self, key: WorkloadKey, error: KubeError) -> None:
         """The server is away, overloaded or broken: that concerns every write, so all of them wait."""
         self._count("retried")
         delay = self._pause.begin(getattr(error, "retry_after", None))
@@ -244,6 +245,6 @@ class _Pause:
         return stopping.wait(max(0.0, self._until - self._clock()))
 
 
-def _fields(key: WorkloadKey, error: LastnodeError | None = None) -> dict[str, str]:
+def _fields(key: WorkloadKey, error: KubeError | None = None) -> dict[str, str]:
     fields = {"namespace": key.namespace, "workload": key.name, "resource": key.resource}
     return fields | ({"reason": type(error).__name__} if error else {})

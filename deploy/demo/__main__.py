@@ -19,7 +19,7 @@ from deploy.local.sessions import Object, Sessions
 from deploy.local.stack import Stack
 from deploy.local.workloads import agent_runtime, code_interpreter
 from lastnode import contract
-from lastnode.kube.errors import LastnodeError
+from lastnode.kube.errors import KubeError
 
 # What chance alone may bring back in the control arm before the comparison means nothing. One of 20 nodes is the last:
 # 2 of 40 sessions come back on average, 8 once in a thousand runs, 16 never.
@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stack.start_recorder("--extender-url", stack.extender_url)
             rounds = Rounds(stack, sessions, random.Random(options.seed))
             return run(Demo(stack, sessions, rounds, console, options.workloads))
-    except (LocalError, LastnodeError) as error:
+    except (LocalError, KubeError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
 

@@ -13,7 +13,7 @@ from deploy.local.stack import Stack
 from deploy.local.workloads import agent_runtime, code_interpreter, sandbox_for
 from extender import prefer_last_node
 from lastnode import memory, reading
-from lastnode.objects import ObjectKey
+from lastnode.kube.records import ObjectKey
 
 READY_SECONDS = 60.0
 WRITTEN_SECONDS = 20.0

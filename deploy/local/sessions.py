@@ -24,9 +24,9 @@ from lastnode.contract import SANDBOX_KIND, SESSION_LABEL
 from lastnode.kube.api import Api, load
 from lastnode.kube.backoff import Backoff
 from lastnode.kube.errors import NotFound
+from lastnode.kube.records import ObjectKey
 from lastnode.kube.store import Store
 from lastnode.kube.watch import ListWatch
-from lastnode.objects import ObjectKey
 
 __all__ = ["Object", "Session", "SessionTimeout", "Sessions", "agent_runtime", "code_interpreter", "pod_template",
            "sandbox_for"]  # fmt: skip

@@ -11,7 +11,7 @@ from copy import deepcopy
 from typing import Any, Final, Literal
 
 from lastnode import contract
-from lastnode.names import is_hostname_value, is_node_name
+from lastnode.contract import is_hostname_value, is_node_name
 
 WORKLOAD_VERSION: Final = "runtime.agentcube.volcano.sh/v1alpha1"
 SANDBOX_VERSION: Final = "agents.x-k8s.io/v1alpha1"

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from lastnode.kube.errors import LastnodeError
+from lastnode.kube.errors import KubeError
 
 
 class Level(StrEnum):
@@ -41,5 +41,5 @@ def guarded(check: str, findings: Callable[[], Iterator[Finding]]) -> Iterator[F
     """The findings of one check, and one more where the API server did not answer in the middle of it."""
     try:
         yield from findings()
-    except LastnodeError as error:
+    except KubeError as error:
         yield warn(check, f"cannot know: {error}", "Ask somebody who may read this to run doctor.")

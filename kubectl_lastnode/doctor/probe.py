@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kubectl_lastnode.doctor.finding import Finding, fail, ok
 from kubectl_lastnode.programs import Program
-from lastnode.kube.errors import ApiError, LastnodeError
+from lastnode.kube.errors import ApiError, KubeError
 
 _NOT_READY: Final = 503
 
@@ -39,7 +39,7 @@ def probe(program: Program) -> Probe:
     try:
         unready = _readiness(program)
         return Probe(program.title, unready=unready, samples=samples(program.get("/metrics").decode(errors="replace")))
-    except (LastnodeError, ValueError) as error:
+    except (KubeError, ValueError) as error:
         return Probe(program.title, unreachable=str(error) or type(error).__name__)
 
 

@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from lastnode.kube.api import Api
-from lastnode.kube.decoding import decode
 from lastnode.kube.errors import ConfigError, NotFound
+from lastnode.kube.wire import decode
 
 _CORE: Final = "/api/v1"
 

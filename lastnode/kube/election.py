@@ -2,16 +2,66 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from threading import Event
+from threading import Condition, Event
 from typing import Any
 
 from lastnode.kube import lease as leases
 from lastnode.kube.api import REQUEST_TIMEOUT, Api
-from lastnode.kube.errors import Conflict, LastnodeError, NotFound
-from lastnode.kube.leadership import Leadership
+from lastnode.kube.errors import Conflict, KubeError, NotFound
 from lastnode.kube.lease import Lease, Step, Timing
+
+
+class Leadership:
+    """Held until a moment of the monotonic clock, which every renewal moves on.
+
+    A process that was stopped (SIGSTOP) and goes on finds that moment passed, whatever it believed before. A write that
+    was already on its way is harmless: it carries the version that it was decided on.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until = float("-inf")
+        self._writing = 0
+        self._changed = Condition()
+
+    @classmethod
+    def sole(cls) -> "Leadership":
+        """The leadership of the only replica: never asked for, never lost."""
+        only = cls()
+        only.extend(float("inf"))
+        return only
+
+    def extend(self, until: float) -> None:
+        """Held until then, monotonic seconds."""
+        with self._changed:
+            self._until = until
+
+    @property
+    def held(self) -> bool:
+        return self._clock() < self._until
+
+    @contextmanager
+    def writing(self) -> Iterator[bool]:
+        """Around a write: whether it is allowed."""
+        with self._changed:
+            allowed = self.held
+            self._writing += 1
+        try:
+            yield allowed
+        finally:
+            with self._changed:
+                self._writing -= 1
+                self._changed.notify_all()
+
+    def end(self, seconds: float) -> bool:
+        """Allow no further write and wait for those under way. False when some still were after ``seconds``."""
+        with self._changed:
+            self._until = float("-inf")
+            return self._changed.wait_for(lambda: self._writing == 0, seconds)
+
 
 # What a write under way has before the lease is given back without it.
 DRAIN_SECONDS = 3.0
@@ -54,7 +104,7 @@ class Elector:
             try:
                 self._round()
                 self._trouble = ""
-            except LastnodeError as error:
+            except KubeError as error:
                 self._say_trouble(error)
             self._notice_loss()
             self._stopping.wait(self._timing.renew if self._leading else self._timing.retry)
@@ -115,10 +165,10 @@ class Elector:
             lease = self._look()
             if lease is not None and lease.holder == self._identity:
                 self._write(lease, leases.released(self._name, self._namespace, lease, _now()))
-        except LastnodeError as error:
+        except KubeError as error:
             log.warning("the lease could not be given back and runs out by itself: %s", error)
 
-    def _say_trouble(self, error: LastnodeError) -> None:
+    def _say_trouble(self, error: KubeError) -> None:
         if str(error) != self._trouble:
             log.warning("lease %s/%s: %s", self._namespace, self._name, error, extra={"reason": type(error).__name__})
         self._trouble = str(error)

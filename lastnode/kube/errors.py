@@ -1,6 +1,6 @@
 """Everything that our programs raise on purpose, and nothing else.
 
-    LastnodeError
+    KubeError
       ConfigError             a setting, file or credential that cannot be used; the program exits
       ApiError                the API server answered, but not with success (status, reason, retry_after)
         NotFound              404: the object, or its whole resource, is not there
@@ -16,15 +16,15 @@
 """
 
 
-class LastnodeError(Exception):
+class KubeError(Exception):
     """The root: catch it to catch all of ours."""
 
 
-class ConfigError(LastnodeError):
+class ConfigError(KubeError):
     """A setting, file or credential that cannot be used. The text is one line for a person."""
 
 
-class ApiError(LastnodeError):
+class ApiError(KubeError):
     """The API server's refusal: ``status`` (HTTP), ``retry_after`` in seconds where it named one."""
 
     def __init__(self, status: int, reason: str, retry_after: float | None = None) -> None:
@@ -54,7 +54,7 @@ class Overloaded(ApiError):
     """429."""
 
 
-class Unreachable(LastnodeError):
+class Unreachable(KubeError):
     """No usable answer from the API server."""
 
 
@@ -62,7 +62,7 @@ class Silent(Unreachable):
     """A watch brought no byte for its silence limit."""
 
 
-class Undecodable(LastnodeError):
+class Undecodable(KubeError):
     """One object that cannot be read; the others are not affected."""
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from lastnode.kube.decoding import decode
+from lastnode.kube.wire import decode
 
 
 class Timing(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from threading import Condition
 from typing import Generic, TypeVar
 
-from lastnode.objects import Keys, ObjectKey, Record
+from lastnode.kube.records import Keys, ObjectKey, Record
 
 R = TypeVar("R", bound=Record)
 

@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from threading import Event, Lock
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -18,10 +18,55 @@ from lastnode.kube import wire
 from lastnode.kube.api import JSON, METADATA, Api, Stream
 from lastnode.kube.backoff import Backoff
 from lastnode.kube.discovery import NotServed, collection_path
-from lastnode.kube.errors import Gone, LastnodeError, Silent, Undecodable
-from lastnode.kube.progress import Progress
-from lastnode.kube.sinks import Observer, Sink
-from lastnode.objects import Keys, Record
+from lastnode.kube.errors import Gone, KubeError, Silent, Undecodable
+from lastnode.kube.records import Keys, Record
+
+R_contra = TypeVar("R_contra", bound=Record, contravariant=True)
+
+
+class Sink(Protocol[R_contra]):
+    """Who keeps what the list-watch brings. :class:`lastnode.kube.store.Store` is one."""
+
+    def upsert(self, obj: R_contra, /) -> None: ...
+
+    def remove(self, obj: R_contra, /) -> None: ...
+
+    def retain(self, keys: Keys, /) -> None: ...
+
+
+class Observer(Protocol):
+    """Who counts. Every method is called from the stream's thread and must return quickly."""
+
+    def listed(self, resource: str, seconds: float, objects: int) -> None: ...
+
+    def event(self, resource: str, kind: str) -> None: ...
+
+    def skipped(self, resource: str) -> None: ...
+
+    def failed(self, resource: str, reason: str) -> None: ...
+
+
+class Progress:
+    """What the probes and metrics may ask a stream, from any thread.
+
+    ``synced``: one complete list was seen (or the resource is not served, which is a complete answer too).
+    ``moved_at``: monotonic seconds of the loop's last sign of life. ``heard_at``: of the server's last answer, None
+    before the first. ``trouble``: why it does not work just now, empty when it does. ``lost``: the server does not
+    answer as it should, so what is known may be old; an absent resource is no such thing.
+    """
+
+    def __init__(self, moved_at: float) -> None:
+        self.synced = False
+        self.moved_at = moved_at
+        self.heard_at: float | None = None
+        self.trouble = ""
+        self.lost = False
+
+    def works(self) -> None:
+        """The server answered as it should."""
+        self.trouble = ""
+        self.lost = False
+
 
 R = TypeVar("R", bound=Record)
 
@@ -95,7 +140,7 @@ class ListWatch(Generic[R]):
             self._watching_since = None
             try:
                 self._round()
-            except LastnodeError as error:
+            except KubeError as error:
                 delay = self._recover(error)
             else:
                 delay = self._after()
@@ -138,7 +183,7 @@ class ListWatch(Generic[R]):
         self._failed("closed")
         return self._backoff.next()
 
-    def _recover(self, error: LastnodeError) -> float:
+    def _recover(self, error: KubeError) -> float:
         """What the error means for the next round, and how long to wait before it."""
         if self._stopping.is_set():
             return 0.0
@@ -173,7 +218,7 @@ class ListWatch(Generic[R]):
             self.progress.synced = True
             self._heard()
 
-    def _say(self, error: LastnodeError, delay: float) -> None:
+    def _say(self, error: KubeError, delay: float) -> None:
         # An absent CRD stays absent for months: said once. Everything else is said at each attempt, at the
         # back-off's own pace.
         level = logging.WARNING

@@ -1,11 +1,23 @@
 """What surrounds objects on the wire: the pages of a list and the events of a watch. Objects inside stay bytes."""
 
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
-from lastnode.kube.decoding import decode
-from lastnode.kube.errors import ApiError, api_error
+from lastnode.kube.errors import ApiError, Undecodable, api_error
+
+T = TypeVar("T")
+
+
+def decode(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw, what: str = "") -> T:
+    """What ``decoder`` makes of ``data``.
+
+    :raises Undecodable: wrong JSON or types, bytes that are no UTF-8, too deep; ``what`` begins its text.
+    """
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Undecodable(f"{what}: {error}" if what else str(error)) from error
 
 
 class _ListMeta(msgspec.Struct, rename={"token": "continue", "version": "resourceVersion"}):

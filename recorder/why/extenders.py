@@ -11,8 +11,8 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlencode, urlsplit
 
-from lastnode.kube.decoding import decode
-from lastnode.kube.errors import LastnodeError, Unreachable
+from lastnode.kube.errors import KubeError, Unreachable
+from lastnode.kube.wire import decode
 from recorder.why.decisions import DECISIONS, Decision, Decisions
 
 # Nobody waits for the answer but a counter; a replica that does not answer must not hold up the next question.
@@ -67,7 +67,7 @@ class Extenders:
         for *_, address in addresses:
             try:
                 yield self._ask(url, address, pod_uid)
-            except (LastnodeError, OSError, http.client.HTTPException) as error:  # an unreadable CA among them
+            except (KubeError, OSError, http.client.HTTPException) as error:  # an unreadable CA among them
                 log.debug("extender %s at %s: %s", url.geturl(), address[0], error)
                 yield None
 

@@ -69,7 +69,7 @@ class Inquiry:
     def explain(self, session: Session, wanted: Node) -> Explanation:
         """Why ``session`` does not run on the node that it should have come back to.
 
-        :raises LastnodeError: the API server could not be asked, or not understood.
+        :raises KubeError: the API server could not be asked, or not understood.
         :raises ValueError: a quantity of an object cannot be read.
         """
         pod = self._pod(session)

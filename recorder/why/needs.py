@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from lastnode.kube.decoding import decode
+from lastnode.kube.wire import decode
 from lastnode.status import Part, Status, scheduled_since
 
 

@@ -18,14 +18,13 @@ from typing import Any
 import atheris  # type: ignore[import-untyped]
 
 with atheris.instrument_imports(include=["extender.prioritize", "extender.service", "lastnode.preference",
-                                         "extender.lookup", "lastnode.reading", "lastnode.memory", "lastnode.names",
-                                         "lastnode.kube.decoding", "lastnode.attribution"]):  # fmt: skip
+                                         "extender.lookup", "lastnode.reading", "lastnode.memory", "lastnode.contract",
+                                         "lastnode.kube.wire", "lastnode.attribution"]):  # fmt: skip
     from prometheus_client import CollectorRegistry
 
     from extender.app import create_app
-    from lastnode.contract import MAX_RECENT_NODES
+    from lastnode.contract import MAX_RECENT_NODES, is_hostname_value, is_node_name
     from lastnode.memory import merge, parse, parse_text, render
-    from lastnode.names import is_hostname_value, is_node_name
     from tests.extender.golden import NODES, WANTED, Golden, known, load
     from tests.extender.golden.edits import FIELDS, parent, places
 

@@ -9,7 +9,7 @@ from deploy.local.agent import names
 from deploy.local.sessions import Object, Session, SessionTimeout
 from deploy.local.workloads import agent_runtime, sandbox_for
 from lastnode import contract
-from lastnode.objects import ObjectKey
+from lastnode.kube.records import ObjectKey
 from tests.local_agent.conftest import NODES, Cluster
 from tests.waiting import eventually
 

@@ -14,9 +14,9 @@ from deploy.local.stack import Stack
 from lastnode import reading
 from lastnode.kube import api
 from lastnode.kube.backoff import Backoff
+from lastnode.kube.records import ObjectKey
 from lastnode.kube.store import Store
 from lastnode.kube.watch import ListWatch
-from lastnode.objects import ObjectKey
 
 P = TypeVar("P")  # the proxy between it and the API server
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.local.stack import Stack
 from lastnode.cache import MemoryCache
 from lastnode.kube import api
-from lastnode.kube.leadership import Leadership
+from lastnode.kube.election import Leadership
 from lastnode.kube.queue import WorkQueue
 from lastnode.objects import WorkloadKey
 from lastnode.view import View

@@ -16,8 +16,7 @@ from lastnode.cache import MemoryCache
 from lastnode.daemon import health
 from lastnode.kube import api
 from lastnode.kube.backoff import Backoff
-from lastnode.kube.election import Elector
-from lastnode.kube.leadership import Leadership
+from lastnode.kube.election import Elector, Leadership
 from lastnode.kube.lease import Timing
 from lastnode.kube.queue import WorkQueue
 from lastnode.kube.store import Store

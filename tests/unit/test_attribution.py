@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lastnode.attribution import Attribution, Claim, Verdict, attribute
-from lastnode.objects import ObjectKey, Sandbox, Session, Workload
+from lastnode.kube.records import ObjectKey
+from lastnode.objects import Sandbox, Session, Workload
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

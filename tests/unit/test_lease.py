@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from lastnode.kube.election import Leadership
 from lastnode.kube.errors import Undecodable
-from lastnode.kube.leadership import Leadership
 from lastnode.kube.lease import Step, Timing, held, next_step, read, released
 
 TIMING = Timing()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastnode.names import is_hostname_value, is_node_name
+from lastnode.contract import is_hostname_value, is_node_name
 from tests.unit.strategies import label_values, node_names
 
 LOWER = set(string.ascii_lowercase + string.digits)

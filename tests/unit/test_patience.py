@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from extender import lookup
 from extender.patience import Allowance, Ending
+from lastnode.kube.records import ObjectKey
 from lastnode.kube.store import Store
-from lastnode.objects import ObjectKey, Sandbox
+from lastnode.objects import Sandbox
 
 KEY = ObjectKey("demo", "s")
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastnode.attribution import Verdict
+from lastnode.kube.records import ObjectKey
 from lastnode.memory import Crash, Entry, merge
-from lastnode.objects import Node, ObjectKey, Sandbox, Session, Workload, WorkloadKey
+from lastnode.objects import Node, Sandbox, Session, Workload, WorkloadKey
 from lastnode.view import View
 from recorder.decision import Pending
 from recorder.placements import Placements

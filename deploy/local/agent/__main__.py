@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from deploy.local.agent.program import Agent
 from deploy.local.agent.settings import parse
 from lastnode.kube.api import load
-from lastnode.kube.errors import LastnodeError
+from lastnode.kube.errors import KubeError
 
 # What urllib3's pool holds: the writers, three watches and their lists.
 _WATCHES = 6
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     try:
         api = load(settings.kubeconfig, "lastnode-local-agent", settings.writers + _WATCHES)
-    except LastnodeError as error:
+    except KubeError as error:
         print(f"agent: {error}", file=sys.stderr)
         return 1
     agent = Agent(api, settings)

@@ -22,9 +22,9 @@ from lastnode.contract import SANDBOX_RESOURCE
 from lastnode.kube.api import Api
 from lastnode.kube.backoff import Backoff
 from lastnode.kube.errors import Refused
+from lastnode.kube.records import Keys, ObjectKey
 from lastnode.kube.store import Store
 from lastnode.kube.watch import ListWatch
-from lastnode.objects import Keys, ObjectKey
 
 # How soon after an outage, or after the Sandbox CRD was installed, the agent is back: it has the machine to itself.
 _RETRY_FIRST: Final = 0.2

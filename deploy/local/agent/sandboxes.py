@@ -15,7 +15,7 @@ from deploy.local.agent.requests import Request
 from deploy.local.agent.timers import Moment
 from deploy.local.agent.wire import SeenPod, SeenSandbox
 from lastnode.contract import SANDBOX_KIND, SANDBOX_LABEL
-from lastnode.objects import ObjectKey
+from lastnode.kube.records import ObjectKey
 
 READY: Final = ("DependenciesReady", "its pod is Ready")
 NOT_READY: Final = ("DependenciesNotReady", "its pod is not Ready")

@@ -7,8 +7,8 @@ import msgspec
 
 from deploy.local.agent import names
 from lastnode.contract import SANDBOX_GROUP, SANDBOX_KIND
-from lastnode.kube.decoding import decode
-from lastnode.objects import Record
+from lastnode.kube.records import Record
+from lastnode.kube.wire import decode
 
 
 class SeenNode(Record, frozen=True, gc=False, kw_only=True):

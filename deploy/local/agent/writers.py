@@ -10,7 +10,7 @@ from zlib import crc32
 from deploy.local.agent.requests import Request
 from lastnode.kube.api import Api
 from lastnode.kube.backoff import Backoff
-from lastnode.kube.errors import Conflict, LastnodeError, NotFound, Refused
+from lastnode.kube.errors import Conflict, KubeError, NotFound, Refused
 
 # The answers are not read: without the spec and status they cost both sides less.
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
@@ -68,7 +68,7 @@ class Writers:
                 log.warning("%s %s: %s", request.method, request.path, error)
                 self._refused(request, error)
                 return
-            except LastnodeError as error:
+            except KubeError as error:
                 delay = backoff.next(getattr(error, "retry_after", None))
                 log.warning("%s %s: %s; again in %.1f s", request.method, request.path, error, delay)
                 self._stopping.wait(delay)
