@@ -8,8 +8,8 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
 
-from extender.service import Service
-from extender.webhook import Webhook
+from extender.mutate import Webhook
+from extender.prioritize import Service
 from lastnode.daemon import health
 
 if TYPE_CHECKING:

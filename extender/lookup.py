@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from extender.patience import Allowance, Ending, Patience
+from extender.waiting import Allowance, Ending, Patience
 from lastnode.attribution import Attribution, Verdict, attribute
-from lastnode.cache import MemoryCache
 from lastnode.kube.records import ObjectKey
 from lastnode.memory import Choice, Entry, Validity, choose
 from lastnode.objects import Session
-from lastnode.view import View
+from lastnode.view import MemoryCache, View
 
 # How long a prioritize request may always wait for a Sandbox that the watch has not brought yet. It is spent inside
 # kube-scheduler's serial loop; events are normally a few milliseconds away.

@@ -6,7 +6,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 from extender.lookup import Reason
-from extender.patience import Ending
+from extender.waiting import Ending
 
 PREFERRED: Final = "preferred"
 NOT_OFFERED: Final = "not_offered"  # the node was not among the names: infeasible, or left out by sampling
@@ -97,7 +97,7 @@ class WaitMetrics:
         )
 
     def of(self, verb: str) -> Callable[[Ending, float], None]:
-        """For :class:`extender.patience.Patience`."""
+        """For :class:`extender.waiting.Patience`."""
         endings = {ending: self._seconds.labels(verb, ending) for ending in Ending}
         return lambda ending, seconds: endings[ending].observe(seconds)
 

@@ -13,22 +13,21 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from extender import lookup, webhook
+from extender import lookup, mutate
 from extender.app import create_app
 from extender.lookup import Lookup
 from extender.metrics import InjectionMetrics, PrioritizeMetrics, WaitMetrics
-from extender.patience import Patience
+from extender.mutate import Webhook
+from extender.prioritize import Service
 from extender.server import MEMORY_DIR, Server
-from extender.service import Service
 from extender.serving import Serving, check, place
 from extender.settings import ExtenderSettings
-from extender.webhook import Webhook
-from lastnode.cache import MemoryCache
+from extender.waiting import Patience
 from lastnode.daemon import health, logs
 from lastnode.daemon.threads import Crew
 from lastnode.kube import api
 from lastnode.kube.errors import ConfigError
-from lastnode.view import View
+from lastnode.view import MemoryCache, View
 from recorder import metrics
 from recorder.settings import fail, load
 
@@ -71,7 +70,7 @@ class Worker:
         )
         waits = WaitMetrics(registry)
         brief = lookup.brief(waits.of("prioritize"))
-        longer = Patience(webhook.SANDBOX_SECONDS, webhook.WAITING_AT_ONCE, waits.of("mutate"))
+        longer = Patience(mutate.SANDBOX_SECONDS, mutate.WAITING_AT_ONCE, waits.of("mutate"))
         self.crew = Crew()
         self.tls, tls_metrics = serving.add_to(self.crew, server, registry)
         app = create_app(

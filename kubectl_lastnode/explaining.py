@@ -20,8 +20,8 @@ from lastnode.kube.errors import KubeError, NotFound, Refused
 from lastnode.kube.records import ObjectKey
 from lastnode.kube.wire import decode
 from lastnode.objects import Node, Sandbox, Session, Workload
-from lastnode.record import SessionRecord
-from lastnode.status import utc
+from lastnode.outcome import SessionRecord
+from lastnode.reading import utc
 
 _HELP = """Why a session ran where it ran: what was preferred, what happened, and why.
 

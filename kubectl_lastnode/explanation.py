@@ -13,9 +13,8 @@ import msgspec
 
 from lastnode.memory import Entry, Memory, choose, parse_text
 from lastnode.objects import Node, Session, Workload
-from lastnode.outcome import MEANING, Outcome, Reason
+from lastnode.outcome import MEANING, Outcome, Reason, SessionRecord
 from lastnode.preference import carries
-from lastnode.record import SessionRecord
 
 MOVED_EVENT: Final = "SessionMoved"
 REASON_ANNOTATION: Final = "runtime.agentcube.io/moved-reason"

@@ -10,8 +10,7 @@ from math import ceil
 from statistics import fmean
 from typing import NamedTuple, TypeVar
 
-from lastnode.outcome import Outcome, Reason
-from lastnode.record import SessionRecord
+from lastnode.outcome import Outcome, Reason, SessionRecord
 
 K = TypeVar("K", bound=Hashable)
 

@@ -7,8 +7,7 @@ from typing import Final, NamedTuple
 from kubectl_lastnode.programs import Program
 from lastnode.kube.errors import KubeError, NotFound
 from lastnode.kube.wire import decode
-from lastnode.outcome import Reason
-from lastnode.record import JOURNAL, Journal, SessionRecord
+from lastnode.outcome import JOURNAL, Journal, Reason, SessionRecord
 
 SESSIONS_PATH: Final = "/sessions"
 

@@ -14,8 +14,7 @@ from kubectl_lastnode.call import Call, Duration, Failure, output, shared, warn
 from kubectl_lastnode.output import age, counted, document, duration, share, table
 from kubectl_lastnode.programs import RECORDER, Program, at, in_cluster
 from kubectl_lastnode.summary import Group, Summary, in_window, summarise
-from lastnode.outcome import MEANING, Reason
-from lastnode.record import SessionRecord
+from lastnode.outcome import MEANING, Reason, SessionRecord
 
 _HELP = """How often sessions came back, why the others did not, and what that saved.
 

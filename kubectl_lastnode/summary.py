@@ -11,8 +11,7 @@ from statistics import fmean
 import msgspec
 
 from kubectl_lastnode import figures
-from lastnode.outcome import Outcome
-from lastnode.record import SessionRecord
+from lastnode.outcome import Outcome, SessionRecord
 
 
 class Startup(msgspec.Struct, frozen=True):

@@ -1,10 +1,30 @@
 """What is kept of the cluster's objects: a few fields of each, in records small enough for tens of thousands."""
 
+import zlib
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from lastnode.kube.records import Record
-from lastnode.packing import unpack
+
+# What most of these texts share; zlib finds it at both ends, so it must stay the same while a process runs, no longer.
+_COMMON: Final = b'"},{"node":"","hostname":"","nodeUID":"","readyAt":"2026-01-01T00:00:00Z","podUID":"'
+_LEVEL: Final = 1  # 20 µs a text; the higher ones save 5 % more in five times the time
+
+
+def pack(text: str | None) -> bytes | None:
+    """``text`` for :func:`unpack`; None stays None."""
+    if text is None:
+        return None
+    packer = zlib.compressobj(_LEVEL, wbits=-zlib.MAX_WBITS, zdict=_COMMON)
+    # JSON may escape half of a surrogate pair: no UTF-8, but it must come back like everything else.
+    return packer.compress(text.encode("utf-8", "surrogatepass")) + packer.flush()
+
+
+def unpack(packed: bytes | None) -> str | None:
+    """The text that was packed."""
+    if packed is None:
+        return None
+    return zlib.decompressobj(-zlib.MAX_WBITS, _COMMON).decompress(packed).decode("utf-8", "surrogatepass")
 
 
 class WorkloadKey(NamedTuple):
@@ -38,7 +58,7 @@ class Workload(Record, frozen=True, gc=False, kw_only=True):
     sticky: bool
     created_at: datetime | None = None
     last_node: str | None = None
-    packed_nodes: bytes | None = None  # recent_nodes, packed by lastnode.packing
+    packed_nodes: bytes | None = None  # recent_nodes, packed by lastnode.objects
 
     @property
     def recent_nodes(self) -> str | None:

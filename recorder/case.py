@@ -4,8 +4,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from lastnode.objects import Node, Session, Workload
-from lastnode.outcome import Expected, Outcome, Reason, judge
-from lastnode.record import SessionRecord
+from lastnode.outcome import Expected, Outcome, Reason, SessionRecord, judge
 from recorder.why.inquiry import Explanation
 
 

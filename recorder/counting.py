@@ -12,8 +12,7 @@ from typing import Final, Protocol
 
 from lastnode.kube.errors import KubeError
 from lastnode.objects import Node, Session, Workload
-from lastnode.outcome import Expected, Outcome
-from lastnode.record import SessionRecord
+from lastnode.outcome import Expected, Outcome, SessionRecord
 from recorder.case import Case, Finished
 from recorder.why.inquiry import UNEXPLAINED, Explanation
 

@@ -11,14 +11,13 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from lastnode.cache import expiring
 from lastnode.contract import MOVED_REASON_ANNOTATION
 from lastnode.kube.api import Api
 from lastnode.kube.discovery import collection_path
 from lastnode.kube.errors import Conflict, KubeError, NotFound, Refused
 from lastnode.objects import Workload
-from lastnode.outcome import MEANING
-from lastnode.record import SessionRecord
+from lastnode.outcome import MEANING, SessionRecord
+from lastnode.view import expiring
 
 # kube-apiserver's own limit for Events is far above; this is what a person can read, and a storm must not become.
 WORKLOAD_SECONDS: Final = 60.0

@@ -8,7 +8,7 @@ from threading import Lock
 
 import msgspec
 
-from lastnode.record import SessionRecord
+from lastnode.outcome import SessionRecord
 
 
 class SessionLog:
@@ -28,7 +28,7 @@ class SessionLog:
             self._records.append(packed)
 
     def journal(self, leading: bool, pod_uid: str = "") -> bytes:
-        """A :class:`lastnode.record.Journal` as JSON; of one pod only, where its UID is given."""
+        """A :class:`lastnode.outcome.Journal` as JSON; of one pod only, where its UID is given."""
         with self._lock:
             records, dropped = list(self._records), self._dropped
         if pod_uid:

@@ -11,8 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 
 from lastnode.attribution import Verdict
 from lastnode.kube.watch import ListWatch
-from lastnode.outcome import Outcome, Reason
-from lastnode.record import SessionRecord
+from lastnode.outcome import Outcome, Reason, SessionRecord
 from recorder.events import Told
 from recorder.why.extenders import Found
 from recorder.writing import RESULTS

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from lastnode.cache import MemoryCache
 from lastnode.daemon import health, logs
 from lastnode.daemon.http import Probes
 from lastnode.daemon.threads import Crew
@@ -21,7 +20,7 @@ from lastnode.kube.lease import Timing
 from lastnode.kube.queue import WorkQueue
 from lastnode.kube.watch import ListWatch
 from lastnode.objects import WorkloadKey
-from lastnode.view import View
+from lastnode.view import MemoryCache, View
 from recorder import allocator, metrics
 from recorder.placements import Placements
 from recorder.settings import RecorderSettings, address, fail, load

@@ -7,7 +7,7 @@ from typing import Protocol
 from lastnode.kube.api import Api
 from lastnode.memory import Memory
 from lastnode.objects import Workload
-from lastnode.record import SessionRecord
+from lastnode.outcome import SessionRecord
 from lastnode.view import View
 from recorder.counting import Reporter
 from recorder.events import Events, Told

@@ -12,7 +12,6 @@ from threading import Event, Lock
 from typing import Any, Protocol
 
 from lastnode import reading
-from lastnode.cache import MemoryCache
 from lastnode.kube.api import METADATA, Api
 from lastnode.kube.backoff import Backoff
 from lastnode.kube.discovery import NotServed, collection_path, object_path
@@ -21,7 +20,7 @@ from lastnode.kube.errors import Conflict, KubeError, NotFound, Refused
 from lastnode.kube.queue import WorkQueue
 from lastnode.kube.records import ObjectKey
 from lastnode.objects import Workload, WorkloadKey
-from lastnode.view import View
+from lastnode.view import MemoryCache, View
 from recorder.decision import Pending, Skip, decide, patch_body
 from recorder.placements import Placements
 

@@ -6,8 +6,7 @@ import sys
 from deploy.demo.operator import disagreements
 from deploy.demo.outcome import Run, outcome_of, total_of
 from deploy.local.paths import REPOSITORY
-from lastnode.outcome import Outcome, Reason
-from lastnode.record import SessionRecord
+from lastnode.outcome import Outcome, Reason, SessionRecord
 
 
 def test_the_demo_ends_well_and_prints_both_faces_the_control_arm_and_the_lost_nodes() -> None:

@@ -14,7 +14,7 @@ from deploy.demo.arms import Arm
 from deploy.demo.outcome import Run
 from deploy.local.paths import REPOSITORY
 from deploy.local.stack import Stack
-from lastnode.record import JOURNAL, SessionRecord
+from lastnode.outcome import JOURNAL, SessionRecord
 
 COUNTED_SECONDS = 20.0
 

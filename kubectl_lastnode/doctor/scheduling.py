@@ -6,9 +6,8 @@ from typing import Any, Final
 from kubectl_lastnode.doctor.finding import Finding, fail, ok, warn
 from kubectl_lastnode.doctor.look import Look, SchedulerConfiguration
 from kubectl_lastnode.output import share
-from lastnode.outcome import Outcome, Reason
+from lastnode.outcome import Outcome, Reason, SessionRecord
 from lastnode.preference import EXTENDER_WEIGHT, POINTS
-from lastnode.record import SessionRecord
 
 # kube-scheduler's minFeasibleNodesToFind: up to so many nodes it scores all (pkg/scheduler/schedule_one.go).
 ALWAYS_SCORED: Final = 100

@@ -26,8 +26,7 @@ from kubectl_lastnode.page import plots
 from kubectl_lastnode.page.svg import stripes
 from kubectl_lastnode.page.timeline import Period, timeline
 from kubectl_lastnode.page.wording import NBSP, NOTHING, every, number, percent, plural, roughly, seconds, short
-from lastnode.outcome import MEANING, Outcome, Reason
-from lastnode.record import SessionRecord
+from lastnode.outcome import MEANING, Outcome, Reason, SessionRecord
 
 # Rows of a table; what is beyond is added up in one row or left to `kubectl lastnode report -o csv`.
 TOP_NODES: Final = 10

@@ -7,11 +7,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from lastnode.cache import expiring
 from lastnode.kube import wire
 from lastnode.kube.api import Api
 from lastnode.objects import Node, Session
 from lastnode.outcome import Reason
+from lastnode.view import expiring
 from recorder.why.decisions import Decision
 from recorder.why.extenders import Answer, Extenders, Found
 from recorder.why.fit import asks_for, obstacle

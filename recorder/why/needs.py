@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from lastnode.kube.wire import decode
-from lastnode.status import Part, Status, scheduled_since
+from lastnode.reading import Part, Status, scheduled_since
 
 
 class _Metadata(Part):

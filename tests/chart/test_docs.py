@@ -81,7 +81,7 @@ def test_every_helm_install_of_the_walk_through_installs(helm: Path, stack: Stac
 def test_every_setting_that_the_docs_name_makes_objects_that_fit(helm: Path) -> None:
     pages = INSTALL + OPERATIONS
     settings = set(re.findall(r"--set (?!image)([\w.]+=[\w.…-]*)", pages)) - {"webhook.schedulerName="}
-    assert {"extender.hostNetwork=true", "extender.port=10250", "extender.service.clusterIP=…"} <= settings
+    assert {"extender.hostNetwork=true", "extender.port=10250", "extender.prioritize.clusterIP=…"} <= settings
     for setting in settings:
         objects = template(helm, "--set", setting.replace("…", "10.96.0.9"))
         assert [said for obj in objects if (said := problem(json.dumps(obj), CLAIMED[-1]))] == [], setting

@@ -64,7 +64,7 @@ def test_helm_lint_has_nothing_to_say(helm: Path, profile: str) -> None:
         ("recorder.resources.request.cpu=1", "at '/recorder/resources': additional properties 'request' not allowed"),
         ("recorder.podDisruptionBudget.maxUnavailable=half", "maxUnavailable': 'half' does not match pattern"),
         ("extender.extraEnv[0].value=x", "at '/extender/extraEnv/0': missing property 'name'"),
-        ("extender.service.clusterIP=none", "at '/extender/service/clusterIP': 'none' does not match"),
+        ("extender.prioritize.clusterIP=none", "at '/extender/service/clusterIP': 'none' does not match"),
         ("settings.memoryTtl=1week", "at '/settings/memoryTtl': '1week' does not match pattern"),
         ("settings.memoryTtl=-1", "at '/settings/memoryTtl': minimum: got -1, want 0"),
         ("settings.logLevel=loud", "logLevel': value must be one of 'debug', 'info', 'warning', 'error'"),

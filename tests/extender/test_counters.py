@@ -20,11 +20,10 @@ from extender import prefer_node
 from extender.app import create_app
 from extender.lookup import Lookup
 from extender.metrics import RESULTS, PrioritizeMetrics
-from extender.service import Service
-from lastnode.cache import MemoryCache
+from extender.prioritize import Service
 from lastnode.contract import SESSION_LABEL
 from lastnode.objects import Workload
-from lastnode.view import View
+from lastnode.view import MemoryCache, View
 from tests.extender.cluster import (
     Wire,
     create,

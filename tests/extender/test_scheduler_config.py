@@ -15,10 +15,9 @@ from deploy.local.stack import SCHEDULER_CONFIG, Stack
 from extender.app import create_app
 from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
-from extender.service import Service
-from lastnode.cache import MemoryCache
+from extender.prioritize import Service
 from lastnode.preference import EXTENDER_SCORE, EXTENDER_WEIGHT, POINTS
-from lastnode.view import View
+from lastnode.view import MemoryCache, View
 from tests.extender.cluster import create, make_nodes, pod_spec, remove, scheduled
 from tests.extender.schedulers import running
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import atheris  # type: ignore[import-untyped]
 
-with atheris.instrument_imports(include=["extender.prioritize", "extender.service", "lastnode.preference",
+with atheris.instrument_imports(include=["extender.prioritize", "extender.prioritize", "lastnode.preference",
                                          "extender.lookup", "lastnode.reading", "lastnode.memory", "lastnode.contract",
                                          "lastnode.kube.wire", "lastnode.attribution"]):  # fmt: skip
     from prometheus_client import CollectorRegistry

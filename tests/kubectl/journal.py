@@ -13,8 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from lastnode.outcome import Outcome, Reason
-from lastnode.record import Journal, SessionRecord
+from lastnode.outcome import Journal, Outcome, Reason, SessionRecord
 
 Object = dict[str, Any]
 

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from kubectl_lastnode import figures
 from kubectl_lastnode.page import plots, svg, timeline, wording
 from kubectl_lastnode.page.document import page
-from lastnode.outcome import MEANING, Outcome, Reason
-from lastnode.record import SessionRecord
+from lastnode.outcome import MEANING, Outcome, Reason, SessionRecord
 from tests.kubectl.sessions import NOW, sessions
 
 SINCE = NOW - timedelta(days=3)

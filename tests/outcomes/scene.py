@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy.local.stack import Stack
 from deploy.local.workloads import Object
-from lastnode.record import JOURNAL, SessionRecord
+from lastnode.outcome import JOURNAL, SessionRecord
 from tests.extender.cluster import (
     POOL_LABEL,
     Wire,

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.local.stack import Stack
-from lastnode.outcome import Reason
-from lastnode.record import SessionRecord
+from lastnode.outcome import Reason, SessionRecord
 from tests.outcomes.scene import journal
 from tests.recorder.space import Space
 from tests.waiting import eventually

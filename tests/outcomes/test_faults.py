@@ -19,7 +19,7 @@ from deploy.demo.faults import cordoned, deleted, full
 from deploy.demo.outcome import Run
 from deploy.local.sessions import Sessions
 from deploy.local.stack import Stack
-from lastnode.record import SessionRecord
+from lastnode.outcome import SessionRecord
 from tests.extender.cluster import start_scheduler
 from tests.outcomes.scene import journal
 from tests.waiting import eventually

@@ -7,12 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from deploy.local.stack import Stack
-from lastnode.cache import MemoryCache
 from lastnode.kube import api
 from lastnode.kube.election import Leadership
 from lastnode.kube.queue import WorkQueue
 from lastnode.objects import WorkloadKey
-from lastnode.view import View
+from lastnode.view import MemoryCache, View
 from recorder.placements import Placements
 from recorder.writing import Writer
 from tests.recorder.httpproxy import Answer, Asked, HttpProxy, refusal

@@ -12,7 +12,6 @@ import pytest
 
 from deploy.local.stack import Stack
 from lastnode import reading
-from lastnode.cache import MemoryCache
 from lastnode.daemon import health
 from lastnode.kube import api
 from lastnode.kube.backoff import Backoff
@@ -22,7 +21,7 @@ from lastnode.kube.queue import WorkQueue
 from lastnode.kube.store import Store
 from lastnode.kube.watch import ListWatch
 from lastnode.objects import Node, WorkloadKey
-from lastnode.view import View
+from lastnode.view import MemoryCache, View
 from recorder.placements import Placements
 from recorder.writing import Writer
 from tests.recorder.httpproxy import HttpProxy

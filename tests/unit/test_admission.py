@@ -14,16 +14,14 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from extender import prefer_node
-from extender.admission import BadReview, Review, allow, prefer, schedule_by
 from extender.lookup import Lookup
 from extender.metrics import INJECTION_RESULTS, InjectionMetrics
-from extender.patience import Patience
-from extender.webhook import Webhook
-from lastnode.cache import MemoryCache
+from extender.mutate import BadReview, Review, Webhook, allow, prefer, schedule_by
+from extender.waiting import Patience
 from lastnode.contract import SANDBOX_LABEL, SESSION_LABEL, WORKLOAD_NAME_LABEL
 from lastnode.memory import Entry
 from lastnode.objects import Node, Sandbox, Workload
-from lastnode.view import View
+from lastnode.view import MemoryCache, View
 from tests.unit.strategies import NODE, OURS, label_values, node_names, pod_specs, preferred_terms
 
 RESOURCE = "agentruntimes.runtime.agentcube.volcano.sh"

@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lastnode.cache import MAX_MEMORIES, MemoryCache
 from lastnode.contract import RECENT_NODES_ANNOTATION
 from lastnode.memory import Entry, Memory, render
-from lastnode.objects import Workload
-from lastnode.packing import pack
+from lastnode.objects import Workload, pack
+from lastnode.view import MAX_MEMORIES, MemoryCache
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TTL = 100.0

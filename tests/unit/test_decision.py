@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from lastnode import memory
 from lastnode.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
 from lastnode.memory import Crash, Entry, parse_text, render
-from lastnode.objects import Node, Workload
-from lastnode.packing import pack
+from lastnode.objects import Node, Workload, pack
 from recorder.decision import MAX_CRASHES, Pending, Skip, decide, patch_body
 from tests.unit.strategies import entries
 

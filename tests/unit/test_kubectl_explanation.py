@@ -8,9 +8,8 @@ import pytest
 
 from kubectl_lastnode import explanation
 from kubectl_lastnode.explanation import Explanation
-from lastnode.objects import Node, Session, Workload
+from lastnode.objects import Node, Session, Workload, pack
 from lastnode.outcome import Outcome, Reason
-from lastnode.packing import pack
 from lastnode.preference import term
 from tests.kubectl.journal import moved, record
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from kubectl_lastnode.figures import percentile, saving
 from kubectl_lastnode.journals import Journals, join
 from kubectl_lastnode.summary import group, summarise
-from lastnode.outcome import Reason
-from lastnode.record import SessionRecord
+from lastnode.outcome import Reason, SessionRecord
 from tests.kubectl.journal import journal, moved, record, reused
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

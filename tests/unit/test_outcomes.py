@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from extender.decisions import DecisionLog
 from lastnode.memory import Entry, Validity
 from lastnode.objects import Node
-from lastnode.outcome import MEANING, Expected, Outcome, Reason, expect, judge
-from lastnode.record import JOURNAL, SessionRecord
+from lastnode.outcome import JOURNAL, MEANING, Expected, Outcome, Reason, SessionRecord, expect, judge
 from recorder.journal import SessionLog
 from recorder.why import extenders
 from recorder.why.decisions import DECISIONS, Decision, Decisions

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lastnode.contract import RECENT_NODES_ANNOTATION
 from lastnode.memory import Entry, render
-from lastnode.packing import pack, unpack
+from lastnode.objects import pack, unpack
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

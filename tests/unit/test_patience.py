@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extender import lookup
-from extender.patience import Allowance, Ending
+from extender.waiting import Allowance, Ending
 from lastnode.kube.records import ObjectKey
 from lastnode.kube.store import Store
 from lastnode.objects import Sandbox

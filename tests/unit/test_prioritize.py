@@ -12,12 +12,10 @@ from prometheus_client import CollectorRegistry
 
 from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
-from extender.prioritize import BadRequest, Request, favour
-from extender.service import Service
-from lastnode.cache import MemoryCache
+from extender.prioritize import BadRequest, Request, Service, favour
 from lastnode.contract import SESSION_LABEL, WORKLOAD_NAME_LABEL
 from lastnode.objects import Node, Workload
-from lastnode.view import View
+from lastnode.view import MemoryCache, View
 from tests.unit.strategies import NODE, OURS, node_names, pod_specs, preferred_terms
 
 POD = {

@@ -10,8 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from extender.metrics import InjectionMetrics, PrioritizeMetrics, TlsMetrics, UpkeepMetrics, WaitMetrics
 from lastnode.contract import WORKLOAD_RESOURCES
-from lastnode.outcome import Outcome, Reason
-from lastnode.record import SessionRecord
+from lastnode.outcome import Outcome, Reason, SessionRecord
 from recorder.metrics import RecordMetrics, SessionMetrics, WatchMetrics, count_version, exposition, new_registry
 
 # What a scrape may have: a few programs of ours must not be what fills somebody's Prometheus.

@@ -6,10 +6,9 @@ from prometheus_client import CollectorRegistry
 
 from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
-from extender.service import Service
-from lastnode.cache import MemoryCache
+from extender.prioritize import Service
 from lastnode.objects import Node, Sandbox, Workload
-from lastnode.view import View
+from lastnode.view import MemoryCache, View
 from tests.extender.golden import NAMESPACE, NODES, WANTED, WORKLOAD, load
 
 RESOURCE = "agentruntimes.runtime.agentcube.volcano.sh"
