@@ -1,7 +1,7 @@
 # Both daemons and kubectl-lastnode in one image: make image builds it, docs/install.md says how to publish it.
 #
 # The same commit gives the same files: every package is pinned by its hash, bytecode carries a hash of its source
-# instead of a time, and deploy/image.py has the builder give all files the time of the commit.
+# instead of a time, and tools/image.py has the builder give all files the time of the commit.
 
 # Any image with Python 3.11 or newer as python3, with its venv module. By digest where the whole image is to be repeated.
 ARG BASE=docker.io/library/python:3.13-slim-bookworm

@@ -29,10 +29,10 @@ $(READY): requirements/dev.txt pyproject.toml
 	@touch $@
 
 demo: $(READY) ## Watch sessions come back to their nodes on a real control plane
-	@$(PY) -m deploy.demo
+	@$(PY) -m testbed.demo
 
 test: $(READY) ## Run every test (the first time builds the control plane: about 6 minutes)
-	@$(PY) -m deploy.local binaries
+	@$(PY) -m testbed binaries
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests
 
 test-unit: $(READY) ## Run only the tests that need no control plane
@@ -43,7 +43,7 @@ lint: $(READY) ## Check style, types and layers; repair nothing
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: make fmt"; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports
-	@$(BIN)/yamllint --strict scheduler-config deploy
+	@$(BIN)/yamllint --strict scheduler-config deploy testbed
 	@$(BIN)/shellcheck .ci/run
 
 fmt: $(READY) ## Repair style
@@ -54,23 +54,23 @@ bench: $(READY) ## Measure; figures with their machine are in docs/benchmarks.md
 	@$(PY) -m benchmarks
 
 soak: $(READY) ## Three minutes of random faults; SOAK_SEED= plays them again, SOAK_SECONDS= makes it longer
-	@$(PY) -m deploy.local binaries
+	@$(PY) -m testbed binaries
 	@SOAK_SECONDS=$(or $(SOAK_SECONDS),180) $(PY) -m pytest -s tests/recorder/test_soak.py
 
 headline: $(READY) ## 20,000 workloads on 1,000 nodes, with and without lastnode; SCALE=0.05 takes minutes, MINUTES=60 stops early
 	@$(PY) -m benchmarks.headline --scale $(or $(SCALE),1) $(if $(MINUTES),--minutes $(MINUTES))
 
 cluster: $(READY) ## Leave a control plane with NODES=20 simulated nodes running; prints KUBECONFIG
-	@$(PY) -m deploy.local up --nodes $(NODES)
+	@$(PY) -m testbed up --nodes $(NODES)
 
 cluster-down: $(READY) ## Stop what make cluster started
-	@$(PY) -m deploy.local down
+	@$(PY) -m testbed down
 
 binaries: $(READY) ## Find or build the control plane, helm and kubectl
-	@$(PY) -m deploy.local binaries
+	@$(PY) -m testbed binaries
 
 image: $(READY) ## Build the container image with buildah, podman or docker; IMAGE=NAME:TAG BASE=IMAGE
-	@$(PY) -m deploy.image $(if $(IMAGE),--tag $(IMAGE)) $(if $(BASE),--base $(BASE))
+	@$(PY) -m tools.image $(if $(IMAGE),--tag $(IMAGE)) $(if $(BASE),--base $(BASE))
 
 lock: $(READY) ## Write requirements/*.txt anew from pyproject.toml (needs uv: pip install uv)
 	@uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

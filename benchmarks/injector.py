@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from benchmarks.measure import median_seconds, table
-from deploy.local.workloads import agent_runtime
 from extender import prefer_last_node, prefer_node
 from lastnode import contract
+from testbed.workloads import agent_runtime
 
 CALLS = 2000
 

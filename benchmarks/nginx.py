@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from deploy.local.stack import Stack
+from testbed.stack import Stack
 
 MISSING = "nginx not installed"
 _CONFIG = """

@@ -18,10 +18,10 @@ from typing import Any, Final, NamedTuple
 import urllib3
 
 from benchmarks.injector import pod_spec
-from deploy.local.workloads import Object, agent_runtime, sandbox_for
 from lastnode import contract, memory, reading
 from lastnode.kube.api import METADATA, Api
 from lastnode.memory import Entry
+from testbed.workloads import Object, agent_runtime, sandbox_for
 
 WORKLOADS: Final = "/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/default/agentruntimes"
 SANDBOXES: Final = "/apis/agents.x-k8s.io/v1alpha1/namespaces/default/sandboxes"

@@ -25,10 +25,10 @@ from benchmarks import nginx, population, process
 from benchmarks.asker import Asker, post
 from benchmarks.measure import percentiles, table
 from benchmarks.population import Member
-from deploy.local.paths import REPOSITORY
-from deploy.local.stack import Stack
 from lastnode import contract
 from lastnode.kube.api import load
+from testbed.paths import REPOSITORY
+from testbed.stack import Stack
 
 NODES: Final = 5000
 REQUESTS: Final = 2000  # of each sort in each measurement

@@ -16,10 +16,10 @@ from typing import Any
 
 from benchmarks.injector import pod_spec, remembering_workload
 from benchmarks.measure import percentiles, table
-from deploy.local.stack import Stack
-from deploy.local.workloads import SANDBOX_VERSION, Object
 from lastnode.contract import RECENT_NODES_ANNOTATION, SESSION_LABEL, WORKLOAD_NAME_LABEL
 from lastnode.preference import PREFERRED
+from testbed.stack import Stack
+from testbed.workloads import SANDBOX_VERSION, Object
 
 PAIRS = 500
 WARM_UP = 50

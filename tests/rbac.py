@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from deploy.local.apply import apply
-from deploy.local.component import Component
-from deploy.local.paths import REPOSITORY
-from deploy.local.stack import Stack
 from lastnode.kube.backoff import CAP_SECONDS, FIRST_SECONDS
+from testbed.apply import apply
+from testbed.component import Component
+from testbed.paths import REPOSITORY
+from testbed.stack import Stack
 
 NAMESPACE = "lastnode-system"
 ROLES = ("ClusterRole", "Role")

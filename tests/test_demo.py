@@ -3,15 +3,15 @@
 import subprocess
 import sys
 
-from deploy.demo.operator import disagreements
-from deploy.demo.outcome import Run, outcome_of, total_of
-from deploy.local.paths import REPOSITORY
 from lastnode.outcome import Outcome, Reason, SessionRecord
+from testbed.demo.operator import disagreements
+from testbed.demo.outcome import Run, outcome_of, total_of
+from testbed.paths import REPOSITORY
 
 
 def test_the_demo_ends_well_and_prints_both_faces_the_control_arm_and_the_lost_nodes() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "deploy.demo"], cwd=REPOSITORY, capture_output=True, text=True, timeout=280
+        [sys.executable, "-m", "testbed.demo"], cwd=REPOSITORY, capture_output=True, text=True, timeout=280
     )
     shown = done.stdout
     assert done.returncode == 0, shown + done.stderr
@@ -46,7 +46,7 @@ def test_the_demo_says_what_the_recorder_counted_otherwise_than_it_saw() -> None
 
 def test_a_demo_that_cannot_start_its_cluster_fails_with_one_line() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "deploy.demo", "--nodes", "many"],
+        [sys.executable, "-m", "testbed.demo", "--nodes", "many"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

@@ -18,12 +18,12 @@ from benchmarks.headline.ran import Ran, why
 from benchmarks.headline.world import Round, Size
 from benchmarks.population import PODS
 from benchmarks.sightings import Sightings
-from deploy.local.sessions import Sessions, key_of
-from deploy.local.stack import Stack
-from deploy.local.workloads import Object, sandbox_for
 from extender import prefer_last_node
 from lastnode.contract import SESSION_LABEL
 from lastnode.kube.api import load
+from testbed.sessions import Sessions, key_of
+from testbed.stack import Stack
+from testbed.workloads import Object, sandbox_for
 
 # Real seconds for one of the model's: a pull of 20 s takes 0.4 s, so that a wave is scheduled while nodes pull.
 TIME_SCALE: Final = 0.02

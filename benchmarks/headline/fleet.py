@@ -13,14 +13,14 @@ from typing import Any, Final, TypeVar
 from benchmarks.headline.model import image_of
 from benchmarks.headline.world import SESSION_CPU, Round
 from benchmarks.population import NODES, PODS, WORKLOADS
-from deploy.local.agent.nodes import NodeShape, node_object
-from deploy.local.stack import Stack
-from deploy.local.workloads import Object, agent_runtime
 from lastnode import reading
 from lastnode.contract import WORKLOAD_RESOURCES
 from lastnode.kube import wire
 from lastnode.kube.api import Api, load
 from lastnode.kube.errors import NotFound
+from testbed.agent.nodes import NodeShape, node_object
+from testbed.stack import Stack
+from testbed.workloads import Object, agent_runtime
 
 CONNECTIONS: Final = 16
 T = TypeVar("T")

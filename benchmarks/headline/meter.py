@@ -6,8 +6,8 @@ import os
 from typing import Final, NamedTuple
 
 from benchmarks import process
-from deploy.local.component import Component
-from deploy.local.stack import Stack
+from testbed.component import Component
+from testbed.stack import Stack
 
 _CYCLE: Final = "scheduler_scheduling_algorithm_duration_seconds"
 

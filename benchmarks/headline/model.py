@@ -13,7 +13,7 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar
 
-from deploy.local.agent.images import Layer, Layers
+from testbed.agent.images import Layer, Layers
 
 T = TypeVar("T")
 

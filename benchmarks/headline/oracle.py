@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from benchmarks.headline import model, world
 from benchmarks.headline.ran import Ran, why
 from benchmarks.headline.world import Round
-from deploy.local.agent.images import Layers
-from deploy.local.agent.imagestore import ImageStore
+from testbed.agent.images import Layers
+from testbed.agent.imagestore import ImageStore
 
 # Seconds of the model between the waves: whatever a wave pulls is there before the next one.
 _PAUSE = 1e6

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-CPU: Final = 8.0  # of a node: deploy.local.agent.nodes.NodeShape
+CPU: Final = 8.0  # of a node: testbed.agent.nodes.NodeShape
 SESSION_CPU: Final = 0.8
 # Share of a node's CPU that others have taken, drawn evenly: 65 % on average, every seventh node without room for one
 # session. A tenth of the nodes is drawn anew each round: the others come and go too.

@@ -12,7 +12,7 @@ from typing import Final
 from benchmarks.measure import table
 from benchmarks.recorder import delay, resting, writes
 from benchmarks.recorder.bench import Bench, Figure, Step
-from deploy.local.stack import Stack
+from testbed.stack import Stack
 
 # Each stands on a cluster where every session that is Ready has been written down.
 PARTS: Final[dict[str, tuple[Step, ...]]] = {

@@ -13,9 +13,9 @@ import msgspec
 
 from benchmarks import process
 from benchmarks.population import Member
-from deploy.local.component import Component
-from deploy.local.stack import Stack
 from lastnode.kube.api import load
+from testbed.component import Component
+from testbed.stack import Stack
 
 NODES: Final = 100
 WRITERS: Final = 8  # the recorder's default

@@ -16,7 +16,7 @@ from benchmarks.scheduling.arms import LEAN, PRICE, VARIANTS, Arm
 from benchmarks.scheduling.fleet import MEMORY, NOBODY, NOTHING, Fleet
 from benchmarks.scheduling.kept import Kept, Piece, Round
 from benchmarks.scheduling.placing import place
-from deploy.local.stack import Stack
+from testbed.stack import Stack
 
 SIZES: Final = (100, 1000, 5000)
 PRICE_NODES: Final = 1000

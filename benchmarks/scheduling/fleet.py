@@ -15,11 +15,11 @@ from typing import Any, Final, TypeVar
 from benchmarks import population
 from benchmarks.injector import pod_spec
 from benchmarks.scheduling.arms import Arm
-from deploy.local.agent.nodes import NodeShape, node_object
-from deploy.local.stack import Stack
-from deploy.local.workloads import Object, agent_runtime, sandbox_for
 from lastnode.contract import LAST_NODE_ANNOTATION
 from lastnode.kube.api import load
+from testbed.agent.nodes import NodeShape, node_object
+from testbed.stack import Stack
+from testbed.workloads import Object, agent_runtime, sandbox_for
 
 T = TypeVar("T")
 CONNECTIONS: Final = 24

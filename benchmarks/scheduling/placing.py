@@ -11,9 +11,9 @@ from benchmarks import population, process
 from benchmarks.scheduling.arms import Arm
 from benchmarks.scheduling.fleet import Fleet
 from benchmarks.sightings import Sightings
-from deploy.local.component import Component
-from deploy.local.stack import Stack
 from lastnode.kube.api import load
+from testbed.component import Component
+from testbed.stack import Stack
 
 # No pod is looked at longer than this for being bound; 300 pods on 5,000 nodes take 10 s.
 _LIMIT: Final = 240.0

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.binaries import Tools, find_tools
-from deploy.local.stack import Stack
-from deploy.render import PROFILES, Object, profile
+from testbed.binaries import Tools, find_tools
+from testbed.stack import Stack
+from tools.render import PROFILES, Object, profile
 
 
 @pytest.fixture(scope="session")

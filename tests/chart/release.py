@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from deploy.local.api import Api
-from deploy.local.errors import ApiError
-from deploy.local.stack import Stack
-from deploy.render import CHART, NAMESPACE, PROFILES, RELEASE
+from testbed.api import Api
+from testbed.errors import ApiError
+from testbed.stack import Stack
+from tools.render import CHART, NAMESPACE, PROFILES, RELEASE
 
 Object = dict[str, Any]
 _SECONDS = 120

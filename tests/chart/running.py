@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from deploy.local.component import Component
-from deploy.local.stack import Stack
-from deploy.render import NAMESPACE
+from testbed.component import Component
+from testbed.stack import Stack
+from tools.render import NAMESPACE
 
 _MOUNT = "/etc/lastnode"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from deploy.local.stack import Stack
 from lastnode import contract
+from testbed.stack import Stack
 from tests.extender.cluster import create, path_of, pod_spec, remove, sandbox, scheduled, session_pod
 from tests.recorder.space import OPTED_IN, TEMPLATE, WORKLOADS
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy.render import NAMESPACE, Object, by_key, template
+from tools.render import NAMESPACE, Object, by_key, template
 
 PEM = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----"
 

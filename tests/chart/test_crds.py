@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from deploy.local.api import Api
-from deploy.local.apply import apply
-from deploy.local.errors import ApiError
-from deploy.local.extras import CRDS
-from deploy.local.paths import REPOSITORY
-from deploy.local.stack import Stack
 from lastnode.contract import WORKLOAD_RESOURCES
+from testbed.api import Api
+from testbed.apply import apply
+from testbed.errors import ApiError
+from testbed.extras import CRDS
+from testbed.paths import REPOSITORY
+from testbed.stack import Stack
 
 PATCH = REPOSITORY / "deploy" / "crds" / "node-stickiness.yaml"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

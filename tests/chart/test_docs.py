@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.local.paths import REPOSITORY
-from deploy.local.stack import Stack
-from deploy.render import template
+from testbed.paths import REPOSITORY
+from testbed.stack import Stack
 from tests.chart.release import Release
 from tests.chart.test_rendered import CLAIMED, problem
+from tools.render import template
 
 INSTALL = (REPOSITORY / "docs" / "install.md").read_text(encoding="utf-8")
 OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.stack import Stack
-from deploy.render import NAMESPACE
+from testbed.stack import Stack
 from tests.chart.release import Release
+from tools.render import NAMESPACE
 
 WEBHOOKS = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
 WORKLOADS = ("agentruntimes.runtime.agentcube.volcano.sh", "codeinterpreters.runtime.agentcube.volcano.sh")

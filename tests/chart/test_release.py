@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.errors import ApiError
-from deploy.local.stack import Stack
-from deploy.render import NAMESPACE, Object, key, plain, profile
 from lastnode.contract import SESSION_LABEL
+from testbed.errors import ApiError
+from testbed.stack import Stack
 from tests.chart.release import Release, everything
+from tools.render import NAMESPACE, Object, key, plain, profile
 
 WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastnode-webhook"
 SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/lastnode-certificate"

@@ -15,8 +15,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from deploy.local.paths import REPOSITORY
-from deploy.render import NAMESPACE, OVERLAYS, PROFILES, Object, by_key, files, key, plain, template
+from testbed.paths import REPOSITORY
+from tools.render import NAMESPACE, OVERLAYS, PROFILES, Object, by_key, files, key, plain, template
 
 ALL_PROFILES = sorted(path.stem for path in PROFILES.glob("*.yaml"))
 # The chart's kubeVersion says from where on; 1.37 is what the other tests run on.
@@ -213,7 +213,7 @@ def test_files_of_the_monitoring_folder_come_with_the_chart_unchanged(rendered: 
 def test_what_is_checked_in_is_what_the_chart_renders_now(helm: Path) -> None:
     for name, text in files(helm).items():
         stored = (REPOSITORY / "deploy" / name).read_text(encoding="utf-8")
-        assert stored == text, f"deploy/{name} is old: python -m deploy.render"
+        assert stored == text, f"deploy/{name} is old: python -m tools.render"
 
 
 @pytest.mark.parametrize(("path", "name"), [("base", "webhook"), *((f"overlays/{name}", name) for name in OVERLAYS)])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy.local.stack import Stack
+from testbed.stack import Stack
 from tests.chart.release import Release
 from tests.chart.running import Installed
 from tests.chart.sessions import Workload, returns

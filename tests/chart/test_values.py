@@ -14,9 +14,9 @@ import jsonschema
 import pytest
 import yaml
 
-from deploy.local.errors import LocalError
-from deploy.local.paths import REPOSITORY
-from deploy.render import CHART, PROFILES, by_key, template
+from testbed.errors import LocalError
+from testbed.paths import REPOSITORY
+from tools.render import CHART, PROFILES, by_key, template
 
 ALL_PROFILES = sorted(path.stem for path in PROFILES.glob("*.yaml"))
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))

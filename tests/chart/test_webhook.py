@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from deploy.local.component import Component
-from deploy.local.stack import Stack
-from deploy.render import NAMESPACE
 from lastnode.contract import SESSION_LABEL
+from testbed.component import Component
+from testbed.stack import Stack
 from tests.chart.release import Release
 from tests.chart.running import Installed
 from tests.chart.sessions import Workload, preferred, returns
 from tests.extender.cluster import create, make_nodes, remove, session_pod
+from tools.render import NAMESPACE
 
 NODES = [f"node-{number:02}" for number in range(10)]
 WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastnode-webhook"

@@ -9,11 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from deploy.local.agent.nodes import NodeShape, node_object
-from deploy.local.component import Component
-from deploy.local.errors import ApiError
-from deploy.local.stack import Stack
-from deploy.local.workloads import SANDBOX_VERSION, Object, agent_runtime
 from lastnode.contract import (
     LAST_NODE_ANNOTATION,
     RECENT_NODES_ANNOTATION,
@@ -21,6 +16,11 @@ from lastnode.contract import (
     WORKLOAD_KIND_LABEL,
     WORKLOAD_NAME_LABEL,
 )
+from testbed.agent.nodes import NodeShape, node_object
+from testbed.component import Component
+from testbed.errors import ApiError
+from testbed.stack import Stack
+from testbed.workloads import SANDBOX_VERSION, Object, agent_runtime
 from tests.waiting import eventually
 
 POOL_LABEL = "example.com/pool"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.local.component import Component
-from deploy.local.stack import Stack
+from testbed.component import Component
+from testbed.stack import Stack
 from tests.extender.cluster import Wire, start_scheduler
 
 _numbers = itertools.count(1)

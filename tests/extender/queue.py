@@ -9,9 +9,9 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from deploy.local.component import Component
-from deploy.local.stack import Stack
-from deploy.local.workloads import Object
+from testbed.component import Component
+from testbed.stack import Stack
+from testbed.workloads import Object
 from tests.extender.cluster import create, pod_spec, remove, scheduled, session_pod
 
 PODS = 5

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from deploy.local.stack import Stack
-from deploy.local.webhook import CONFIGURATIONS, configuration
+from testbed.stack import Stack
+from testbed.webhook import CONFIGURATIONS, configuration
 from tests.extender.tlsclient import TlsExtender
 from tests.rbac import NAMESPACE, Account, Audit, Right
 from tests.waiting import eventually

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from deploy.local.errors import ApiError
-from deploy.local.stack import Stack
-from deploy.local.workloads import agent_runtime, code_interpreter
 from lastnode.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION, WORKLOAD_KIND_LABEL, WORKLOAD_NAME_LABEL
+from testbed.errors import ApiError
+from testbed.stack import Stack
+from testbed.workloads import agent_runtime, code_interpreter
 from tests.extender.cluster import (
     Wire,
     create,

@@ -12,10 +12,6 @@ from typing import Any, NamedTuple
 import pytest
 from prometheus_client import CollectorRegistry
 
-from deploy.local.component import Component
-from deploy.local.errors import ApiError
-from deploy.local.stack import Stack
-from deploy.local.workloads import Object, agent_runtime, code_interpreter
 from extender import prefer_node
 from extender.app import create_app
 from extender.lookup import Lookup
@@ -24,6 +20,10 @@ from extender.prioritize import Service
 from lastnode.contract import SESSION_LABEL
 from lastnode.objects import Workload
 from lastnode.view import MemoryCache, View
+from testbed.component import Component
+from testbed.errors import ApiError
+from testbed.stack import Stack
+from testbed.workloads import Object, agent_runtime, code_interpreter
 from tests.extender.cluster import (
     Wire,
     create,

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from deploy.local.stack import Stack
 from extender.server import THREADS
+from testbed.stack import Stack
 from tests.extender.cluster import (
     Wire,
     create,

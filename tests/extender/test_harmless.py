@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import pytest
 
-from deploy.local.component import Component
-from deploy.local.paths import REPOSITORY
-from deploy.local.stack import Stack
 from extender.server import CONNECTIONS
+from testbed.component import Component
+from testbed.paths import REPOSITORY
+from testbed.stack import Stack
 from tests.extender.cluster import (
     Wire,
     create,

@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.local.stack import Stack
 from extender import prefer_node
 from lastnode.preference import PREFERRED, Match, carries, term
+from testbed.stack import Stack
 from tests.unit.strategies import NODE, OURS, node_names, pod_specs, preferred_terms
 from tests.unit.test_injector import serialized, typed
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from deploy.local.component import Component
-from deploy.local.errors import ApiError
-from deploy.local.stack import Stack
+from testbed.component import Component
+from testbed.errors import ApiError
+from testbed.stack import Stack
 from tests.extender.cluster import (
     Wire,
     create,

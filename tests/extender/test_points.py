@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from deploy.local.component import Component
-from deploy.local.stack import Stack
 from extender import prefer_node
+from testbed.component import Component
+from testbed.stack import Stack
 from tests.extender.cluster import (
     Wire,
     create,

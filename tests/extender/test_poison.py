@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from deploy.local.component import Component
-from deploy.local.errors import ApiError
-from deploy.local.stack import Stack
-from deploy.local.workloads import agent_runtime
 from extender import prefer_last_node, prefer_node
 from lastnode.contract import HOSTNAME_LABEL, LAST_NODE_ANNOTATION
 from lastnode.preference import PREFERRED
+from testbed.component import Component
+from testbed.errors import ApiError
+from testbed.stack import Stack
+from testbed.workloads import agent_runtime
 from tests.extender.cluster import (
     Wire,
     create,

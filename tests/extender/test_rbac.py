@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
-from deploy.local.stack import Stack
-from deploy.local.workloads import Object, agent_runtime, code_interpreter
 from lastnode.contract import WORKLOAD_NAME_LABEL
+from testbed.stack import Stack
+from testbed.workloads import Object, agent_runtime, code_interpreter
 from tests.extender.cluster import Wire, create, entry, favoured, make_nodes, remembering, sandbox, session_pod
 from tests.rbac import Account, Audit, Program, keeps_the_pace, manifest, watched
 from tests.recorder.tcpproxy import TcpProxy

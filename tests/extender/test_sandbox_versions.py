@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.local.apply import apply
-from deploy.local.stack import CRDS, Stack
 from lastnode.contract import WORKLOAD_NAME_LABEL
+from testbed.apply import apply
+from testbed.stack import CRDS, Stack
 from tests.extender.cluster import Wire, create, entry, favoured, make_nodes, sandbox, session_pod, sticky_runtime
 
 

@@ -10,14 +10,14 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from deploy.local.errors import StartError
-from deploy.local.stack import SCHEDULER_CONFIG, Stack
 from extender.app import create_app
 from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
 from extender.prioritize import Service
 from lastnode.preference import EXTENDER_SCORE, EXTENDER_WEIGHT, POINTS
 from lastnode.view import MemoryCache, View
+from testbed.errors import StartError
+from testbed.stack import SCHEDULER_CONFIG, Stack
 from tests.extender.cluster import create, make_nodes, pod_spec, remove, scheduled
 from tests.extender.schedulers import running
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.local.apply import apply
-from deploy.local.component import Component
-from deploy.local.paths import REPOSITORY
-from deploy.local.stack import SCHEDULER_CONFIG, Stack
+from testbed.apply import apply
+from testbed.component import Component
+from testbed.paths import REPOSITORY
+from testbed.stack import SCHEDULER_CONFIG, Stack
 from tests.extender.cluster import (
     Wire,
     create,

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy.local.paths import REPOSITORY
-from deploy.local.stack import Stack
+from testbed.paths import REPOSITORY
+from testbed.stack import Stack
 from tests.extender.cluster import (
     Wire,
     create,

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from deploy.local.component import Component
-from deploy.local.stack import Stack
+from testbed.component import Component
+from testbed.stack import Stack
 from tests.extender import pki
 from tests.extender.cluster import (
     create,

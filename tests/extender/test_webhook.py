@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from deploy.local import webhook as local
-from deploy.local.stack import Stack
-from deploy.local.workloads import Object
 from extender.certificates import CA_CERT, CA_KEY, CERT, KEY, Lifetimes, parse, upkeep
 from lastnode.contract import WORKLOAD_NAME_LABEL
 from lastnode.injector import prefer_node
 from lastnode.preference import PREFERRED
+from testbed import webhook as local
+from testbed.stack import Stack
+from testbed.workloads import Object
 from tests.extender.cluster import Wire as PlainWire
 from tests.extender.cluster import (
     create,

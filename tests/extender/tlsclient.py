@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deploy.local.component import Component
-from deploy.local.paths import REPOSITORY
-from deploy.local.stack import Stack
+from testbed.component import Component
+from testbed.paths import REPOSITORY
+from testbed.stack import Stack
 from tests.waiting import eventually
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.paths import REPOSITORY
+from testbed.paths import REPOSITORY
 
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "15"))
 # What one input may take before libFuzzer calls it a hang; beyond it, how long the run may need to come up.

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from deploy.local.paths import cache_dir
+from testbed.paths import cache_dir
 
 _OLDEST = 12  # bookworm, the first release whose Python is new enough (3.11)
 _FORMAT = "$(RELEASE) $(COMPONENT) $(REPO_URI)"

@@ -14,17 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from deploy.image import Order, build, commit_time
-from deploy.local.binaries import find_tools
-from deploy.local.component import Component
-from deploy.local.paths import REPOSITORY
-from deploy.local.stack import Stack
+from testbed.binaries import find_tools
+from testbed.component import Component
+from testbed.paths import REPOSITORY
+from testbed.stack import Stack
 from tests.chart.release import Release
 from tests.chart.running import Installed
 from tests.chart.sessions import Workload, returns
 from tests.extender.cluster import make_nodes
 from tests.image import debian
 from tests.image.container import Image, Store
+from tools.image import Order, build, commit_time
 
 PROGRAMS = ("lastnode-recorder", "lastnode-extender", "kubectl-lastnode")
 BUILT_FROM = ("Dockerfile", ".dockerignore", "pyproject.toml", "README.md", "LICENSE", "requirements", "recorder",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.local.paths import REPOSITORY
+from testbed.paths import REPOSITORY
 
 SECONDS = 60
 

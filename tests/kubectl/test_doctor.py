@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.local import webhook
-from deploy.local.apply import apply
-from deploy.local.component import Component
-from deploy.local.extras import CRDS
-from deploy.local.paths import REPOSITORY
-from deploy.local.stack import Stack
 from kubectl_lastnode.doctor import rights
 from lastnode import contract
 from lastnode.outcome import Reason
+from testbed import webhook
+from testbed.apply import apply
+from testbed.component import Component
+from testbed.extras import CRDS
+from testbed.paths import REPOSITORY
+from testbed.stack import Stack
 from tests import rbac
 from tests.kubectl.journal import journal, moved, served
 from tests.kubectl.terminal import run

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from deploy.local.stack import Stack
 from lastnode import contract
 from lastnode.outcome import MEANING, Reason
 from lastnode.preference import term
+from testbed.stack import Stack
 from tests.kubectl.journal import journal, moved, outward_address, reused, served
 from tests.kubectl.terminal import parsed, run
 from tests.recorder.space import START, TEMPLATE, Space, moment

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
-from deploy.local.stack import Stack
 from lastnode import contract
+from testbed.stack import Stack
 from tests.kubectl.terminal import Terminal, parsed, run
 from tests.recorder.space import INTERPRETER, Space
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.binaries import find_tools
-from deploy.local.paths import REPOSITORY
-from deploy.local.stack import Stack
+from testbed.binaries import find_tools
+from testbed.paths import REPOSITORY
+from testbed.stack import Stack
 from tests.recorder.space import Space
 
 HERE = Path(sys.executable).parent

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.local.stack import Stack
 from lastnode.outcome import Reason
+from testbed.stack import Stack
 from tests.kubectl.journal import journal, moved, record, reused, served
 from tests.kubectl.terminal import parsed, run
 

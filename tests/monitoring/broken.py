@@ -12,9 +12,9 @@ from pathlib import Path
 
 import yaml
 
-from deploy.local.errors import ApiError
-from deploy.local.paths import REPOSITORY
-from deploy.local.stack import Stack
+from testbed.errors import ApiError
+from testbed.paths import REPOSITORY
+from testbed.stack import Stack
 from tests.extender.cluster import Wire, extender_args, session_pod
 from tests.monitoring.observed import RULES
 from tests.monitoring.promserver import PromServer

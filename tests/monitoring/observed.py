@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.demo.arms import Arm, Rounds, make_arm
-from deploy.demo.faults import cordoned
-from deploy.local.paths import REPOSITORY
-from deploy.local.sessions import Sessions
-from deploy.local.stack import Stack
+from testbed.demo.arms import Arm, Rounds, make_arm
+from testbed.demo.faults import cordoned
+from testbed.paths import REPOSITORY
+from testbed.sessions import Sessions
+from testbed.stack import Stack
 from tests.monitoring.promserver import PromServer
 
 RULES = REPOSITORY / "deploy" / "monitoring" / "rules" / "lastnode.yaml"

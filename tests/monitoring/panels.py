@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.local.paths import REPOSITORY
+from testbed.paths import REPOSITORY
 
 FOLDER = REPOSITORY / "deploy" / "monitoring" / "dashboards"
 DASHBOARDS: dict[str, dict[str, Any]] = {

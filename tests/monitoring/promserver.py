@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from deploy.local.stack import Stack
+from testbed.stack import Stack
 
 # Prometheus looks for a changed list of targets this often, if the file system does not tell it.
 _LOOK_SECONDS = 1

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.credentials import NOBODY
-from deploy.local.stack import Stack
-from deploy.local.webhook import write_certificate
 from extender.certificates import Lifetimes
+from testbed.credentials import NOBODY
+from testbed.stack import Stack
+from testbed.webhook import write_certificate
 from tests.monitoring.broken import FACTOR, Broken, let_in
 from tests.monitoring.test_rules import ALERTS
 from tests.rbac import Audit, Right

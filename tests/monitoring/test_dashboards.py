@@ -13,12 +13,12 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
 
-from deploy.local.binaries import find_tools
-from deploy.local.paths import REPOSITORY
 from deploy.monitoring.dashboards.__main__ import FOLDERS, files
-from deploy.render import profile
+from testbed.binaries import find_tools
+from testbed.paths import REPOSITORY
 from tests.monitoring.panels import DASHBOARDS, PANELS, Panel
 from tests.monitoring.test_rules import ALERTS
+from tools.render import profile
 
 DOCS = (REPOSITORY / "docs" / "monitoring.md").read_text(encoding="utf-8")
 COLUMNS = 24

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.local.binaries import find_tools
-from deploy.local.paths import REPOSITORY
-from deploy.render import profile
+from testbed.binaries import find_tools
+from testbed.paths import REPOSITORY
+from tools.render import profile
 
 MONITORING = REPOSITORY / "deploy" / "monitoring"
 RULES_FILE = MONITORING / "rules" / "lastnode.yaml"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.local.stack import Stack
+from testbed.stack import Stack
 from tests.extender.cluster import start_scheduler
 from tests.monitoring.conftest import program
 from tests.monitoring.observed import RULES, SCRAPE_SECONDS

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from deploy.local.stack import Stack
-from deploy.local.workloads import Object
 from lastnode.outcome import JOURNAL, SessionRecord
+from testbed.stack import Stack
+from testbed.workloads import Object
 from tests.extender.cluster import (
     POOL_LABEL,
     Wire,

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.local.stack import Stack
 from lastnode.outcome import Reason, SessionRecord
+from testbed.stack import Stack
 from tests.outcomes.scene import journal
 from tests.recorder.space import Space
 from tests.waiting import eventually

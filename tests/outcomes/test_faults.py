@@ -14,12 +14,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pytest
 
-from deploy.demo.arms import Arm, Rounds, make_arm
-from deploy.demo.faults import cordoned, deleted, full
-from deploy.demo.outcome import Run
-from deploy.local.sessions import Sessions
-from deploy.local.stack import Stack
 from lastnode.outcome import SessionRecord
+from testbed.demo.arms import Arm, Rounds, make_arm
+from testbed.demo.faults import cordoned, deleted, full
+from testbed.demo.outcome import Run
+from testbed.sessions import Sessions
+from testbed.stack import Stack
 from tests.extender.cluster import start_scheduler
 from tests.outcomes.scene import journal
 from tests.waiting import eventually

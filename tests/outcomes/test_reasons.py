@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from deploy.local.workloads import Object, agent_runtime
 from extender import prefer_node
 from lastnode.contract import HOSTNAME_LABEL, MOVED_REASON_ANNOTATION
 from lastnode.outcome import MEANING, Outcome, Reason
+from testbed.workloads import Object, agent_runtime
 from tests.extender.cluster import (
     create,
     entry,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.local.stack import Stack
+from testbed.stack import Stack
 from tests.recorder.space import Space
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Generic, TypeVar
 
-from deploy.local.stack import Stack
 from lastnode import reading
 from lastnode.kube import api
 from lastnode.kube.backoff import Backoff
 from lastnode.kube.records import ObjectKey
 from lastnode.kube.store import Store
 from lastnode.kube.watch import ListWatch
+from testbed.stack import Stack
 
 P = TypeVar("P")  # the proxy between it and the API server
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from deploy.local.controlplane import ControlPlane
+from testbed.controlplane import ControlPlane
 
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
 _CHUNK = 64 * 1024

@@ -11,8 +11,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from deploy.local.stack import Stack
 from lastnode import contract
+from testbed.stack import Stack
 
 # Some hours ago: ready times in these tests never meet the present.
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)

@@ -6,7 +6,6 @@ import itertools
 from contextlib import ExitStack
 from pathlib import Path
 
-from deploy.local.stack import Stack
 from lastnode.kube import api
 from lastnode.kube.election import Leadership
 from lastnode.kube.queue import WorkQueue
@@ -14,6 +13,7 @@ from lastnode.objects import WorkloadKey
 from lastnode.view import MemoryCache, View
 from recorder.placements import Placements
 from recorder.writing import Writer
+from testbed.stack import Stack
 from tests.recorder.httpproxy import Answer, Asked, HttpProxy, refusal
 from tests.recorder.loops import Nobody, running
 from tests.recorder.space import Space

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.local.stack import Stack
+from testbed.stack import Stack
 from tests.recorder.space import Object, Space, moment
 
 EARLY = 30  # seconds: the setting's default

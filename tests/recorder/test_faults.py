@@ -14,12 +14,12 @@ from threading import Event
 
 import pytest
 
-from deploy.local.component import Component
-from deploy.local.stack import Stack
 from lastnode.kube import api
 from lastnode.kube.api import RETRY_AFTER_CAP
 from lastnode.kube.backoff import CAP_SECONDS, FIRST_SECONDS
 from lastnode.kube.errors import Overloaded
+from testbed.component import Component
+from testbed.stack import Stack
 from tests.recorder.history import History
 from tests.recorder.httpproxy import Answer, Asked, Fault, HttpProxy, error_event, refusal
 from tests.recorder.space import AGENT, Space

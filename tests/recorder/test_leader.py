@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from deploy.local.component import Component
-from deploy.local.stack import Stack
+from testbed.component import Component
+from testbed.stack import Stack
 from tests.recorder.space import Space
 from tests.recorder.tcpproxy import TcpProxy
 

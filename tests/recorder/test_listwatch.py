@@ -15,12 +15,12 @@ import pytest
 import urllib3
 import yaml
 
-from deploy.local.apply import apply
-from deploy.local.errors import ApiError
-from deploy.local.stack import CRDS, Stack
 from lastnode import reading
 from lastnode.kube.backoff import Backoff
 from lastnode.kube.watch import HEALTHY_SECONDS
+from testbed.apply import apply
+from testbed.errors import ApiError
+from testbed.stack import CRDS, Stack
 from tests.recorder.followed import Followed
 from tests.recorder.tcpproxy import TcpProxy
 

@@ -10,7 +10,6 @@ from threading import Event
 
 import pytest
 
-from deploy.local.stack import Stack
 from lastnode import reading
 from lastnode.daemon import health
 from lastnode.kube import api
@@ -24,6 +23,7 @@ from lastnode.objects import Node, WorkloadKey
 from lastnode.view import MemoryCache, View
 from recorder.placements import Placements
 from recorder.writing import Writer
+from testbed.stack import Stack
 from tests.recorder.httpproxy import HttpProxy
 from tests.recorder.loops import Nobody, running
 from tests.recorder.space import Space

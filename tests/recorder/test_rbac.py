@@ -10,9 +10,9 @@ from threading import Event, Thread
 
 import pytest
 
-from deploy.local.errors import ApiError
-from deploy.local.stack import Stack
 from lastnode.kube.lease import Timing
+from testbed.errors import ApiError
+from testbed.stack import Stack
 from tests.rbac import NAMESPACE, Account, Audit, Program, Right, granted, keeps_the_pace, manifest, watched
 from tests.recorder.conftest import _running as running
 from tests.recorder.space import AGENT, INTERPRETER, Space

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from deploy.local.stack import Stack
 from lastnode.kube.backoff import Backoff
 from lastnode.kube.watch import HEALTHY_SECONDS, ListWatch
+from testbed.stack import Stack
 from tests.recorder.followed import Followed
 from tests.recorder.httpproxy import Answer, Asked, HttpProxy, refusal
 

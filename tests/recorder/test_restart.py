@@ -10,11 +10,11 @@ from datetime import timedelta
 
 import pytest
 
-from deploy.local.component import Component
-from deploy.local.stack import Stack
 from lastnode import memory
 from lastnode.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
 from lastnode.memory import Entry
+from testbed.component import Component
+from testbed.stack import Stack
 from tests.recorder.space import START, Object, Space
 
 SECONDS_TO_STOP = 10

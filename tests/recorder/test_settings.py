@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.paths import REPOSITORY
-from deploy.local.stack import Stack
 from extender.settings import ExtenderSettings
 from lastnode.kube.errors import ConfigError
 from recorder.settings import EXTENDER_ONLY, KUBECTL_ONLY, RecorderSettings, load
+from testbed.paths import REPOSITORY
+from testbed.stack import Stack
 from tests.recorder.tcpproxy import TcpProxy
 
 BAD_SETTING = 2

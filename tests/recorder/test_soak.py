@@ -15,8 +15,8 @@ from threading import Event
 
 import pytest
 
-from deploy.local.component import Component
-from deploy.local.stack import Stack
+from testbed.component import Component
+from testbed.stack import Stack
 from tests.recorder.history import History
 from tests.recorder.httpproxy import Answer, Asked, Fault, HttpProxy, refusal
 from tests.recorder.space import Space

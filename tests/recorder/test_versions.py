@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from deploy.local.component import Component
-from deploy.local.errors import ApiError
-from deploy.local.stack import Stack
 from lastnode.contract import LAST_NODE_ANNOTATION
+from testbed.component import Component
+from testbed.errors import ApiError
+from testbed.stack import Stack
 from tests.recorder.httpproxy import HttpProxy
 from tests.recorder.space import OPTED_IN, Space
 

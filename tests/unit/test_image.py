@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.image import EARLIEST, Order, builder, certificates, command, commit_time, pip_options
-from deploy.local.errors import BinaryError
+from testbed.errors import BinaryError
+from tools.image import EARLIEST, Order, builder, certificates, command, commit_time, pip_options
 
 ORDER = Order("r.example/lastnode:1", when=1700000000, base="r.example/python@sha256:00", context=Path("/checkout"))
 

@@ -9,7 +9,7 @@ from benchmarks.scheduling import Plan, report
 from benchmarks.scheduling.arms import CONTROL, MARKER, VARIANTS, Arm
 from benchmarks.scheduling.kept import Kept, Piece, Round
 from benchmarks.scheduling.placing import Placed
-from deploy.local.workloads import agent_runtime
+from testbed.workloads import agent_runtime
 
 PIECE = Piece("variants", 100, "session with memory")
 FAST = Arm("fast", "sticky.yaml")

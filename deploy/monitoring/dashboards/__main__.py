@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from deploy.local.paths import REPOSITORY
+from testbed.paths import REPOSITORY
 
 from . import programs, sessions
 from .frame import text

@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from deploy.local.errors import ApiError
-from deploy.local.stack import Stack
-from deploy.local.workloads import Object
 from extender import prefer_node
 from lastnode.contract import SESSION_LABEL, WORKLOAD_NAME_LABEL
+from testbed.errors import ApiError
+from testbed.stack import Stack
+from testbed.workloads import Object
 from tests.extender.cluster import create, make_nodes, pod_spec, sandbox, scheduled, session_pod
 from tests.extender.golden import DIRECTORY, NAMESPACE, NODES, WANTED, WORKLOAD
 from tests.extender.standin import Recorded, StandIn, says

@@ -1,0 +1,98 @@
+"""The arms of the demo: how each starts its sessions, and one round of them."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from extender import prefer_last_node
+from lastnode import memory, reading
+from lastnode.kube.records import ObjectKey
+from testbed.demo.outcome import Run, outcome_of
+from testbed.sessions import Object, Sessions
+from testbed.stack import Stack
+from testbed.workloads import agent_runtime, code_interpreter, sandbox_for
+
+READY_SECONDS = 60.0
+WRITTEN_SECONDS = 20.0
+
+
+@dataclass
+class Arm:
+    """Workloads that are treated alike. ``injected``: their pods' specs go through prefer_last_node.
+
+    ``last_nodes``: workload -> the node of its session before, as this program saw it; not what lastnode remembers.
+    """
+
+    name: str
+    sticky: bool
+    injected: bool
+    workloads: list[Object]
+    last_nodes: dict[str, str] = field(default_factory=dict)
+
+
+def make_arm(sessions: Sessions, name: str, count: int, *, sticky: bool, injected: bool = False) -> Arm:
+    """``count`` workloads, half AgentRuntimes and half CodeInterpreters, each with an image of its own."""
+    workloads = []
+    for number in range(count):
+        make = code_interpreter if number % 2 else agent_runtime
+        label = f"{name}-{number:02d}"
+        workload = make(label, image=f"registry.example/{label}:1", sticky=sticky or None)
+        workloads.append(sessions.create(workload))
+    return Arm(name, sticky, injected, workloads)
+
+
+class Rounds:
+    """Runs rounds of sessions: all of a round are alive together, in an order shuffled anew each time."""
+
+    def __init__(self, stack: Stack, sessions: Sessions, rng: random.Random) -> None:
+        self._stack = stack
+        self._sessions = sessions
+        self._rng = rng
+
+    def run(self, arms: Sequence[Arm], session: str) -> list[Run]:
+        """One session of every workload of these arms; ended again, and written down, when this returns."""
+        pairs = [(arm, workload) for arm in arms for workload in arm.workloads]
+        self._rng.shuffle(pairs)
+        sandboxes = [self._sandbox(arm, workload, session) for arm, workload in pairs]
+        keys = [self._sessions.start(sandbox) for sandbox in sandboxes]
+        seen = self._sessions.wait_ready(keys, READY_SECONDS)
+        runs = []
+        for (arm, workload), key in zip(pairs, keys, strict=True):
+            name = workload["metadata"]["name"]
+            node, seconds = seen[key].node, seen[key].seconds or 0.0
+            outcome = outcome_of(node, arm.last_nodes.get(name))
+            runs.append(Run(arm.name, workload["kind"], name, session, node, outcome, seconds))
+            arm.last_nodes[name] = node
+            if arm.sticky:
+                self._await_written(workload, key)
+        for sandbox in sandboxes:
+            self._sessions.delete(sandbox)
+        self._sessions.wait_gone(keys, READY_SECONDS)
+        return sorted(runs, key=lambda run: run.workload)
+
+    def one(self, arm: Arm, workload: Object, session: str) -> Run:
+        """A single session of one workload."""
+        alone = Arm(arm.name, arm.sticky, arm.injected, [workload], arm.last_nodes)
+        return self.run([alone], session)[0]
+
+    def _sandbox(self, arm: Arm, workload: Object, session: str) -> Object:
+        if not arm.injected:
+            return sandbox_for(workload, session)
+        fresh = self._sessions.read(workload)
+        return sandbox_for(workload, session, transform=functools.partial(prefer_last_node, workload=fresh))
+
+    def _await_written(self, workload: Object, key: ObjectKey) -> None:
+        # By time, not by the pod's UID: of two sessions that became Ready on a node in the same second (the API's
+        # resolution) only one is kept, and it need not be the later one.
+        pod = reading.session(self._sessions.api.get(f"/api/v1/namespaces/{key.namespace}/pods/{key.name}"))
+
+        def written() -> bool:
+            entries = memory.parse(self._sessions.read(workload)["metadata"].get("annotations", {}))
+            return any(
+                e.node == pod.node and e.ready_at and pod.ready_at and e.ready_at >= pod.ready_at for e in entries
+            )
+
+        self._stack.wait(written, f"the recorder to write down session {key}", WRITTEN_SECONDS)
