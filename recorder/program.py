@@ -80,7 +80,7 @@ class Recorder:
             leadership=leadership,
             nodes_known=lambda: nodes_watch.progress.synced,
         )
-        elector = _elector(settings, server, leadership, lambda: _add_all(queue, sessions.keys()))
+        elector = _elector(settings, server, leadership, lambda: _add_all(queue, sessions.unwritten()))
         watch_metrics.follow(watches, time.monotonic)
         record_metrics.follow(lambda: len(sessions), lambda: leadership.held)
         loops = {"writers": writer.moved_at, "outcomes": counting.moved_at}

@@ -80,7 +80,7 @@ class Sessions:
         with self._lock:
             return self._pending.get(key)
 
-    def keys(self) -> list[WorkloadKey]:
+    def unwritten(self) -> list[WorkloadKey]:
         """The workloads with something pending."""
         with self._lock:
             return list(self._pending)

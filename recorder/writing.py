@@ -91,7 +91,6 @@ class Writer:
             return
         try:
             self._apply(key, pending)
-            self._pause.end()
         except Conflict:
             self._metrics.write(Write.CONFLICT)
             self._retry_on_fresh_state(key)
@@ -122,6 +121,7 @@ class Writer:
             if not allowed:
                 return  # it stays pending: for when the lease is won, or until the other replica's write is seen
             answer = self._patch(key, patch_body(workload, render(memory, kind.prefix)))
+            self._pause.end()
             written = read_patched(kind, workload, answer)
         # Before the view has it: what the view tells is then nothing that is still pending.
         self._settle(key, pending, Write.WRITTEN)

@@ -38,7 +38,7 @@ def test_after_conflicts_refusals_and_sessions_that_wait_nothing_is_left_of_what
         mine = {space.name for space in spaces}
         stores = [view.sessions, view.controllers, *view.workloads.values()]
         plane.wait(lambda: not any(mine & set(store._objects) for store in stores), "the view to be empty")
-        plane.wait(lambda: not mine & {key.namespace for key in sessions.keys()}, "nothing to be pending")
+        plane.wait(lambda: not mine & {key.namespace for key in sessions.unwritten()}, "nothing to be pending")
         assert not mine & {key.namespace for key in [*writer._conflicts, *writer._begun]}
         assert not mine & {life.session.namespace for life in sessions._lives.values()}
         assert not mine & {awaited.namespace for awaited in sessions._waiting}

@@ -214,7 +214,8 @@ def test_a_sandbox_made_anew_under_the_same_name_does_not_speak_for_an_older_pod
     space.status(pod, "Running", ready_at=5)
     space.settled()
     assert space.untouched("present")
-    assert [entry["podUID"] for entry in space.recent("former")] == [other["metadata"]["uid"]]
+    # Whose session it is was known when it was bound, from the Sandbox that it belongs to.
+    assert [entry["podUID"] for entry in space.recent("former")] == [pod["metadata"]["uid"]]
 
 
 def test_a_workload_made_right_after_its_pod_is_waited_for(space: Space) -> None:
