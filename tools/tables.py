@@ -1,12 +1,11 @@
-"""python -m tools.tables: the tables of docs/reference.md and of the chart's README, written from the code.
+"""python -m tools.tables: the tables of docs/reference.md, written from the code.
 
-A table stands between two comments that name it. `--check` writes nothing and fails where a page is behind the code.
+A table stands between two comments that name it. `--check` writes nothing and fails where the page is behind the code.
 """
 
 from __future__ import annotations
 
 import inspect
-import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,14 +14,12 @@ from importlib.metadata import entry_points
 from typing import Any, Final
 
 import click
-import yaml
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 
 from testbed.paths import REPOSITORY
 
-PAGES: Final = (REPOSITORY / "docs" / "reference.md", REPOSITORY / "deploy" / "chart" / "README.md")
-VALUES: Final = REPOSITORY / "deploy" / "chart" / "values.yaml"
+PAGE: Final = REPOSITORY / "docs" / "reference.md"
 _BLOCK: Final = re.compile(
     r"(<!-- table (?P<name>[a-z-]+): begin; written by python -m tools\.tables -->\n).*?"
     r"(<!-- table (?P=name): end -->)",
@@ -33,8 +30,6 @@ _OPEN_LABELS: Final = ("program", "version", "resource", "kind", "workload_names
 _MOST_LABELS: Final = 5
 # From here on a label's values are not listed where they are reasons: these have a table of their own.
 _MANY_REASONS: Final = 3
-# What every component of the chart has; said once.
-_COMPONENTS: Final = ("recorder", "extender", "scheduler")
 
 
 # ---- Settings
@@ -277,70 +272,6 @@ def _needs() -> Iterator[tuple[str, str, str, str, str]]:
             yield who, need.verb, resource, _WHERE.get(need.scope, ""), why
 
 
-# ---- The chart's values
-
-
-def chart_values() -> str:
-    """Every value with its default; its meaning is the comment above it in values.yaml."""
-    return table(("value", "default", "meaning"), list(_value_rows()))
-
-
-def _value_rows() -> Iterator[list[str]]:
-    values = yaml.safe_load(VALUES.read_text(encoding="utf-8"))
-    comments = value_comments(VALUES.read_text(encoding="utf-8"))
-    shared = _shared(values, comments)
-    for path, default in leaves(values):
-        component, _, name = path.partition(".")
-        if component in _COMPONENTS and name in shared:
-            if component != _COMPONENTS[0]:
-                continue
-            path_shown = f"*.{name}"
-        else:
-            path_shown = path
-        yield [f"`{path_shown}`", f"`{_flow(default)}`", comments.get(path, "")]
-
-
-def leaves(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key that can be set, with dots, and its default; a map of free keys is one."""
-    for key, value in values.items():
-        full = f"{path}{key}"
-        if isinstance(value, dict) and value and not full.endswith((".labels", "ecurityContext", "requests", "limits")):
-            yield from leaves(value, f"{full}.")
-        else:
-            yield full, value
-
-
-def _shared(values: Mapping[str, Any], comments: Mapping[str, str]) -> set[str]:
-    """Values that all components have, with the same default and no words of their own."""
-    each = [dict(leaves(values[component])) for component in _COMPONENTS]
-    plain = {name for name in each[0] if not any(f"{component}.{name}" in comments for component in _COMPONENTS)}
-    return {name for name in plain if all(name in one and one[name] == each[0][name] for one in each)}
-
-
-def value_comments(text: str) -> dict[str, str]:
-    """The comment lines directly above each key, by its path with dots."""
-    found: dict[str, str] = {}
-    path: list[tuple[int, str]] = []
-    said: list[str] = []
-    for line in text.splitlines():
-        stripped = line.strip()
-        key = re.match(r"^( *)([A-Za-z]\w*):", line)
-        if stripped.startswith("#"):
-            said.append(stripped.lstrip("# "))
-        elif key:
-            path = [(indent, name) for indent, name in path if indent < len(key[1])] + [(len(key[1]), key[2])]
-            if said:
-                found[".".join(name for _, name in path)] = " ".join(said)
-            said = []
-        else:
-            said = []
-    return found
-
-
-def _flow(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) or not value else value
-
-
 # ---- Pages
 
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
@@ -353,7 +284,6 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "extender-metrics": extender_metrics,
     "reasons": reasons,
     "rights": rights,
-    "chart-values": chart_values,
 }
 
 
@@ -377,20 +307,14 @@ def named(page: str) -> list[str]:
 
 
 @click.command(help=inspect.cleandoc(__doc__ or ""))
-@click.option("--check", is_flag=True, help="Write nothing; fail where a page is behind the code.")
+@click.option("--check", is_flag=True, help="Write nothing; fail where the page is behind the code.")
 def main(check: bool) -> None:
-    behind = []
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        if (new := rewritten(text)) != text:
-            behind.append(str(page.relative_to(REPOSITORY)))
-            if not check:
-                page.write_text(new, encoding="utf-8")
-    for name in behind:
-        click.echo(f"{name} {'is behind the code: python -m tools.tables' if check else 'written'}")
-    if check and behind:
-        raise SystemExit(1)
+    text = PAGE.read_text(encoding="utf-8")
+    new = rewritten(text)
+    if new != text and check:
+        raise click.ClickException(f"{PAGE.relative_to(REPOSITORY)} is behind the code: python -m tools.tables")
+    PAGE.write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="python -m tools.tables")
