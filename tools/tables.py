@@ -105,7 +105,7 @@ def _kubectl_options() -> Iterator[click.Option]:
 # ---- Metrics
 
 
-class _Catalogue(CollectorRegistry):
+class Catalogue(CollectorRegistry):
     """A registry that keeps what registers, in order."""
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ class _Catalogue(CollectorRegistry):
 def recorder_metrics() -> str:
     from recorder import metrics
 
-    registry = _Catalogue()
+    registry = Catalogue()
     metrics.RecordMetrics(registry).follow(_zero, _zero)
     metrics.SessionMetrics(registry).kind("AgentRuntime")
     return metrics_table(registry)
@@ -129,7 +129,7 @@ def recorder_metrics() -> str:
 def extender_metrics() -> str:
     from extender import metrics
 
-    registry = _Catalogue()
+    registry = Catalogue()
     metrics.PrioritizeMetrics(registry)
     metrics.InjectionMetrics(registry)
     waits = metrics.WaitMetrics(registry)
@@ -142,7 +142,7 @@ def extender_metrics() -> str:
 def common_metrics() -> str:
     from recorder import metrics
 
-    registry = _Catalogue()
+    registry = Catalogue()
     metrics.count_version(registry, "", "")
     metrics.WatchMetrics(registry).follow([], time.monotonic)
     return metrics_table(registry)
@@ -152,7 +152,7 @@ def _zero() -> float:
     return 0.0
 
 
-def metrics_table(registry: _Catalogue) -> str:
+def metrics_table(registry: Catalogue) -> str:
     rows = []
     for collector in registry.collectors:
         (metric,) = collector.collect()
@@ -229,16 +229,21 @@ _UNPREFERRED: Final = {
 
 
 def rights() -> str:
-    """What each program, and whoever uses kubectl lastnode, may do; verbs on one resource in one row."""
-    rows: dict[tuple[str, str, str, str], list[str]] = {}
-    for who, verb, resource, where, why in _needs():
-        verbs = rows.setdefault((who, resource, where, why), [])
-        if verb not in verbs:
-            verbs.append(verb)
+    """What each program, and whoever uses kubectl lastnode, may do; a resource in one row."""
+    rows: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
+    for who, verb, resource, why in _needs():
+        verbs, reasons = rows.setdefault((who, resource), ([], []))
+        _add(verbs, verb)
+        _add(reasons, why)
     return table(
-        ("who", "resource", "verbs", "why"),
-        [[who, resource + where, ", ".join(verbs), why] for (who, resource, where, why), verbs in rows.items()],
+        ("who", "resource", "verbs", "why, or what is missed without"),
+        [[who, resource, ", ".join(verbs), "; ".join(why)] for (who, resource), (verbs, why) in rows.items()],
     )
+
+
+def _add(texts: list[str], text: str) -> None:
+    if text not in texts:
+        texts.append(text)
 
 
 _WHERE: Final = {"lease": ", its own only", "own": ", in its namespace"}
@@ -256,7 +261,7 @@ _WHY: Final = {
 }
 
 
-def _needs() -> Iterator[tuple[str, str, str, str, str]]:
+def _needs() -> Iterator[tuple[str, str, str, str]]:
     from kubectl_lastnode.doctor.rights import mine, programs
     from lastnode import contract
 
@@ -269,7 +274,7 @@ def _needs() -> Iterator[tuple[str, str, str, str, str]]:
             plural = need.resource.partition(".")[0]
             why = need.why or _WHY.get(plural) or _WHY[need.verb]
             resource = "workloads" if need.resource in contract.WORKLOAD_RESOURCES else plural
-            yield who, need.verb, resource, _WHERE.get(need.scope, ""), why
+            yield who, need.verb, resource + _WHERE.get(need.scope, ""), why
 
 
 # ---- Pages
@@ -290,7 +295,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     heading = list(head)
     lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    return "\n".join(" | ".join(cell.replace("|", r"\|") for cell in line).rstrip() for line in lines)
 
 
 def rewritten(page: str) -> str:

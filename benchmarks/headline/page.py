@@ -20,7 +20,7 @@ def block(runs: Sequence[Run]) -> str:
     if not runs:
         return "The full size was not run yet.\n"
     images = [f"![{plots.TITLES[name]}]({PLOTS.name}/{name})" for name in plots.files(runs)]
-    return "\n\n".join([report.text(runs), *images]) + "\n"
+    return "\n\n".join([report.summary(runs), *images]) + "\n"
 
 
 def with_block(doc: str, runs: Sequence[Run]) -> str:
