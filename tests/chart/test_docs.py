@@ -143,7 +143,7 @@ def test_a_manifest_is_taken_away_without_helm_and_leaves_nothing(
     assert len(away) == 2
     for line in away:
         shown = str((MANIFESTS / "webhook.yaml").relative_to(REPOSITORY))
-        run(kubectl, stack, line.replace(shown, f"{file} --wait=false --ignore-not-found"))
+        run(kubectl, stack, line.replace(shown, f"{file} --wait=false"))
     finish_deleting(stack)
     left = [line for line in commands(OPERATE) if "part-of=lastnode" in line]
     assert "".join(run(kubectl, stack, line).stdout for line in left) == ""
