@@ -140,7 +140,7 @@ def extender_metrics() -> str:
 
 
 def common_metrics() -> str:
-    from recorder import metrics
+    from lastnode.daemon import metrics
 
     registry = Catalogue()
     metrics.count_version(registry, "", "")
