@@ -229,52 +229,26 @@ _UNPREFERRED: Final = {
 
 
 def rights() -> str:
-    """What each program, and whoever uses kubectl lastnode, may do; a resource in one row."""
+    """Who needs which right; what the same ones need of a resource is one row."""
+    from lastnode.rights import RIGHTS
+
+    whose: dict[Any, list[str]] = {}
+    for who, each in RIGHTS.items():
+        for right in each:
+            whose.setdefault(right, []).append(who)
     rows: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
-    for who, verb, resource, why in _needs():
-        verbs, reasons = rows.setdefault((who, resource), ([], []))
-        _add(verbs, verb)
-        _add(reasons, why)
+    for right, who_all in whose.items():
+        resource = right.resource.partition(".")[0] + _WHERE[right.scope]
+        verbs, reasons = rows.setdefault((", ".join(who_all), resource), ([], []))
+        verbs += right.verbs
+        reasons.append(right.why)
     return table(
         ("who", "resource", "verbs", "why, or what is missed without"),
         [[who, resource, ", ".join(verbs), "; ".join(why)] for (who, resource), (verbs, why) in rows.items()],
     )
 
 
-def _add(texts: list[str], text: str) -> None:
-    if text not in texts:
-        texts.append(text)
-
-
-_WHERE: Final = {"lease": ", its own only", "own": ", in its namespace"}
-# Why the programs need what they need, by resource.
-_WHY: Final = {
-    "nodes": "does a remembered node exist, is it Ready and not cordoned",
-    "sandboxes": "which workload a session belongs to",
-    "pods": "sessions that become Ready; what was on a node that a session missed",
-    "events": "tell a workload's owner why a session moved",
-    "leases": "which replica writes",
-    "get": "the fresh state after a conflict",
-    "patch": "the memory: two annotations",
-    "list": "opt-in and memory",
-    "watch": "opt-in and memory",
-}
-
-
-def _needs() -> Iterator[tuple[str, str, str, str]]:
-    from kubectl_lastnode.doctor.rights import mine, programs
-    from lastnode import contract
-
-    for who, needs in (
-        ("recorder", programs("recorder", contract.WORKLOAD_RESOURCES)),
-        ("extender", programs("extender", contract.WORKLOAD_RESOURCES)),
-        ("you", mine(contract.WORKLOAD_RESOURCES)),
-    ):
-        for need in needs:
-            plural = need.resource.partition(".")[0]
-            why = need.why or _WHY.get(plural) or _WHY[need.verb]
-            resource = "workloads" if need.resource in contract.WORKLOAD_RESOURCES else plural
-            yield who, need.verb, resource + _WHERE.get(need.scope, ""), why
+_WHERE: Final = {"cluster": "", "lease": ", its own only", "own": ", in its namespace"}
 
 
 # ---- Pages
