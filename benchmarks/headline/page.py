@@ -1,4 +1,4 @@
-"""What the published results of the full size write into docs/: a block of docs/headline.md, and the plots in it."""
+"""What the published results of the full size write into docs/: a block of docs/measured.md, and the plots in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from benchmarks.headline import plots, report
 from benchmarks.headline.kept import Run
 
-DOC: Final = Path(__file__).parents[2] / "docs" / "headline.md"
+DOC: Final = Path(__file__).parents[2] / "docs" / "measured.md"
 PLOTS: Final = DOC.with_suffix("")
 BEGIN: Final = "<!-- full size: begin; written by python -m benchmarks.headline, not by hand -->\n"
 END: Final = "<!-- full size: end -->\n"
@@ -20,7 +20,7 @@ def block(runs: Sequence[Run]) -> str:
     if not runs:
         return "The full size was not run yet.\n"
     images = [f"![{plots.TITLES[name]}]({PLOTS.name}/{name})" for name in plots.files(runs)]
-    return "\n\n".join([report.text(runs), *images]) + "\n"
+    return "\n\n".join([report.summary(runs), *images]) + "\n"
 
 
 def with_block(doc: str, runs: Sequence[Run]) -> str:

@@ -40,17 +40,22 @@ def text(runs: Sequence[Run]) -> str:
     """Start-up, load and speed, and what kept sessions from coming back; of whatever is finished."""
     if not runs:
         return "nothing was measured yet"
+    reasons = table(("why not", *(run.arm for run in runs)), [_reason(why, runs) for why in REASONS])
+    return "\n\n".join([*_main(runs), reasons, *_cpu(runs), *_notes(runs)])
+
+
+def summary(runs: Sequence[Run]) -> str:
+    """The same without what explains it: reasons and CPU time."""
+    return "\n\n".join([*_main(runs), *_notes(runs)])
+
+
+def _main(runs: Sequence[Run]) -> list[str]:
     control, oracle = _find(runs, CONTROL), _find(runs, ORACLE)
-    return "\n\n".join(
-        [
-            _intro(runs),
-            table(_STARTUP, [_startup(run, control, oracle) for run in runs]),
-            table(_LOAD, [_load(run, control) for run in runs]),
-            table(("why not", *(run.arm for run in runs)), [_reason(why, runs) for why in REASONS]),
-            *_cpu(runs),
-            *_notes(runs),
-        ]
-    )
+    return [
+        _intro(runs),
+        table(_STARTUP, [_startup(run, control, oracle) for run in runs]),
+        table(_LOAD, [_load(run, control) for run in runs]),
+    ]
 
 
 def _intro(runs: Sequence[Run]) -> str:

@@ -1,10 +1,9 @@
-"""What docs/install.md and docs/operations.md have people type, where a control plane without nodes can show it."""
+"""What docs/install.md and docs/operate.md have people type, where a control plane without nodes can show it."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ import yaml
 from testbed.paths import REPOSITORY
 from testbed.stack import Stack
 from tests.chart.release import Release
-from tests.chart.test_rendered import CLAIMED, problem
-from tools.render import template
+from tests.chart.test_rendered import CLAIMED, FOREIGN, problem
+from tools.render import MANIFESTS, manifest, template
 
 INSTALL = (REPOSITORY / "docs" / "install.md").read_text(encoding="utf-8")
-OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
+OPERATE = (REPOSITORY / "docs" / "operate.md").read_text(encoding="utf-8")
+RUNBOOK = (REPOSITORY / "docs" / "runbook.md").read_text(encoding="utf-8")
 NAMESPACE = "lastnode-system"
 
 
@@ -57,15 +57,6 @@ def test_the_walk_through_configures_the_scheduler_as_scheduler_config_does() ->
     assert shown == ours
 
 
-def test_the_kustomization_shown_builds_and_puts_the_image_in_place(kubectl: Path, tmp_path: Path) -> None:
-    (shown,) = documents("Kustomization")
-    shown["images"][0]["newName"] = "r.example/lastnode"
-    shutil.copytree(REPOSITORY / "deploy" / "kustomize", tmp_path / "deploy" / "kustomize")
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(shown))
-    built = subprocess.run([kubectl, "kustomize", tmp_path], check=True, capture_output=True, text=True).stdout
-    assert set(re.findall(r"image: (.*)", built)) == {"r.example/lastnode:0.1.0"}
-
-
 @pytest.mark.parametrize(
     "line", [line for line in commands(INSTALL) if line.startswith("helm install")], ids=lambda line: line[-60:]
 )
@@ -79,17 +70,40 @@ def test_every_helm_install_of_the_walk_through_installs(helm: Path, stack: Stac
 
 
 def test_every_setting_that_the_docs_name_makes_objects_that_fit(helm: Path) -> None:
-    pages = INSTALL + OPERATIONS
-    settings = set(re.findall(r"--set (?!image)([\w.]+=[\w.…-]*)", pages)) - {"webhook.schedulerName="}
-    assert {"extender.hostNetwork=true", "extender.port=10250", "extender.prioritize.clusterIP=…"} <= settings
+    pages = INSTALL + OPERATE + RUNBOOK
+    settings = set(re.findall(r"--set (?!image)([\w.]+=[\w.…:/-]*)", pages))
+    settings |= set(re.findall(r"`((?:extender|webhook|scheduler)[\w.]*\.[\w.]+=[\w.-]+)`", pages))
+    assert {"extender.hostNetwork=true", "extender.service.clusterIP=…", "extender.tls.enabled=false"} <= settings
     for setting in settings:
-        objects = template(helm, "--set", setting.replace("…", "10.96.0.9"))
-        assert [said for obj in objects if (said := problem(json.dumps(obj), CLAIMED[-1]))] == [], setting
+        # Plain HTTP is for kube-scheduler alone.
+        beside = ["--set", "webhook.enabled=false"] if setting == "extender.tls.enabled=false" else []
+        objects = template(helm, "--set", setting.replace("…", "10.96.0.9"), *beside)
+        ours = [json.dumps(obj) for obj in objects if obj["apiVersion"] not in FOREIGN]
+        assert [said for text in ours if (said := problem(text, CLAIMED[-1]))] == [], setting
 
 
-def test_the_walk_through_has_an_install_for_each_way() -> None:
-    profiles = {re.search(r"profiles/([\w-]+)", line) for line in commands(INSTALL) if line.startswith("helm install")}
-    assert {found.group(1) if found else "" for found in profiles} == {"", "control-plane", "second-scheduler"}
+def test_the_walk_through_has_an_install_for_each_setup() -> None:
+    setups = {re.search(r"setups/([\w-]+)", line) for line in commands(INSTALL) if line.startswith("helm install")}
+    assert {found.group(1) if found else "" for found in setups} == {"", "control-plane", "second-scheduler"}
+
+
+def test_every_helm_upgrade_names_the_namespace_and_keeps_what_was_set() -> None:
+    upgrades = [line for line in commands(OPERATE) if line.startswith(("helm upgrade", "helm rollback"))]
+    assert len(upgrades) == 3
+    for line in upgrades:
+        assert f"--namespace {NAMESPACE}" in line
+        assert "rollback" in line or "--reset-then-reuse-values" in line
+
+
+def test_the_upgrade_and_the_way_back_work_as_they_are_printed(helm: Path, stack: Stack, tmp_path: Path) -> None:
+    release = Release(helm, stack, tmp_path)
+    release.install("webhook", "--set", "recorder.replicas=3")
+    for line in (line for line in commands(OPERATE) if line.startswith("helm ")):
+        if "monitoring" not in line and "uninstall" not in line:
+            line = line.replace("deploy/chart", str(REPOSITORY / "deploy/chart")).replace("REVISION", "1")
+            release.run(*line.replace(f"--namespace {NAMESPACE}", "").split()[1:])
+    assert "recorder:\n  replicas: 3" in release.run("get", "values", "lastnode")
+    release.uninstall()
 
 
 def test_the_commands_of_the_operators_page_work(helm: Path, kubectl: Path, stack: Stack, tmp_path: Path) -> None:
@@ -99,10 +113,10 @@ def test_the_commands_of_the_operators_page_work(helm: Path, kubectl: Path, stac
     for name, scheduler in (("moved", "default-scheduler"), ("waiting", "lastnode-scheduler")):
         spec = {"schedulerName": scheduler, "containers": [container]}
         stack.api.post("/api/v1/namespaces/default/pods", {"metadata": {"name": name}, "spec": spec})
-    (pods,) = (line for line in commands(OPERATIONS) if "--field-selector" in line)
+    (pods,) = (line for line in commands(OPERATE) if "--field-selector" in line)
     assert re.findall(r"moved|waiting", run(kubectl, stack, pods).stdout) == ["waiting"]
 
-    left = [line for line in commands(OPERATIONS) if "part-of=lastnode" in line]
+    left = [line for line in commands(OPERATE) if "part-of=lastnode" in line]
     found = "".join(run(kubectl, stack, line).stdout for line in left)
     assert {"lastnode-webhook", "lastnode-recorder", "lastnode-scheduler-authentication"} <= set(
         re.findall(r"lastnode-[\w-]+", found)
@@ -119,30 +133,40 @@ def finish_deleting(stack: Stack) -> None:
     stack.api.request("PUT", f"{path}/finalize", namespace | {"spec": {"finalizers": []}})
 
 
-def test_the_manifest_is_taken_away_without_helm_and_leaves_nothing(kubectl: Path, stack: Stack) -> None:
-    manifest = "kubectl {} -f deploy/manifests/lastnode.yaml --wait=false"
-    run(kubectl, stack, manifest.format("apply --server-side").replace(" --wait=false", ""))
-    (webhook,) = (line for line in commands(OPERATIONS) if line.startswith("kubectl delete mutatingwebhook"))
-    run(kubectl, stack, webhook)
-    run(kubectl, stack, manifest.format("delete --ignore-not-found"))
+def test_a_manifest_is_taken_away_without_helm_and_leaves_nothing(
+    helm: Path, kubectl: Path, stack: Stack, tmp_path: Path
+) -> None:
+    file = tmp_path / "webhook.yaml"
+    file.write_text(manifest(helm, "webhook"), encoding="utf-8")
+    run(kubectl, stack, f"kubectl apply --server-side -f {file}")
+    away = [line for line in commands(OPERATE) if line.startswith("kubectl delete") and "namespace" not in line]
+    assert len(away) == 2
+    for line in away:
+        shown = str((MANIFESTS / "webhook.yaml").relative_to(REPOSITORY))
+        run(kubectl, stack, line.replace(shown, f"{file} --wait=false"))
     finish_deleting(stack)
-    left = [line for line in commands(OPERATIONS) if "part-of=lastnode" in line]
+    left = [line for line in commands(OPERATE) if "part-of=lastnode" in line]
     assert "".join(run(kubectl, stack, line).stdout for line in left) == ""
 
 
-def test_applying_the_manifest_again_leaves_certificate_and_bundle_alone(kubectl: Path, stack: Stack) -> None:
-    base = f"{REPOSITORY}/deploy/manifests/lastnode.yaml"
-    objects = [
-        one for one in yaml.safe_load_all(Path(base).read_text()) if one["kind"] == "MutatingWebhookConfiguration"
+def test_the_bundle_is_set_as_a_manifest_says_and_stays_when_it_is_applied_again(
+    helm: Path, kubectl: Path, stack: Stack, tmp_path: Path
+) -> None:
+    text = manifest(helm, "webhook")
+    (patch,) = re.findall(r"^#  +(kubectl patch .*\\\n.*)$", text, re.MULTILINE)
+    (configuration,) = [
+        one for one in yaml.safe_load_all(text) if one and one["kind"] == "MutatingWebhookConfiguration"
     ]
+    applied = tmp_path / "configuration.yaml"
+    authority = tmp_path / "ca.crt"
+    authority.write_text("ca", encoding="utf-8")
+    applied.write_text(yaml.safe_dump(configuration), encoding="utf-8")
+    run(kubectl, stack, f"kubectl apply --server-side -f {applied}")
+    run(kubectl, stack, re.sub(r"\\\n#", "", patch).replace("ca.crt", str(authority)))
+    configuration["webhooks"][0]["timeoutSeconds"] = 2
+    applied.write_text(yaml.safe_dump(configuration), encoding="utf-8")
+    run(kubectl, stack, f"kubectl apply --server-side -f {applied}")
     path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastnode-webhook"
-    text = yaml.safe_dump(objects[0])
-    apply = [str(kubectl), "--kubeconfig", str(stack.cp.kubeconfig), "apply", "--server-side", "-f", "-"]
-    subprocess.run(apply, check=True, input=text, text=True, capture_output=True)
-    webhooks = {"webhooks": [{"name": "mutate.lastnode.dev", "clientConfig": {"caBundle": "Y2E="}}]}
-    stack.api.patch(path, webhooks, "application/strategic-merge-patch+json")
-    changed = text.replace("timeoutSeconds: 1", "timeoutSeconds: 2")
-    subprocess.run(apply, check=True, input=changed, text=True, capture_output=True)
     (webhook,) = stack.api.get(path)["webhooks"]
     assert (webhook["timeoutSeconds"], webhook["clientConfig"]["caBundle"]) == (2, "Y2E=")
     stack.api.delete(path)

@@ -86,6 +86,13 @@ def test_the_report_says_from_which_day_to_which() -> None:
     assert "a machine, 2026-01-02 to 2026-01-05." in text
 
 
+def test_the_summary_is_the_report_without_reasons_and_cpu_time() -> None:
+    control, *others = RUNS
+    runs = [structs.replace(control, cpu_ms={"etcd": 4.04}), *others]
+    left_out = [part for part in report.text(runs).split("\n\n") if part not in report.summary(runs).split("\n\n")]
+    assert [part.partition(" | ")[0] for part in left_out] == ["| why not", "| CPU ms a session"]
+
+
 def test_a_report_of_nothing_says_so() -> None:
     assert report.text([]) == "nothing was measured yet"
 
@@ -155,7 +162,7 @@ def test_a_bar_is_as_long_as_its_value() -> None:
 def test_one_arm_alone_is_drawn_and_reported(arms: list[str]) -> None:
     one = [run for run in RUNS if run.arm in arms]
     assert plots.files(one).keys() >= {"startup.svg", "came-back.svg", "pulled.svg", "spread.svg"}
-    assert page.block(one).count("](headline/") == len(plots.files(one))
+    assert page.block(one).count(f"]({page.PLOTS.name}/") == len(plots.files(one))
 
 
 def test_plots_are_written_anew_and_old_ones_go(tmp_path: Path) -> None:
@@ -169,7 +176,7 @@ def test_the_block_of_the_document_is_replaced_and_nothing_else() -> None:
     changed = page.with_block(doc, RUNS)
     assert changed.startswith(f"before\n{page.BEGIN}")
     assert changed.endswith(f"{page.END}after\n")
-    assert report.text(RUNS) in changed
+    assert report.summary(RUNS) in changed
     assert page.with_block(changed, []) == f"before\n{page.BEGIN}\n{page.block([])}\n{page.END}after\n"
 
 

@@ -1,9 +1,9 @@
-"""The examples that people copy from docs/injector.md."""
+"""The examples that people copy from docs/library.md."""
 
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "injector.md"
+PAGE = Path(__file__).parents[2] / "docs" / "library.md"
 
 
 def test_the_examples_run_one_after_the_other_as_they_are_printed() -> None:
