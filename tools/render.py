@@ -39,7 +39,7 @@ _RESTRICTED: Final = {
     for mode in ("enforce", "warn")
     for suffix, value in (("", "restricted"), ("-version", "latest"))
 }
-_HEADER: Final = "lastnode, setup {name}. Written by `make manifests`: change the values of deploy/chart, not this file."
+_HEADER: Final = "lastnode, setup {name}. Written by `make manifests`: change values of deploy/chart, not this file."
 _NEEDS: Final = f"""\
 It needs a Secret {SECRET} in the namespace {NAMESPACE} with tls.crt and tls.key, a certificate for
 lastnode-extender.{NAMESPACE}.svc and lastnode-extender-pods.{NAMESPACE}.svc, and ca.crt, the CA that signed it. The API

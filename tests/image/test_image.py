@@ -102,9 +102,9 @@ def is_ready(url: str, trust: ssl.SSLContext | None = None) -> bool:
         return False
 
 
-def install(stack: Stack, directory: Path, profile: str, *arguments: str) -> tuple[Release, Installed]:
+def install(stack: Stack, directory: Path, setup: str, *arguments: str) -> tuple[Release, Installed]:
     release = Release(find_tools().helm.path, stack, directory)
-    release.install(profile, *arguments)
+    release.install(setup, *arguments)
     return release, Installed(stack, directory)
 
 

@@ -18,7 +18,7 @@ from testbed.sessions import Sessions
 from testbed.stack import Stack
 from tests.monitoring.promserver import PromServer
 
-RULES = REPOSITORY / "deploy" / "monitoring" / "rules" / "lastnode.yaml"
+RULES = REPOSITORY / "deploy" / "chart" / "files" / "rules" / "lastnode.yaml"
 NODES = 5
 WORKLOADS = 4
 SCRAPE_SECONDS = 1.0

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 import yaml
+from deploy.monitoring.dashboards.__main__ import FOLDERS, files
 from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
 
-from deploy.monitoring.dashboards.__main__ import FOLDERS, files
 from testbed.binaries import find_tools
 from testbed.paths import REPOSITORY
 from tests.monitoring.panels import DASHBOARDS, PANELS, Panel
 from tests.monitoring.test_rules import ALERTS
-from tools.render import profile
+from tools.render import setup
 
 DOCS = (REPOSITORY / "docs" / "monitoring.md").read_text(encoding="utf-8")
 COLUMNS = 24
@@ -114,7 +114,7 @@ def test_the_docs_say_what_a_panel_shows_and_what_to_do(panel: Panel) -> None:
 @pytest.mark.parametrize("base", ["", "https://git.example/lastnode/blob/main/"])
 def test_the_chart_ships_them_with_links_to_where_the_user_keeps_the_runbook(base: str) -> None:
     helm = find_tools().helm.path
-    rendered = profile(helm, "everything", "--set", f"monitoring.prometheusRule.runbookBase={base}")
+    rendered = setup(helm, "everything", "--set", f"monitoring.prometheusRule.runbookBase={base}")
     maps = [obj for obj in rendered if (obj["metadata"].get("labels") or {}).get("grafana_dashboard") == "1"]
     shipped = {name: yaml.safe_load(text) for obj in maps for name, text in obj["data"].items()}
     assert shipped == {
@@ -123,7 +123,7 @@ def test_the_chart_ships_them_with_links_to_where_the_user_keeps_the_runbook(bas
 
 
 def test_the_chart_ships_none_unless_asked() -> None:
-    rendered = profile(find_tools().helm.path, "webhook")
+    rendered = setup(find_tools().helm.path, "webhook")
     assert not [obj for obj in rendered if "grafana_dashboard" in (obj["metadata"].get("labels") or {})]
 
 
