@@ -13,8 +13,10 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from pydantic_settings import BaseSettings
 
-from recorder.settings import CommonSettings, RecorderSettings
+from extender.settings import ExtenderSettings
+from recorder.settings import RecorderSettings
 from testbed.errors import LocalError
 from testbed.paths import REPOSITORY
 from tools.render import CHART, SETUPS, by_key, template
@@ -196,10 +198,13 @@ def test_what_is_set_for_one_component_is_found_in_its_pods_and_in_no_other(helm
         assert (found == values) is (name == component), name
 
 
-@pytest.mark.parametrize(("where", "kind"), [("settings", CommonSettings), ("recorder.settings", RecorderSettings)])
-def test_every_setting_is_a_flag_in_camel_case(where: str, kind: type[CommonSettings]) -> None:
+@pytest.mark.parametrize(
+    ("where", "programs"),
+    [("settings", (RecorderSettings, ExtenderSettings)), ("recorder.settings", (RecorderSettings,))],
+)
+def test_every_setting_is_a_flag_in_camel_case(where: str, programs: tuple[type[BaseSettings], ...]) -> None:
     flags = {re.sub("([A-Z])", r"_\1", name).lower() for name in value_of(where)}  # type: ignore[attr-defined]
-    assert flags - kind.model_fields.keys() == set()
+    assert [flags - program.model_fields.keys() for program in programs] == [set()] * len(programs)
 
 
 def test_a_digest_wins_over_the_tag(helm: Path) -> None:
