@@ -73,7 +73,6 @@ image: $(READY) ## Build the container image with buildah, podman or docker; IMA
 	@$(PY) -m tools.image $(if $(IMAGE),--tag $(IMAGE)) $(if $(BASE),--base $(BASE))
 
 manifests: $(READY) ## Write build/manifests/SETUP.yaml for who does not want Helm in the cluster
-	@$(PY) -m testbed binaries >/dev/null
 	@$(PY) -m tools.render
 
 lock: $(READY) ## Write requirements/*.txt anew from pyproject.toml (needs uv: pip install uv)
@@ -84,8 +83,8 @@ lock: $(READY) ## Write requirements/*.txt anew from pyproject.toml (needs uv: p
 	@uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--group build --constraints requirements/dev.txt -o requirements/build.txt
 
-# build/headline holds what took hours to measure.
+# build/benchmarks holds what took hours to measure.
 clean: ## Remove what the commands above made in this folder, but for measured results
 	@rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
-	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name headline -exec rm -rf {} +
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name benchmarks -exec rm -rf {} +
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -41,9 +41,10 @@ _RESTRICTED: Final = {
 }
 _HEADER: Final = "lastnode, setup {name}. Written by `make manifests`: change values of deploy/chart, not this file."
 _NEEDS: Final = f"""\
-It needs a Secret {SECRET} in the namespace {NAMESPACE} with tls.crt and tls.key, a certificate for
-lastnode-extender.{NAMESPACE}.svc and lastnode-extender-pods.{NAMESPACE}.svc, and ca.crt, the CA that signed it. The API
-server has to be told of that CA once, after this file was applied; applying it again leaves that alone:
+It needs a Secret {SECRET} in the namespace {NAMESPACE}: tls.crt and tls.key, a certificate for the names
+lastnode-extender.{NAMESPACE}.svc and lastnode-extender-pods.{NAMESPACE}.svc; ca.crt, the CA that signed it.
+Tell the API server of that CA once this file is applied; applying it again (kubectl apply --server-side) leaves that
+alone:
   kubectl patch mutatingwebhookconfiguration lastnode-webhook --type=json -p \\
     "[{{\\"op\\":\\"add\\",\\"path\\":\\"/webhooks/0/clientConfig/caBundle\\",\\"value\\":\\"$(base64 -w0 ca.crt)\\"}}]"
 """

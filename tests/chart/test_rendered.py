@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
-import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,7 +15,7 @@ import yaml
 
 from testbed.paths import REPOSITORY
 from tests.rbac import manifest as granting
-from tools.render import CHART, NAMESPACE, Object, by_key, manifest, plain, setups, template
+from tools.render import CHART, NAMESPACE, Object, by_key, plain, setups, template
 
 ALL_SETUPS = setups()
 # The chart's kubeVersion says from where on; 1.37 is what the other tests run on.
@@ -198,35 +196,6 @@ def test_dashboards_and_rules_come_with_the_chart(rendered: dict[str, list[Objec
 
 def test_what_helm_keeps_apart_is_kept_apart_without_it(rendered: dict[str, list[Object]]) -> None:
     assert not any("helm" in json.dumps(obj["metadata"]).lower() for obj in plain(rendered["everything"]))
-
-
-@pytest.mark.parametrize("name", ALL_SETUPS)
-def test_the_manifest_of_a_setup_gives_the_same_objects_as_the_chart(
-    rendered: dict[str, list[Object]], helm: Path, name: str
-) -> None:
-    text = manifest(helm, name)
-    objects, chart = by_key(yaml.safe_load_all(text)), by_key(plain(rendered[name]))
-    if name == "webhook":
-        # The one difference: its certificate is given, and what Helm would make has no place in a file.
-        secret = ("v1", "Secret", NAMESPACE, "lastnode-certificate")
-        webhook = ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "lastnode-webhook")
-        assert chart.pop(secret)["data"]["ca.crt"] == chart[webhook]["webhooks"][0]["clientConfig"].pop("caBundle")
-        assert "needs a Secret lastnode-certificate in the namespace lastnode-system" in text
-    assert objects == chart
-    assert "PRIVATE KEY" not in text
-    assert "Secret" not in {obj["kind"] for obj in objects.values()}
-    assert not re.search(r"helm", text, re.IGNORECASE)
-
-
-@pytest.mark.parametrize("name", ALL_SETUPS)
-def test_kustomize_takes_a_manifest_as_its_base(helm: Path, kubectl: Path, tmp_path: Path, name: str) -> None:
-    text = manifest(helm, name)
-    (tmp_path / "base.yaml").write_text(text, encoding="utf-8")
-    images = [{"name": "lastnode", "newName": "r.example/lastnode"}]
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"resources": ["base.yaml"], "images": images}))
-    built = subprocess.run([kubectl, "kustomize", tmp_path], check=True, capture_output=True, text=True).stdout
-    expected = text.replace("image: lastnode:", "image: r.example/lastnode:")
-    assert by_key(yaml.safe_load_all(built)) == by_key(yaml.safe_load_all(expected))
 
 
 def test_the_webhook_is_asked_about_session_pods_alone_and_never_in_the_way(rendered: dict[str, list[Object]]) -> None:
