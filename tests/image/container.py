@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# With the image's files read-only, /tmp writable, folders at /etc/lastnode and /etc/lastnode-tls: as the chart's pods. Whoever
-# ends the caller ends the program too, which a change of the user would otherwise undo.
+# With the image's files read-only, /tmp writable, folders at /etc/lastnode and /etc/lastnode-tls: how the chart's pods
+# have it. Whoever ends the caller ends the program too, which a change of the user would otherwise undo.
 _ENTER = """
 set -e
 root=$1 folder=$2 certificate=$3 user=$4; shift 4
