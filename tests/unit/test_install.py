@@ -42,6 +42,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
+    folders = [name for name in BUILT_FROM if (REPOSITORY / name).is_dir()]
+    files = {path for name in folders for path in (REPOSITORY / name).rglob("*") if path.is_file()}
+    wanted = {str(path.relative_to(REPOSITORY)) for path in files if path.suffix != ".pyc"}
+    assert wanted - set(ZipFile(wheel).namelist()) == set()
+
+
 def install(wheel: Path, folder: Path, extra: str) -> set[str]:
     """The wheel and what it needs with that extra, as this environment has it; returns the packages beside lastnode."""
     with ZipFile(wheel) as archive:
