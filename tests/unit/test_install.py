@@ -54,28 +54,25 @@ def install(wheel: Path, folder: Path, extra: str) -> set[str]:
     with ZipFile(wheel) as archive:
         archive.extractall(folder)
     (about,) = folder.glob("lastnode-*.dist-info")
-    found: dict[str, Distribution] = {}
-    _collect(PathDistribution(about), frozenset({extra}), found)
-    del found["lastnode"]
-    for one in found.values():
-        for file in one.files or ():
-            if ".." not in file.parts:
-                (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                (folder / file).symlink_to(Path(str(one.locate_file(file))))
-    return set(found)
+    needed = collect(PathDistribution(about), frozenset({extra}), {})
+    del needed["lastnode"]
+    tops = {(one, file.parts[0]) for one in needed.values() for file in one.files or ()}
+    for one, top in tops:
+        if top not in ("..", "__pycache__"):
+            (folder / top).symlink_to(Path(str(one.locate_file(top))))
+    return set(needed)
 
 
-def _collect(package: Distribution, extras: frozenset[str], found: dict[str, Distribution]) -> None:
-    found[package.metadata["Name"]] = package
+def collect(package: Distribution, extras: frozenset[str], found: dict[str, Distribution]) -> dict[str, Distribution]:
+    """``found``, with the package and what it needs with these extras."""
+    name = package.metadata["Name"]
+    found[name] = package
     for requirement in map(Requirement, package.requires or ()):
-        wanted = [
-            extra
-            for extra in extras or {""}
-            if requirement.marker is None or requirement.marker.evaluate({"extra": extra})
-        ]
-        if wanted and (requirement.name not in found or requirement.extras):
-            other = package if requirement.name == package.metadata["Name"] else distribution(requirement.name)
-            _collect(other, frozenset(requirement.extras), found)
+        asked = any(requirement.marker is None or requirement.marker.evaluate({"extra": one}) for one in extras or {""})
+        if asked and (requirement.name not in found or requirement.extras):
+            other = package if requirement.name == name else distribution(requirement.name)
+            collect(other, frozenset(requirement.extras), found)
+    return found
 
 
 def run(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
