@@ -27,7 +27,7 @@ workload = {"kind": "AgentRuntime", "metadata": {"annotations": {
     "runtime.agentcube.io/node-stickiness": "enabled", "runtime.agentcube.io/last-node": "node-2"}}}
 print(prefer_last_node(spec, workload)["affinity"])
 """
-PROGRAMS = {"recorder": "recorder.program", "extender": "extender.program", "cli": "kubectl_lastnode.program"}
+PROGRAMS = {"recorder": "lastnode-recorder", "extender": "lastnode-extender", "cli": "kubectl-lastnode"}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,9 @@ def test_the_library_needs_one_package_and_is_small(wheel: Path, tmp_path: Path)
 @pytest.mark.parametrize("extra", PROGRAMS)
 def test_each_program_runs_with_what_its_extra_brings(wheel: Path, tmp_path: Path, extra: str) -> None:
     install(wheel, tmp_path, extra)
-    shown = run(tmp_path, f"from {PROGRAMS[extra]} import main; main()", "--help")
+    (about,) = tmp_path.glob("lastnode-*.dist-info")
+    (program,) = PathDistribution(about).entry_points.select(name=PROGRAMS[extra])
+    shown = run(tmp_path, f"from {program.module} import {program.attr}; {program.attr}()", "--help")
     assert shown.returncode == 0, shown.stderr
     assert "--kubeconfig" in shown.stdout
 
