@@ -1,6 +1,7 @@
-"""Brings a workload's next session back to the node its last one ran on.
+"""lastnode: a workload's next session comes back to the node where its last one ran, softly.
 
-Importing this package needs msgspec and nothing else: the injector is a plain call, with no cluster behind it.
+This package is the idea; ``kube`` is a Kubernetes client that knows nothing of it, ``daemon`` what programs are made
+of. Importing it loads neither a web server nor the Kubernetes client: the injector is a plain call.
 """
 
 from lastnode.injector import prefer_last_node, prefer_node
