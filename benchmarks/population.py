@@ -19,6 +19,8 @@ import urllib3
 
 from benchmarks.injector import pod_spec
 from lastnode import contract, memory, reading
+from lastnode.contract import AGENTCUBE_PREFIX
+from lastnode.kinds import AGENTCUBE
 from lastnode.kube.api import METADATA, Api
 from lastnode.memory import Entry
 from testbed.workloads import Object, agent_runtime, sandbox_for
@@ -65,7 +67,7 @@ def add_nodes(api: Api, etcd: str, names: Sequence[str]) -> None:
     """Ready nodes with equally long names: the first goes through the API server, the others are copies in etcd."""
     first, *others = names
     add_node(api, first)
-    uid, prefix = reading.node(api.get(f"{NODES}/{first}")).uid, "/registry/minions/"
+    uid, prefix = reading.read_node(api.get(f"{NODES}/{first}")).uid, "/registry/minions/"
     with urllib3.PoolManager(retries=False) as http:
         stored = _value(http, etcd, f"{prefix}{first}".encode())
         for start in range(0, len(others), _OPERATIONS):
@@ -143,7 +145,7 @@ def old_memory(api: Api, nodes: Iterable[str]) -> memory.Memory:
         Entry(
             node=name,
             hostname=name,
-            node_uid=reading.node(api.get(f"{NODES}/{name}")).uid,
+            node_uid=reading.read_node(api.get(f"{NODES}/{name}")).uid,
             ready_at=now - timedelta(hours=number),
             pod_uid=f"00000000-0000-4000-9000-{number:012d}",
         )
@@ -158,12 +160,14 @@ def make_ready(api: Api, pod: str) -> None:
 
 def _create(api: Api, member: Member, entries: memory.Memory) -> list[str]:
     workload = agent_runtime(member.workload, sticky=True)
-    workload["metadata"]["annotations"] = memory.render(entries)
+    workload["metadata"]["annotations"] = memory.render(entries, AGENTCUBE_PREFIX)
     workload["spec"]["podTemplate"]["spec"] = _spec()
-    uids = [reading.sandbox(api.request("POST", WORKLOADS, body=workload)).uid]
+    uids = [reading.read_controller(AGENTCUBE, api.request("POST", WORKLOADS, body=workload)).uid]
     sandbox = sandbox_for(workload, SESSION_ID)
-    uids.append(reading.sandbox(api.request("POST", SANDBOXES, body=sandbox)).uid)
-    uids.append(reading.session(api.request("POST", PODS, body=_pod(sandbox, uids[1], member.node))).uid)
+    uids.append(reading.read_controller(AGENTCUBE, api.request("POST", SANDBOXES, body=sandbox)).uid)
+    uids.append(
+        reading.read_session(AGENTCUBE, api.request("POST", PODS, body=_pod(sandbox, uids[1], member.node))).uid
+    )
     if member.ready:
         make_ready(api, member.pod)
     return uids

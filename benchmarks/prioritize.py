@@ -26,6 +26,7 @@ from benchmarks.asker import Asker, post
 from benchmarks.measure import percentiles, table
 from benchmarks.population import Member
 from lastnode import contract
+from lastnode.kinds import AGENT_RUNTIME
 from lastnode.kube.api import load
 from testbed.paths import REPOSITORY
 from testbed.stack import Stack
@@ -197,7 +198,7 @@ class _Bench:
         population.fill(self._api, self._stack.cp.etcd.url, members, self._nodes[100:104])
 
     def _lists(self) -> float:
-        name = f'lastnode_list_duration_seconds_count{{resource="{contract.WORKLOAD_RESOURCES[0]}"}}'
+        name = f'lastnode_list_duration_seconds_count{{resource="{AGENT_RUNTIME.resource}"}}'
         return self._stack.metrics(self._stack.extender_url)[name]
 
     def _spans(self) -> list[tuple[str, float, float]]:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from recorder.why.decisions import Decision, Decisions
+from lastnode.journal import Decision, Decisions
 
 # About 300 bytes each. The recorder asks milliseconds after the pod was bound, a person within minutes.
 KEPT: Final = 10_000
@@ -41,7 +41,7 @@ class DecisionLog:
                 self._since = oldest.at
 
     def page(self, pod_uid: str = "") -> bytes:
-        """:class:`recorder.why.decisions.Decisions` as JSON: of one pod, or all that are kept, oldest first."""
+        """:class:`lastnode.journal.Decisions` as JSON: of one pod, or all that are kept, oldest first."""
         with self._lock:
             kept = list(self._kept.items()) if not pod_uid else [(pod_uid, self._kept.get(pod_uid))]
             since = self._since

@@ -1,16 +1,16 @@
-"""From a pod to the node that it should come back to: from the watched view, never by asking the API server."""
+"""From a pod to the nodes that it should come back to: from the watched view, never by asking the API server."""
 
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import NamedTuple
 
 from extender.waiting import Allowance, Ending, Patience
-from lastnode.attribution import Attribution, Verdict, attribute
+from lastnode.attribution import Attribution, Verdict
 from lastnode.kube.records import ObjectKey
-from lastnode.memory import Choice, Entry, Validity, choose
 from lastnode.objects import Session
+from lastnode.ranking import Preference, nothing, rank
+from lastnode.reading import Pod, session_of
+from lastnode.reasons import Reason
 from lastnode.view import MemoryCache, View
 
 # How long a prioritize request may always wait for a Sandbox that the watch has not brought yet. It is spent inside
@@ -27,21 +27,6 @@ IN_VAIN_SECONDS = 5 * LATE_SECONDS
 WAITING_AT_ONCE = 4
 
 
-class Reason(StrEnum):
-    """Why there is no node to prefer. A closed set: metrics use it as label values."""
-
-    NOT_SYNCED = "not_synced"
-    UNATTRIBUTED = "unattributed"
-    AMBIGUOUS = "ambiguous"
-    NOT_STICKY = "not_sticky"
-    NOTHING_REMEMBERED = "nothing_remembered"
-    EXPIRED = "expired"
-    NODE_GONE = "node_gone"
-    NODE_REPLACED = "node_replaced"
-    NODE_NOT_READY = "node_not_ready"
-    NODE_CORDONED = "node_cordoned"
-
-
 def brief(
     observe: Callable[[Ending, float], None] = lambda _ending, _seconds: None,
     clock: Callable[[], float] = time.monotonic,
@@ -49,13 +34,6 @@ def brief(
     """The patience that kube-scheduler's serial loop can bear; ``observe`` as :class:`Patience` has it."""
     longer = Allowance(LATE_SECONDS, IN_VAIN_SHARE, IN_VAIN_SECONDS, clock)
     return Patience(SANDBOX_SECONDS, WAITING_AT_ONCE, observe, clock, longer)
-
-
-class Found(NamedTuple):
-    """The entry to prefer, or None and the reason."""
-
-    entry: Entry | None
-    reason: Reason | None
 
 
 class Lookup:
@@ -80,31 +58,30 @@ class Lookup:
         self._clock = clock
         self._patience = patience or brief()
 
-    def find(self, session: Session) -> Found:
-        """Where ``session``'s workload would like it to run."""
+    def find(self, session: Session) -> Preference:
+        """The nodes that ``session``'s workload would like it to run on, or why there are none."""
         if not self._synced():
-            return Found(None, Reason.NOT_SYNCED)
+            return nothing(Reason.NOT_SYNCED)
         found = self._attribute(session)
         if found.workload is None:
-            ambiguous = found.verdict is Verdict.AMBIGUOUS
-            return Found(None, Reason.AMBIGUOUS if ambiguous else Reason.UNATTRIBUTED)
+            return nothing(Reason.AMBIGUOUS if found.verdict is Verdict.AMBIGUOUS else Reason.UNATTRIBUTED)
         if not found.workload.sticky:
-            return Found(None, Reason.NOT_STICKY)
+            return nothing(Reason.NOT_STICKY)
         now = datetime.fromtimestamp(self._clock(), UTC)
-        memory = self._cache.recall(found.workload)
-        return _found(choose(memory, now=now, ttl=self._ttl, nodes=self._view.nodes_by_name))
+        return rank(self._cache.recall(found.workload), now=now, ttl=self._ttl, nodes=self._view.nodes_by_name)
+
+    def session(self, pod: Pod) -> Session | None:
+        """The pod as a session; None where it is none.
+
+        :raises Undecodable: one of its fields cannot be read.
+        """
+        return session_of(pod, self._view.ways)
 
     def _attribute(self, session: Session) -> Attribution:
-        found = attribute(session, self._view.sandboxes, self._view.workloads.values())
-        if found.verdict is not Verdict.SANDBOX_UNKNOWN or not session.sandbox:
+        found = self._view.attribute(session)
+        if found.verdict is not Verdict.SANDBOX_UNKNOWN or not session.controller:
             return found
-        # The pod is made moments after its Sandbox, so its request may overtake the Sandbox's watch event.
-        key = ObjectKey(session.namespace, session.sandbox)
-        self._patience.wait(self._view.sandboxes, key, session.sandbox_uid or "")
-        return attribute(session, self._view.sandboxes, self._view.workloads.values())
-
-
-def _found(choice: Choice) -> Found:
-    if choice.entry is not None or choice.reason is Validity.VALID:
-        return Found(choice.entry, None)
-    return Found(None, Reason(choice.reason))
+        # The pod is made moments after its controller, so its request may overtake the controller's watch event.
+        key = ObjectKey(session.namespace, session.controller)
+        self._patience.wait(self._view.controllers, key, session.controller_uid or "")
+        return self._view.attribute(session)

@@ -5,22 +5,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
-from extender.lookup import Reason
 from extender.waiting import Ending
-
-PREFERRED: Final = "preferred"
-NOT_OFFERED: Final = "not_offered"  # the node was not among the names: infeasible, or left out by sampling
-ALREADY_INJECTED: Final = "already_injected"
-NOT_OURS: Final = "not_ours"
-BAD_REQUEST: Final = "bad_request"
-ERROR: Final = "error"  # a fault of ours, with a line in the log
-
-INJECTED: Final = "injected"
-BOUND: Final = "bound"  # the pod names its node itself
-DRY_RUN: Final = "dry_run"  # whatever it would have been
-
-RESULTS: Final = (PREFERRED, NOT_OFFERED, ALREADY_INJECTED, NOT_OURS, BAD_REQUEST, ERROR, *Reason)
-INJECTION_RESULTS: Final = (INJECTED, ALREADY_INJECTED, BOUND, DRY_RUN, NOT_OURS, BAD_REQUEST, ERROR, *Reason)
+from lastnode.reasons import MUTATE, PRIORITIZE
 
 MADE: Final = "made"  # a new certificate was written to the Secret
 PUBLISHED: Final = "published"  # caBundle was put right
@@ -53,7 +39,7 @@ class PrioritizeMetrics:
             buckets=_NODES,
             registry=registry,
         )
-        self._results = {result: self._requests.labels(result) for result in RESULTS}
+        self._results: dict[str, Counter] = {result: self._requests.labels(result) for result in PRIORITIZE}
 
     def request(self, result: str, seconds: float) -> None:
         self._results[result].inc()
@@ -77,7 +63,7 @@ class InjectionMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self._results = {result: requests.labels(result) for result in INJECTION_RESULTS}
+        self._results: dict[str, Counter] = {result: requests.labels(result) for result in MUTATE}
 
     def request(self, result: str, seconds: float) -> None:
         self._results[result].inc()

@@ -1,4 +1,4 @@
-"""What kube-apiserver asks a mutating webhook, and what it gets back. Pure: bytes in, bytes out.
+"""POST /mutate: what kube-apiserver asks, and what it gets back. Whatever is wrong, the pod is allowed as it is.
 
 AdmissionReview of admission.k8s.io/v1. Of the pod, which may have 10 KB, only the preference's own fields become
 objects, and the patch is made between two documents that hold nothing but these.
@@ -12,17 +12,16 @@ from typing import Any, Final
 import jsonpatch
 import msgspec
 
-from extender import metrics
-from extender.lookup import Lookup, Reason
+from extender.lookup import Lookup
 from extender.metrics import InjectionMetrics
-from lastnode import reading
-from lastnode.injector import prefer_node
+from lastnode.injector import with_terms
 from lastnode.kube.errors import Undecodable
 from lastnode.kube.wire import decode
-from lastnode.memory import Entry
 from lastnode.objects import Session
-from lastnode.preference import PREFERRED, carries
+from lastnode.preference import PREFERRED, carries, terms
+from lastnode.ranking import Preference
 from lastnode.reading import NOTHING, Pod
+from lastnode.reasons import Result
 
 # What the API server fills in before any webhook is asked, so it may be nobody's choice.
 DEFAULT_SCHEDULER: Final = "default-scheduler"
@@ -104,26 +103,20 @@ class Review:
             raise BadReview(f"{review.kind} of {review.api_version}", self.uid)
         self.dry_run = bool(review.request.dry_run)
 
-    def created_pod(self) -> Pod | None:
-        """The pod that is to be created; None where the request is about anything else.
+    def session(self, read: Callable[[Pod], Session | None]) -> Session | None:
+        """The session whose pod is to be created, as ``read`` makes it of a pod; None where the request is about
+        anything else. It may have no name yet (generateName), and no namespace of its own.
 
-        :raises BadReview: it cannot be read.
+        :raises BadReview: the pod cannot be read.
         """
         request = self._request
         if request.operation != "CREATE" or request.sub_resource or request.resource != _PODS:
             return None
-        pod: Pod = self._read(_POD, request.object)
-        return pod
-
-    def session(self, pod: Pod) -> Session:
-        """The pod as a session. It may have no name yet (generateName), and no namespace of its own.
-
-        :raises BadReview: one of its fields cannot be read.
-        """
         try:
-            return msgspec.structs.replace(reading.session_of(pod), namespace=self._request.namespace)
+            session = read(self._read(_POD, request.object))
         except Undecodable as error:
             raise BadReview(str(error), self.uid) from error
+        return session and msgspec.structs.replace(session, namespace=request.namespace)
 
     def spec(self) -> Spec:
         """The pod's spec, reduced to what :func:`prefer` and :func:`schedule_by` look at; absent stays absent.
@@ -140,17 +133,15 @@ class Review:
             raise BadReview(str(error), self.uid) from error
 
 
-def prefer(spec: Spec, entry: Entry) -> Spec:
-    """A spec that prefers the entry's node; the very same one where it does so already, in either rendering.
-
-    By name where the entry does not know the node's hostname label, as prefer_last_node does: the name as a label's
-    value might be one that no label can have, and kube-scheduler would never place the pod.
+def prefer(spec: Spec, preference: Preference) -> Spec:
+    """A spec that prefers these nodes; the very same one where it does so already, in either rendering.
 
     :raises TypeError: the spec has another shape than a pod's.
     """
-    if carries(_preferred_terms(spec), entry.node, entry.hostname):
-        return spec
-    return prefer_node(spec, entry.node, hostname=entry.hostname, match="hostname" if entry.hostname else "name")
+    found = _preferred_terms(spec)
+    return with_terms(
+        spec, terms(one for one in preference.nodes if not carries(found, one.node, one.hostname, weight=one.weight))
+    )
 
 
 def schedule_by(spec: Spec, scheduler: str) -> Spec:
@@ -219,34 +210,34 @@ class Webhook:
             uid = review.uid
             result, answer = self._answer(review)
             if review.dry_run:  # nothing comes of it, so it does not count as what it would have been
-                result = metrics.DRY_RUN
+                result = Result.DRY_RUN
         except BadReview as error:
             log.debug("bad mutate request: %s", error)
-            result, answer = metrics.BAD_REQUEST, allow(error.uid)
+            result, answer = Result.BAD_REQUEST, allow(error.uid)
         except Exception:
             log.exception("a mutate request failed; the pod was allowed as it was")
-            result, answer = metrics.ERROR, allow(uid)
+            result, answer = Result.ERROR, allow(uid)
         self._counters.request(result, self._clock() - started)
         return answer
 
     def refuse(self) -> bytes:
         """The answer to a body that was not read (too large, broken off)."""
-        self._counters.request(metrics.BAD_REQUEST, 0.0)
+        self._counters.request(Result.BAD_REQUEST, 0.0)
         return allow("")
 
     def _answer(self, review: Review) -> tuple[str, bytes]:
-        pod = review.created_pod()
-        if pod is None or not pod.is_session:
-            return metrics.NOT_OURS, allow(review.uid)
-        if pod.spec and pod.spec.node_name:
-            return metrics.BOUND, allow(review.uid)
-        entry, reason = self._lookup.find(review.session(pod))
-        if entry is None:
-            return reason or Reason.NOTHING_REMEMBERED, allow(review.uid)
+        session = review.session(self._lookup.session)
+        if session is None:
+            return Result.NOT_OURS, allow(review.uid)
+        if session.node:
+            return Result.BOUND, allow(review.uid)
+        preference = self._lookup.find(session)
+        if not preference.nodes:
+            return preference.reason, allow(review.uid)
         before = review.spec()
         try:
-            preferring = prefer(before, entry)
+            preferring = prefer(before, preference)
         except TypeError as error:
             raise BadReview(str(error), review.uid) from error
-        result = metrics.ALREADY_INJECTED if preferring is before else metrics.INJECTED
+        result = Result.ALREADY_INJECTED if preferring is before else Result.INJECTED
         return result, allow(review.uid, before, schedule_by(preferring, self._scheduler))

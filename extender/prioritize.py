@@ -1,4 +1,4 @@
-"""What kube-scheduler sends to an extender's prioritize verb, and what it gets back. Pure: bytes in, bytes out.
+"""POST /prioritize: what kube-scheduler sends, and what it gets back: whatever is wrong, a valid answer at once.
 
 The wire types are untagged Go structs, so the field names are upper-case and Go would take any casing; both usual ones
 are read. Of 5,000 offered names not one becomes a string: the wanted one is looked for in the bytes.
@@ -6,22 +6,21 @@ are read. Of 5,000 offered names not one becomes a string: the wanted one is loo
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final
 
 import msgspec
 
-from extender import metrics
 from extender.decisions import DecisionLog
-from extender.lookup import Lookup, Reason
+from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
-from lastnode import reading
 from lastnode.kube.errors import Undecodable
-from lastnode.memory import Entry
 from lastnode.objects import Session
-from lastnode.preference import EXTENDER_SCORE, carries
+from lastnode.preference import carries, scores
+from lastnode.ranking import Preference, Preferred
 from lastnode.reading import NOTHING, Pod
+from lastnode.reasons import Reason, Result
 
 NOBODY: Final = b"[]"
 
@@ -83,17 +82,17 @@ class Request:
         pod = args.pod or args.pod_
         if pod is None:
             raise BadRequest("no pod")
-        self.pod = pod
+        self._pod = pod
         self._names = _given(args.names, args.names_, args.camel)
         self._nodes = _given(args.nodes, args.nodes_)
 
-    def session(self) -> Session:
-        """The pod as a session.
+    def session(self, read: Callable[[Pod], Session | None]) -> Session | None:
+        """The pod's session, as ``read`` makes it of a pod; None where the pod is no session's.
 
         :raises BadRequest: one of its fields cannot be read.
         """
         with _READING:
-            return reading.session_of(self.pod)
+            return read(self._pod)
 
     def preferred_terms(self) -> object:
         """The pod's preferred node-affinity terms in builtins, None without any.
@@ -101,7 +100,7 @@ class Request:
         :raises BadRequest: they cannot be read.
         """
         with _READING:
-            return self.pod.preferred_terms
+            return self._pod.preferred_terms
 
     def offers(self, node: str) -> bool:
         """Whether ``node`` (a valid node name) is one of the feasible nodes that the scheduler asks about.
@@ -123,13 +122,13 @@ class Request:
             return 0
 
 
-def favour(node: str) -> bytes:
-    """The answer that gives ``node`` its points and every other node none.
+def favour(offered: Sequence[Preferred]) -> bytes:
+    """The answer that gives these nodes their points and every other node none.
 
     Sparse, because kube-scheduler takes an absent host for 0. Without a trailing newline: Go before 1.27 does not
     keep a connection on which bytes are left after the JSON value.
     """
-    return msgspec.json.encode([{"Host": node, "Score": EXTENDER_SCORE}])
+    return msgspec.json.encode([{"Host": node, "Score": score} for node, score in scores(offered).items()])
 
 
 class _Reading:
@@ -187,34 +186,36 @@ class Service:
             result, answer = self._answer(body)
         except BadRequest as error:
             log.debug("bad prioritize request: %s", error)
-            result, answer = metrics.BAD_REQUEST, NOBODY
+            result, answer = Result.BAD_REQUEST, NOBODY
         except Exception:
             log.exception("a prioritize request failed; it was answered without a preference")
-            result, answer = metrics.ERROR, NOBODY
+            result, answer = Result.ERROR, NOBODY
         self._counters.request(result, self._clock() - started)
         return answer
 
     def refuse(self) -> bytes:
         """The answer to a body that was not read (too large, broken off)."""
-        self._counters.request(metrics.BAD_REQUEST, 0.0)
+        self._counters.request(Result.BAD_REQUEST, 0.0)
         return NOBODY
 
     def _answer(self, body: bytes) -> tuple[str, bytes]:
         request = Request(body)
-        if not request.pod.is_session:
-            return metrics.NOT_OURS, NOBODY
+        session = request.session(self._lookup.session)
+        if session is None:
+            return Result.NOT_OURS, NOBODY
         self._counters.offered(request.count())
-        session = request.session()
-        entry, reason = self._lookup.find(session)
-        result, answer = self._decide(request, entry, reason)
-        self.decisions.note(session.uid, result, entry.node if entry else "")
+        preference = self._lookup.find(session)
+        result, answer = self._decide(request, preference)
+        first = preference.first
+        self.decisions.note(session.uid, result, first.node if first else "")
         return result, answer
 
-    def _decide(self, request: Request, entry: Entry | None, reason: Reason | None) -> tuple[str, bytes]:
-        if entry is None:
-            return reason or Reason.NOTHING_REMEMBERED, NOBODY
-        if carries(request.preferred_terms(), entry.node, entry.hostname):
-            return metrics.ALREADY_INJECTED, NOBODY
-        if not request.offers(entry.node):
-            return metrics.NOT_OFFERED, NOBODY
-        return metrics.PREFERRED, favour(entry.node)
+    def _decide(self, request: Request, preference: Preference) -> tuple[str, bytes]:
+        if not preference.nodes:
+            return preference.reason, NOBODY
+        found = request.preferred_terms()
+        wanted = [one for one in preference.nodes if not carries(found, one.node, one.hostname, weight=one.weight)]
+        if not wanted:
+            return Result.ALREADY_INJECTED, NOBODY
+        offered = [one for one in wanted if request.offers(one.node)]
+        return (Result.PREFERRED, favour(offered)) if offered else (Reason.NOT_OFFERED, NOBODY)

@@ -52,11 +52,10 @@ class Worker:
         metrics.count_version(registry, "extender", version("lastnode"))
         watch_metrics = metrics.WatchMetrics(registry)
 
-        view = View(settings.workloads)
+        view = View(settings.kinds)
         watches = view.watches(
             server,
             sessions=False,
-            sandbox_resource=settings.sandbox_resource,
             page_size=settings.page_size,
             observer=watch_metrics,
         )

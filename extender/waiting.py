@@ -1,21 +1,22 @@
-"""How a request waits for a Sandbox that the watch has not brought yet: briefly, and never all threads at once."""
+"""How a request waits for a session's controller that the watch has not brought yet: briefly, and never all threads at
+once."""
 
 import threading
 import time
 from collections.abc import Callable
-from enum import StrEnum
 
 from lastnode.kube.records import ObjectKey
 from lastnode.kube.store import Store
-from lastnode.objects import Sandbox
+from lastnode.objects import Controller
+from lastnode.reasons import Meant
 
 
-class Ending(StrEnum):
-    """How a wait ended. A closed set: metrics use it as label values."""
+class Ending(Meant):
+    """How a wait ended."""
 
-    CAME = "came"
-    MISSING = "missing"
-    CROWDED = "crowded"  # not waited at all: as many others were waiting already as may
+    CAME = "came", "the controller came"
+    MISSING = "missing", "it did not come in time"
+    CROWDED = "crowded", "not waited at all: as many others were waiting already as may"
 
 
 class Allowance:
@@ -51,7 +52,7 @@ class Allowance:
 
 class Patience:
     """``seconds`` a request at most; ``at_once``: how many may wait together, so that threads are left for those that
-    need not wait, since a Sandbox that never comes would hold each of its pods' requests to the end.
+    need not wait, since a controller that never comes would hold each of its pods' requests to the end.
 
     ``observe`` is told how each wait ended and how long it took, in seconds. ``longer``: what a request may wait beyond
     ``seconds``, as long as little of it was in vain. Safe to share between threads.
@@ -71,15 +72,15 @@ class Patience:
         self._clock = clock
         self._longer = longer or Allowance(0.0, 0.0, 0.0)
 
-    def wait(self, sandboxes: Store[Sandbox], key: ObjectKey, uid: str) -> None:
-        """Until the Sandbox of that UID (empty: any) is there, or the patience is at its end."""
+    def wait(self, controllers: Store[Controller], key: ObjectKey, uid: str) -> None:
+        """Until the controller of that UID (empty: any) is there, or the patience is at its end."""
         started = self._clock()
         if not self._places.acquire(blocking=False):
             self._observe(Ending.CROWDED, 0.0)
             return
         longer = self._longer.take()
         try:
-            came = sandboxes.expect(key, self._seconds + longer, uid)
+            came = controllers.expect(key, self._seconds + longer, uid)
         finally:
             self._places.release()
         if came:

@@ -14,6 +14,7 @@ import click
 
 from kubectl_lastnode.cluster import Cluster
 from lastnode import contract
+from lastnode.kinds import DEFAULT_RESOURCES
 from lastnode.kube.api import Api, contexts, load, own_namespace
 from recorder.settings import PREFIX, seconds
 
@@ -48,7 +49,7 @@ class Call:
     context: str | None = None
     namespace: str | None = None
     memory_ttl: float = contract.DEFAULT_MEMORY_TTL_SECONDS
-    workload_resources: str = ",".join(contract.WORKLOAD_RESOURCES)
+    workload_resources: str = ",".join(DEFAULT_RESOURCES)
     recorder_url: str = ""
     extender_url: str = ""
     extender_ca: str | None = None

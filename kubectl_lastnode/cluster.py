@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from lastnode import contract, reading
+from lastnode.kinds import kinds_of
 from lastnode.kube import discovery, wire
 from lastnode.kube.api import Api
 from lastnode.kube.errors import NotFound, Refused, Undecodable
@@ -38,6 +39,7 @@ class Cluster:
     def __init__(self, api: Api, resources: Sequence[str], warn: Callable[[str], None]) -> None:
         self.api = api
         self.resources = resources
+        self.kinds = {kind.resource: kind for kind in kinds_of(resources)}
         self._warn = warn
 
     def workloads(self, namespace: str = "") -> list[Workload]:
@@ -55,7 +57,7 @@ class Cluster:
     def workload(self, resource: str, namespace: str, name: str) -> Workload | None:
         """One workload as it is now; None where it is not there."""
         try:
-            return reading.workload(resource, self.api.get(self.path(resource, namespace, name)))
+            return reading.read_workload(self.kinds[resource], self.api.get(self.path(resource, namespace, name)))
         except NotFound:
             return None
 
@@ -65,7 +67,7 @@ class Cluster:
     def nodes(self) -> dict[str, Node] | None:
         """Every node by name; None, with a warning, where they may not be listed: then age alone decides."""
         try:
-            return {node.name: node for node in map(reading.node, self.items("/api/v1/nodes"))}
+            return {node.name: node for node in map(reading.read_node, self.items("/api/v1/nodes"))}
         except Refused as error:
             self._warn(f"whether nodes are there and Ready is not looked at: {error}")
             return None
@@ -113,6 +115,6 @@ class Cluster:
             return
         for item in self.items(path):
             try:
-                yield reading.workload(resource, item)
+                yield reading.read_workload(self.kinds[resource], item)
             except Undecodable as error:
                 self._warn(f"one of {resource} is left out: {error}")

@@ -15,13 +15,14 @@ from kubectl_lastnode.output import age, document, duration, tinted
 from kubectl_lastnode.programs import RECORDER, at, in_cluster
 from lastnode import contract, reading
 from lastnode.attribution import attribute
+from lastnode.journal import SessionRecord
+from lastnode.kinds import AGENTCUBE, ways
 from lastnode.kube.discovery import NotServed
 from lastnode.kube.errors import KubeError, NotFound, Refused
 from lastnode.kube.records import ObjectKey
 from lastnode.kube.wire import decode
-from lastnode.objects import Node, Sandbox, Session, Workload
-from lastnode.outcome import SessionRecord
-from lastnode.reading import utc
+from lastnode.objects import Controller, Node, Session, Workload
+from lastnode.status import utc
 
 _HELP = """Why a session ran where it ran: what was preferred, what happened, and why.
 
@@ -124,11 +125,12 @@ def _live(call: Call, namespace: str, name: str) -> _Live | None:
         pod = decode(_POD, call.api.get(f"/api/v1/namespaces/{namespace}/pods/{name}"))
     except NotFound:
         return None
-    if not pod.is_session:
+    session = reading.session_of(pod, ways(list(call.cluster.kinds.values())))
+    if session is None:
         raise Failure(f"pod {namespace}/{name} is no session's: it lacks the label {contract.SESSION_LABEL}")
     conditions = (pod.status.conditions if pod.status else None) or ()
     scheduled = [c.last_transition_time for c in conditions if c.type == "PodScheduled" and c.status == "True"]
-    return _Live(reading.session_of(pod), pod.preferred_terms, utc(scheduled[0]) if scheduled else None)
+    return _Live(session, pod.preferred_terms, utc(scheduled[0]) if scheduled else None)
 
 
 def _sessions(call: Call, uid: str) -> list[SessionRecord]:
@@ -172,11 +174,11 @@ def _workload(call: Call, session: Session) -> tuple[Workload | None, list[str]]
     return found.workload, [] if found.workload else [f"Whose session it is cannot be known: {found.verdict}."]
 
 
-def _sandbox(call: Call, session: Session) -> list[Sandbox]:
-    if not session.sandbox:
+def _sandbox(call: Call, session: Session) -> list[Controller]:
+    if not session.controller:
         return []
     try:
-        path = call.cluster.path(contract.SANDBOX_RESOURCE, session.namespace, session.sandbox)
-        return [reading.sandbox(call.api.get(path))]
+        path = call.cluster.path(AGENTCUBE.controller, session.namespace, session.controller)
+        return [reading.read_controller(AGENTCUBE, call.api.get(path))]
     except (NotFound, NotServed):
         return []

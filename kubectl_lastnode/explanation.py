@@ -11,10 +11,13 @@ from typing import Any, Final
 
 import msgspec
 
-from lastnode.memory import Entry, Memory, choose, parse_text
+from lastnode.journal import SessionRecord
+from lastnode.memory import Entry, Memory, parse_text
 from lastnode.objects import Node, Session, Workload
-from lastnode.outcome import MEANING, Outcome, Reason, SessionRecord
+from lastnode.outcome import Outcome
 from lastnode.preference import carries
+from lastnode.ranking import rank
+from lastnode.reasons import Reason
 
 MOVED_EVENT: Final = "SessionMoved"
 REASON_ANNOTATION: Final = "runtime.agentcube.io/moved-reason"
@@ -174,8 +177,8 @@ def _asked_by_term(terms: object, memory: Memory, nodes: Mapping[str, Node]) -> 
 
 def _choice(memory: Memory, now: datetime, ttl: float, nodes: Mapping[str, Node]) -> str:
     """The newest entry that is valid, else the newest: that one could not be preferred."""
-    entry = choose(memory, now=now, ttl=ttl, nodes=nodes).entry
-    return entry.node if entry else next((entry.node for entry in memory), "")
+    first = rank(memory, now=now, ttl=ttl, nodes=nodes).first
+    return first.node if first else next((entry.node for entry in memory), "")
 
 
 def _was_there(entry: Entry, session: Session) -> bool:
@@ -190,7 +193,7 @@ def _entry_of(workload: Workload | None, node: str, pod_uid: str) -> Entry | Non
 
 
 def _because(reason: Reason | None) -> dict[str, Any]:
-    return {"reason": str(reason), "meaning": MEANING[reason]} if reason else {}
+    return {"reason": str(reason), "meaning": Reason(reason).meaning} if reason else {}
 
 
 def _reason(text: str) -> Reason:

@@ -10,7 +10,9 @@ from math import ceil
 from statistics import fmean
 from typing import NamedTuple, TypeVar
 
-from lastnode.outcome import Outcome, Reason, SessionRecord
+from lastnode.journal import SessionRecord
+from lastnode.outcome import Outcome
+from lastnode.reasons import Reason
 
 K = TypeVar("K", bound=Hashable)
 

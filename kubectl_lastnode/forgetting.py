@@ -13,6 +13,7 @@ from kubectl_lastnode.cluster import Cluster
 from kubectl_lastnode.listing import full_name
 from kubectl_lastnode.looking import existing
 from kubectl_lastnode.output import columns, counted
+from lastnode.kinds import Kind
 from lastnode.kube.errors import Conflict, KubeError, NotFound
 from lastnode.memory import parse_text, render
 from lastnode.objects import Workload
@@ -54,7 +55,7 @@ class Removal(NamedTuple):
     nodes: list[str]
 
 
-def removal(workload: Workload, node: str | None) -> Removal | None:
+def removal(kind: Kind, workload: Workload, node: str | None) -> Removal | None:
     """Of a workload's memory everything, or what names ``node``; None where there is nothing. Pure.
 
     What cannot be read is no memory, and goes with the rest of it.
@@ -62,9 +63,9 @@ def removal(workload: Workload, node: str | None) -> Removal | None:
     memory = parse_text(workload.last_node, workload.recent_nodes)
     if node is None:
         there = workload.last_node is not None or workload.recent_nodes is not None
-        return Removal(render(()), [entry.node for entry in memory]) if there else None
+        return Removal(render((), kind.prefix), [entry.node for entry in memory]) if there else None
     rest = tuple(entry for entry in memory if entry.node != node)
-    return Removal(render(rest), [node]) if rest != memory or workload.last_node == node else None
+    return Removal(render(rest, kind.prefix), [node]) if rest != memory or workload.last_node == node else None
 
 
 def forget_one(cluster: Cluster, workload: Workload, node: str | None, *, dry_run: bool) -> Result:
@@ -85,7 +86,7 @@ def forget_one(cluster: Cluster, workload: Workload, node: str | None, *, dry_ru
 
 
 def _write(cluster: Cluster, workload: Workload, node: str | None, dry_run: bool) -> Result:
-    planned = removal(workload, node)
+    planned = removal(cluster.kinds[workload.resource], workload, node)
     if planned is None:
         return Result.NOTHING_LEFT
     try:
@@ -107,7 +108,7 @@ def forget(call: Call, workload: str | None, node: str | None, yes: bool, dry_ru
     if (workload is None) == (node is None):
         raise click.UsageError("either WORKLOAD or --node NODE")
     among = existing(call, workload) if workload else call.cluster.workloads(call.namespace or "")
-    planned = [(one, plan) for one in among if (plan := removal(one, node))]
+    planned = [(one, plan) for one in among if (plan := removal(call.cluster.kinds[one.resource], one, node))]
     if not planned:
         click.echo("Nothing to forget.", err=True)
         return

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from kubectl_lastnode.programs import Program
+from lastnode.journal import JOURNAL, Journal, SessionRecord
 from lastnode.kube.errors import KubeError, NotFound
 from lastnode.kube.wire import decode
-from lastnode.outcome import JOURNAL, Journal, Reason, SessionRecord
+from lastnode.reasons import Reason
 
 SESSIONS_PATH: Final = "/sessions"
 

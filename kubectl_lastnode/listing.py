@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 import msgspec
 
 from kubectl_lastnode.output import age, short
-from lastnode.memory import Entry, Validity, choose, parse_text, validity
+from lastnode.memory import Entry, parse_text
 from lastnode.objects import Node, Workload
+from lastnode.ranking import rank, validity
+from lastnode.reasons import Reason
 
 HEADINGS = ("NAMESPACE", "KIND", "NAME", "LAST-NODE", "AGE", "STATUS")
 WIDE = ("HOSTNAME", "EXPIRES-IN", "ENTRIES")
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One entry of the memory. ``status``: a :class:`Validity`. ``expires_at``: None where it never does."""
+    """One entry of the memory. ``status``: a :class:`Reason`. ``expires_at``: None where it never does."""
 
     node: str
     hostname: str
@@ -22,7 +24,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     pod_uid: str = msgspec.field(name="podUID")
     ready_at: datetime | None
     expires_at: datetime | None
-    status: Validity
+    status: Reason
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -37,7 +39,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     sticky: bool
     last_node: str | None
     preferred: str | None
-    reason: Validity
+    reason: Reason
     memory: list[Placement]
 
     @property
@@ -58,8 +60,8 @@ def full_name(kind: str, resource: str, name: str) -> str:
 def remembered(workload: Workload, nodes: Mapping[str, Node] | None, ttl: float, now: datetime) -> Remembered:
     """``nodes``: every node by name, None where they are not known; ``ttl`` in seconds, 0 for ever."""
     entries = parse_text(workload.last_node, workload.recent_nodes)
-    chosen, reason = choose(entries, now=now, ttl=ttl, nodes=nodes)
-    newest = validity(entries[0], now=now, ttl=ttl, nodes=nodes) if entries else reason
+    preference = rank(entries, now=now, ttl=ttl, nodes=nodes)
+    newest = validity(entries[0], now=now, ttl=ttl, nodes=nodes) if entries else preference.reason
     return Remembered(
         namespace=workload.namespace,
         kind=workload.kind,
@@ -68,7 +70,7 @@ def remembered(workload: Workload, nodes: Mapping[str, Node] | None, ttl: float,
         uid=workload.uid,
         sticky=workload.sticky,
         last_node=entries[0].node if entries else None,
-        preferred=chosen.node if chosen and workload.sticky else None,
+        preferred=preference.first.node if preference.first and workload.sticky else None,
         reason=newest,
         memory=[_placement(entry, nodes, ttl, now) for entry in entries],
     )
@@ -94,7 +96,7 @@ def entry_row(entry: Placement, now: datetime) -> list[str]:
 
 def expiry(entry: Placement | None, now: datetime) -> str:
     """When an entry stops counting: ``-`` where it has, or where there is none."""
-    if entry is None or entry.status is Validity.EXPIRED:
+    if entry is None or entry.status is Reason.EXPIRED:
         return "-"
     return "never" if entry.expires_at is None else short((entry.expires_at - now).total_seconds())
 

@@ -14,7 +14,8 @@ from kubectl_lastnode.call import Call, Duration, Failure, output, shared, warn
 from kubectl_lastnode.output import age, counted, document, duration, share, table
 from kubectl_lastnode.programs import RECORDER, Program, at, in_cluster
 from kubectl_lastnode.summary import Group, Summary, in_window, summarise
-from lastnode.outcome import MEANING, Reason, SessionRecord
+from lastnode.journal import SessionRecord
+from lastnode.reasons import Reason
 
 _HELP = """How often sessions came back, why the others did not, and what that saved.
 
@@ -147,7 +148,7 @@ def _reuse_row(one: Group) -> list[str]:
 
 def _reason_row(one: Group, summary: Summary) -> list[str]:
     ratio = share(one.moved / summary.total.moved)
-    return [one.name, str(one.moved), ratio, MEANING[Reason(one.name)]]
+    return [one.name, str(one.moved), ratio, Reason(one.name).meaning]
 
 
 def _startup_row(one: Group) -> list[str]:

@@ -11,7 +11,8 @@ from statistics import fmean
 import msgspec
 
 from kubectl_lastnode import figures
-from lastnode.outcome import Outcome, SessionRecord
+from lastnode.journal import SessionRecord
+from lastnode.outcome import Outcome
 
 
 class Startup(msgspec.Struct, frozen=True):

@@ -1,26 +1,26 @@
 """Which workload a session belongs to. Pure: from records to a record, never from the shape of a name.
 
-A pod may say it itself; otherwise the Sandbox that controls it does. Nothing says the kind in today's agentcube, so
-every kind is looked at: one match is the answer, two are ambiguous.
+A pod may say it itself; otherwise its controller does. Nothing says the kind in today's agentcube, so every kind is
+looked at: one match is the answer, two are ambiguous.
 """
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from typing import NamedTuple
 
 from lastnode.kube.records import ObjectKey
-from lastnode.objects import Sandbox, Session, Workload
+from lastnode.objects import Controller, Session, Workload
+from lastnode.reasons import Meant
 
 
-class Verdict(StrEnum):
-    """How an attribution ended. A closed set: metrics use it as label values."""
+class Verdict(Meant):
+    """How an attribution ended."""
 
-    FOUND = "found"
-    UNCLAIMED = "unclaimed"  # neither the pod nor its Sandbox names a workload
-    SANDBOX_UNKNOWN = "sandbox_unknown"  # owned by a Sandbox that is not (yet) seen, or was re-created
-    WORKLOAD_UNKNOWN = "workload_unknown"
-    WORKLOAD_REPLACED = "workload_replaced"  # the pod is older than the workload of that name
-    AMBIGUOUS = "ambiguous"
+    FOUND = "found", "the session's workload is known"
+    UNCLAIMED = "unclaimed", "neither the pod nor its Sandbox names a workload"
+    SANDBOX_UNKNOWN = "sandbox_unknown", "owned by a Sandbox that is not seen yet, or was made again"
+    WORKLOAD_UNKNOWN = "workload_unknown", "no workload of the name that the session gives"
+    WORKLOAD_REPLACED = "workload_replaced", "the pod is older than the workload of that name"
+    AMBIGUOUS = "ambiguous", "workloads of two kinds have the name that the session gives"
 
 
 class Claim(NamedTuple):
@@ -40,11 +40,11 @@ class Attribution(NamedTuple):
 
 def attribute(
     session: Session,
-    sandboxes: Mapping[ObjectKey, Sandbox],
+    controllers: Mapping[ObjectKey, Controller],
     workloads: Iterable[Mapping[ObjectKey, Workload]],
 ) -> Attribution:
     """The workload of a session. ``workloads``: one mapping a resource, each by namespace and name."""
-    claim = claim_of(session, sandboxes)
+    claim = claim_of(session, controllers)
     if isinstance(claim, Verdict):
         return Attribution(claim)
     key = ObjectKey(session.namespace, claim.name)
@@ -56,18 +56,18 @@ def attribute(
     return Attribution(Verdict.FOUND, matches[0], claim)
 
 
-def claim_of(session: Session, sandboxes: Mapping[ObjectKey, Sandbox]) -> Claim | Verdict:
-    """What the pod, else its Sandbox, says about the workload; a verdict where nothing can be known."""
+def claim_of(session: Session, controllers: Mapping[ObjectKey, Controller]) -> Claim | Verdict:
+    """What the pod, else its controller, says about the workload; a verdict where nothing can be known."""
     if session.workload_name:
         return Claim(session.workload_name, session.workload_kind)
-    if not session.sandbox:
+    if not session.controller:
         return Verdict.UNCLAIMED
-    sandbox = sandboxes.get(ObjectKey(session.namespace, session.sandbox))
-    if sandbox is None or (session.sandbox_uid and sandbox.uid != session.sandbox_uid):
+    controller = controllers.get(ObjectKey(session.namespace, session.controller))
+    if controller is None or (session.controller_uid and controller.uid != session.controller_uid):
         return Verdict.SANDBOX_UNKNOWN
-    if not sandbox.workload_name:
+    if not controller.workload_name:
         return Verdict.UNCLAIMED
-    return Claim(sandbox.workload_name, sandbox.workload_kind or session.workload_kind)
+    return Claim(controller.workload_name, controller.workload_kind or session.workload_kind)
 
 
 def _predates(session: Session, workload: Workload) -> bool:

@@ -1,45 +1,44 @@
-"""Names that other programs rely on: labels, annotations, groups and the defaults behind them.
+"""Names that other programs rely on: annotations, agentcube's labels, and what a name may be.
 
-Nothing here may change without an upgrade path: agentcube, users' manifests and older releases of ours
-read and write these strings.
+Nothing here may change without an upgrade path: agentcube, users' manifests and older releases read and write these
+strings. Which of them a kind of workload uses stands in ``kinds``.
 """
 
 import re
 from typing import Final
 
-# Whose pod it is. agentcube sets the session and sandbox labels on the pod, the workload's name on the Sandbox.
-SESSION_LABEL: Final = "runtime.agentcube.io/session-id"
-SANDBOX_LABEL: Final = "runtime.agentcube.io/sandbox-name"
-WORKLOAD_NAME_LABEL: Final = "runtime.agentcube.io/workload-name"
-WORKLOAD_KIND_LABEL: Final = "runtime.agentcube.io/workload-kind"
-
-# The opt-in where the installed CRD has no spec.nodeStickiness: the annotation with exactly this value.
-STICKINESS_ANNOTATION: Final = "runtime.agentcube.io/node-stickiness"
+# What follows a kind's prefix ("PREFIX/last-node"): the opt-in with its one value, the memory, and what the Event of a
+# session that moved says to programs.
+STICKINESS: Final = "node-stickiness"
 STICKINESS_ENABLED: Final = "enabled"
+LAST_NODE: Final = "last-node"
+RECENT_NODES: Final = "recent-nodes"
+MOVED_REASON: Final = "moved-reason"
 
-# The memory, on the workload.
-LAST_NODE_ANNOTATION: Final = "runtime.agentcube.io/last-node"
-RECENT_NODES_ANNOTATION: Final = "runtime.agentcube.io/recent-nodes"
 MAX_RECENT_NODES: Final = 5
 DEFAULT_MEMORY_TTL_SECONDS: Final = 24 * 60 * 60.0
 
 HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
 
-# Resources are named as CRDs are ("plural.group"); which version is served is asked from the API server.
+# agentcube's: it sets the session and sandbox labels on the pod, the workload's name on the Sandbox.
+AGENTCUBE_PREFIX: Final = "runtime.agentcube.io"
+SESSION_LABEL: Final = f"{AGENTCUBE_PREFIX}/session-id"
+SANDBOX_LABEL: Final = f"{AGENTCUBE_PREFIX}/sandbox-name"
+WORKLOAD_NAME_LABEL: Final = f"{AGENTCUBE_PREFIX}/workload-name"
+WORKLOAD_KIND_LABEL: Final = f"{AGENTCUBE_PREFIX}/workload-kind"
+STICKINESS_ANNOTATION: Final = f"{AGENTCUBE_PREFIX}/{STICKINESS}"
+LAST_NODE_ANNOTATION: Final = f"{AGENTCUBE_PREFIX}/{LAST_NODE}"
+RECENT_NODES_ANNOTATION: Final = f"{AGENTCUBE_PREFIX}/{RECENT_NODES}"
+MOVED_REASON_ANNOTATION: Final = f"{AGENTCUBE_PREFIX}/{MOVED_REASON}"
+
+# agent-sandbox's object that controls a session's pod.
 SANDBOX_RESOURCE: Final = "sandboxes.agents.x-k8s.io"
 SANDBOX_KIND: Final = "Sandbox"
 SANDBOX_GROUP: Final = "agents.x-k8s.io"
-WORKLOAD_RESOURCES: Final = (
-    "agentruntimes.runtime.agentcube.volcano.sh",
-    "codeinterpreters.runtime.agentcube.volcano.sh",
-)
-# The only kind whose pods may be placed before a session claims them (spec.warmPoolSize).
-WARM_POOL_KIND: Final = "CodeInterpreter"
 
-# On the Event of a session that moved: the bare reason, for programs.
-MOVED_REASON_ANNOTATION: Final = "runtime.agentcube.io/moved-reason"
-
-
+# The names are those of k8s.io/apimachinery's validation package (IsDNS1123Subdomain, IsValidLabelValue). They are
+# checked here because the API server does not check the values of a *preferred* node-affinity term: it stores them,
+# and kube-scheduler then refuses to schedule the pod at all.
 MAX_NODE_NAME: Final = 253
 MAX_LABEL_VALUE: Final = 63
 

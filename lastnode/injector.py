@@ -6,22 +6,26 @@ objects on the way to the new term are copied; the result shares everything else
 
 import copy
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lastnode.contract import DEFAULT_MEMORY_TTL_SECONDS
-from lastnode.memory import choose, parse
 from lastnode.objects import Node
-from lastnode.preference import PREFERRED, WEIGHT, Match, Term, check, is_same, term
-from lastnode.workload import read_workload
+from lastnode.preference import PREFERRED, WEIGHT, Match, Term, check, is_same, term, terms
+from lastnode.ranking import rank
+from lastnode.workload import memory_of
 
 if TYPE_CHECKING:
     from kubernetes.client import V1PodSpec
 
 PodSpec = TypeVar("PodSpec", bound="dict[str, Any] | V1PodSpec")
 
+_Part = TypeVar("_Part")
+
 _NODE_AFFINITY = "pod_spec.affinity.nodeAffinity"
+_TYPED = "preferred_during_scheduling_ignored_during_execution"
+_TYPED_PATH = f"pod_spec.affinity.node_affinity.{_TYPED}"
 
 
 def prefer_node(
@@ -45,7 +49,7 @@ def prefer_node(
     for an unknown match; TypeError for wrong types, naming the path.
     """
     _check_pod_spec(pod_spec)
-    return _with_term(pod_spec, term(node, hostname=hostname, weight=weight, match=match))
+    return with_terms(pod_spec, [term(node, hostname=hostname, weight=weight, match=match)])
 
 
 def prefer_last_node(
@@ -75,41 +79,75 @@ def prefer_last_node(
     _check_pod_spec(pod_spec)
     check(weight, match)
     _check_circumstances(now, ttl, nodes)
-    sought = read_workload(workload)
-    if not sought.sticky:
-        return pod_spec
-    entry, _ = choose(parse(sought.annotations), now=now or datetime.now(UTC), ttl=ttl, nodes=nodes)
-    if entry is None:
-        return pod_spec
-    known: Match = match if entry.hostname else "name"
-    return _with_term(pod_spec, term(entry.node, hostname=entry.hostname, weight=weight, match=known))
+    memory = memory_of(workload)
+    preference = rank(memory, now=now or datetime.now(UTC), ttl=ttl, nodes=nodes, weight=weight)
+    return with_terms(pod_spec, terms(preference.nodes, match))
 
 
-def _with_term(pod_spec: PodSpec, wanted: Term) -> PodSpec:
+def with_terms(pod_spec: PodSpec, wanted: Sequence[Term]) -> PodSpec:
+    """The spec with these preferred terms appended; the very same object where it has them all, or is bound.
+
+    Raises TypeError, naming the path, where the spec has another shape than a pod's.
+    """
+    if not wanted:
+        return pod_spec
     if isinstance(pod_spec, dict):
-        return cast("PodSpec", _with_term_in_dict(pod_spec, wanted))
-    from lastnode.typed import with_term  # not before: whoever uses dicts needs no Kubernetes client
-
-    return cast("PodSpec", with_term(pod_spec, wanted))
+        return cast("PodSpec", _to_dict(pod_spec, wanted))
+    return cast("PodSpec", _to_typed(pod_spec, wanted))
 
 
-def _with_term_in_dict(pod_spec: dict[str, Any], wanted: Term) -> dict[str, Any]:
+def _to_dict(pod_spec: dict[str, Any], wanted: Sequence[Term]) -> dict[str, Any]:
     if pod_spec.get("nodeName"):
         return pod_spec
     affinity = _copied(pod_spec, "affinity", dict, "pod_spec.affinity")
     node_affinity = _copied(affinity, "nodeAffinity", dict, _NODE_AFFINITY)
-    terms = _copied(node_affinity, PREFERRED, list, f"{_NODE_AFFINITY}.{PREFERRED}")
-    for index, found in enumerate(terms):
-        if not isinstance(found, dict):
-            raise _wrong(f"{_NODE_AFFINITY}.{PREFERRED}[{index}]", dict, found)
-        if is_same(found, wanted):
-            return pod_spec
-    terms.append(wanted)
-    node_affinity[PREFERRED] = terms
+    found = _copied(node_affinity, PREFERRED, list, f"{_NODE_AFFINITY}.{PREFERRED}")
+    for index, one in enumerate(found):
+        if not isinstance(one, dict):
+            raise _wrong(f"{_NODE_AFFINITY}.{PREFERRED}[{index}]", dict, one)
+    missing = _missing(wanted, found)
+    if not missing:
+        return pod_spec
+    node_affinity[PREFERRED] = found + missing
     affinity["nodeAffinity"] = node_affinity
     preferring = copy.copy(pod_spec)
     preferring["affinity"] = affinity
     return preferring
+
+
+def _to_typed(pod_spec: "V1PodSpec", wanted: Sequence[Term]) -> "V1PodSpec":
+    # Not before: whoever uses dicts needs no Kubernetes client.
+    from kubernetes.client import V1Affinity, V1NodeAffinity, V1PreferredSchedulingTerm
+
+    if pod_spec.node_name:
+        return pod_spec
+    affinity = _part(pod_spec.affinity, V1Affinity, "pod_spec.affinity")
+    node_affinity = _part(affinity.node_affinity, V1NodeAffinity, "pod_spec.affinity.node_affinity")
+    found: list[Any] = _part(getattr(node_affinity, _TYPED), list, _TYPED_PATH)
+    dicts = [
+        _part(one, V1PreferredSchedulingTerm, f"{_TYPED_PATH}[{index}]").to_dict(serialize=True)
+        for index, one in enumerate(found)
+    ]
+    missing = _missing(wanted, dicts)
+    if not missing:
+        return pod_spec
+    new = [*found, *map(V1PreferredSchedulingTerm.from_dict, missing)]
+    # model_copy copies one level and validates nothing: whatever the user's part holds stays as it is.
+    node_affinity = node_affinity.model_copy(update={_TYPED: new})
+    affinity = affinity.model_copy(update={"node_affinity": node_affinity})
+    return pod_spec.model_copy(update={"affinity": affinity})
+
+
+def _missing(wanted: Sequence[Term], found: Sequence[object]) -> list[Term]:
+    return [each for each in wanted if not any(is_same(one, each) for one in found)]
+
+
+def _part(value: object, kind: type[_Part], path: str) -> _Part:
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise TypeError(f"{path} must be a {kind.__name__}, not {type(value).__name__}")
+    return value
 
 
 def _copied(parent: dict[str, Any], key: str, kind: type[Any], path: str) -> Any:

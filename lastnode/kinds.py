@@ -1,19 +1,94 @@
-"""Which workloads take part: the one rule, for the recorder that writes memories and the injector that reads them.
+"""Which kinds of workloads there are: one row each, and everything that differs between kinds stands in its row.
 
-Pure, and on single values rather than objects, because the two sides decode workloads differently.
+Reading, attribution, the view, the injector, the rights and ``doctor`` all go by these rows. A further kind is a
+further row.
 """
 
-from lastnode.contract import STICKINESS_ENABLED, WARM_POOL_KIND
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from lastnode import contract
 
 
-def is_sticky(kind: str, stickiness: bool | None, annotations_value: str | None, warm_pool_size: int | None) -> bool:
-    """Whether a workload opted in and its opt-in can have an effect.
+class Sessions(NamedTuple):
+    """Which pods are sessions, and how such a pod leads to its workload: by labels that name it.
 
-    ``stickiness``: spec.nodeStickiness.enabled, None where it is absent; present, it wins over the annotation.
-    ``annotations_value``: the annotation that says the same where the installed CRD lacks that field; only its exact
-    value counts. ``warm_pool_size``: spec.warmPoolSize, None where it is absent. The pods of a warm pool are placed
-    before any session claims them, so there a preference would come too late.
+    ``label``: what the API server selects the pods by. ``workload_name`` and ``workload_kind``: the labels that name
+    the workload and, where somebody says so, its kind; they stand on the pod, else on its controller, which is a
+    ``controller`` ("plural.group") whose owner references call it ``controller_kind`` of ``controller_group``.
     """
-    if kind == WARM_POOL_KIND and warm_pool_size is not None and warm_pool_size > 0:
-        return False
-    return annotations_value == STICKINESS_ENABLED if stickiness is None else stickiness
+
+    label: str
+    workload_name: str
+    workload_kind: str
+    controller: str
+    controller_kind: str
+    controller_group: str
+
+
+class Kind(NamedTuple):
+    """One kind of workload. ``resource``: "plural.group". ``name``: as its objects spell their kind; empty: as each
+    object says itself. ``prefix``: of opt-in and memory. ``pooled``: void where spec.warmPoolSize is above 0, because
+    the pods of a pool are placed before any session claims them."""
+
+    resource: str
+    name: str
+    prefix: str
+    sessions: Sessions
+    pooled: bool = False
+
+    def annotation(self, name: str) -> str:
+        """``PREFIX/name``."""
+        return f"{self.prefix}/{name}"
+
+    def is_sticky(self, stickiness: bool | None, annotation: str | None, warm_pool_size: int | None) -> bool:
+        """Whether a workload opted in and its opt-in can have an effect.
+
+        ``stickiness``: spec.nodeStickiness.enabled, None where it is absent; present, it wins over the ``annotation``,
+        of which only the exact value counts. ``warm_pool_size``: spec.warmPoolSize, None where it is absent.
+        """
+        if self.pooled and warm_pool_size is not None and warm_pool_size > 0:
+            return False
+        return annotation == contract.STICKINESS_ENABLED if stickiness is None else stickiness
+
+
+AGENTCUBE: Final = Sessions(
+    label=contract.SESSION_LABEL,
+    workload_name=contract.WORKLOAD_NAME_LABEL,
+    workload_kind=contract.WORKLOAD_KIND_LABEL,
+    controller=contract.SANDBOX_RESOURCE,
+    controller_kind=contract.SANDBOX_KIND,
+    controller_group=contract.SANDBOX_GROUP,
+)
+_AGENTCUBE_GROUP: Final = "runtime.agentcube.volcano.sh"
+
+
+def _agentcube(resource: str, name: str, *, pooled: bool = False) -> Kind:
+    return Kind(resource, name, contract.AGENTCUBE_PREFIX, AGENTCUBE, pooled)
+
+
+AGENT_RUNTIME: Final = _agentcube(f"agentruntimes.{_AGENTCUBE_GROUP}", "AgentRuntime")
+CODE_INTERPRETER: Final = _agentcube(f"codeinterpreters.{_AGENTCUBE_GROUP}", "CodeInterpreter", pooled=True)
+BUILT_IN: Final = (AGENT_RUNTIME, CODE_INTERPRETER)
+DEFAULT_RESOURCES: Final = tuple(kind.resource for kind in BUILT_IN)
+
+
+def kinds_of(resources: Sequence[str]) -> tuple[Kind, ...]:
+    """A row for each resource: the built-in one, or for another kind one like agentcube's, named by the same labels."""
+    built_in = {kind.resource: kind for kind in BUILT_IN}
+    return tuple(built_in.get(resource) or _agentcube(resource, "") for resource in resources)
+
+
+def kind_named(name: str) -> Kind:
+    """The row of an object that says this kind; one like agentcube's where there is none."""
+    return next((kind for kind in BUILT_IN if kind.name == name), _agentcube("", name))
+
+
+def ways(kinds: Sequence[Kind]) -> tuple[Sessions, ...]:
+    """The different ways in which these kinds' pods lead to them, each once."""
+    return tuple(dict.fromkeys(kind.sessions for kind in kinds))
+
+
+def way_of(labels: Mapping[str, Any], known: Sequence[Sessions]) -> Sessions | None:
+    """The way that a pod with these labels leads to its workload; None: it is no session's pod."""
+    return next((way for way in known if labels.get(way.label)), None)

@@ -1,4 +1,4 @@
-"""What is remembered of a workload's placements: entries, their text form, and which one is valid now.
+"""What is remembered of a workload's placements: entries, how they merge, and their text form.
 
 Pure. A memory is a tuple of entries, newest first, one a node, at most five. Merging two memories is commutative,
 associative and idempotent, so whatever order events arrive in, the same memory comes out.
@@ -6,18 +6,11 @@ associative and idempotent, so whatever order events arrive in, the same memory 
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Final, NamedTuple
 
 import msgspec
 
-from lastnode.contract import (
-    LAST_NODE_ANNOTATION,
-    MAX_RECENT_NODES,
-    RECENT_NODES_ANNOTATION,
-    is_hostname_value,
-    is_node_name,
-)
+from lastnode.contract import LAST_NODE, MAX_RECENT_NODES, RECENT_NODES, is_hostname_value, is_node_name
 from lastnode.objects import Node
 
 
@@ -51,28 +44,10 @@ class Crash(NamedTuple):
 _BEFORE_EVERYTHING: Final = datetime.min.replace(tzinfo=UTC)
 
 
-class Validity(StrEnum):
-    """Why an entry can, or cannot, be the preference now. A closed set: metrics use it as label values."""
-
-    VALID = "valid"
-    EXPIRED = "expired"
-    NODE_GONE = "node_gone"
-    NODE_REPLACED = "node_replaced"
-    NODE_NOT_READY = "node_not_ready"
-    NODE_CORDONED = "node_cordoned"
-    NOTHING_REMEMBERED = "nothing_remembered"
-
-
-class Choice(NamedTuple):
-    """The entry to come back to, or None with the reason why the *newest* entry cannot be it."""
-
-    entry: Entry | None
-    reason: Validity
-
-
-def parse(annotations: Mapping[str, str]) -> Memory:
-    """The memory that a workload's annotations hold; unreadable text counts as absent, never as an error."""
-    return parse_text(annotations.get(LAST_NODE_ANNOTATION), annotations.get(RECENT_NODES_ANNOTATION))
+def parse(annotations: Mapping[str, str], prefix: str) -> Memory:
+    """The memory that a workload's annotations ``PREFIX/…`` hold; unreadable text counts as absent, never as an
+    error."""
+    return parse_text(annotations.get(f"{prefix}/{LAST_NODE}"), annotations.get(f"{prefix}/{RECENT_NODES}"))
 
 
 def parse_text(last_node: str | None, recent_nodes: str | None) -> Memory:
@@ -84,12 +59,13 @@ def parse_text(last_node: str | None, recent_nodes: str | None) -> Memory:
     return (Entry(node=last_node, hostname=last_node if is_hostname_value(last_node) else ""),)
 
 
-def render(memory: Memory) -> dict[str, str | None]:
-    """Both annotations for a merge patch; None removes one. An undated entry leaves only the bare last-node."""
+def render(memory: Memory, prefix: str) -> dict[str, str | None]:
+    """Both annotations ``PREFIX/…`` for a merge patch; None removes one. An undated entry leaves only the bare
+    last-node."""
     dated = [entry for entry in memory if entry.ready_at is not None]
     return {
-        LAST_NODE_ANNOTATION: memory[0].node if memory else None,
-        RECENT_NODES_ANNOTATION: msgspec.json.encode(dated).decode() if dated else None,
+        f"{prefix}/{LAST_NODE}": memory[0].node if memory else None,
+        f"{prefix}/{RECENT_NODES}": msgspec.json.encode(dated).decode() if dated else None,
     }
 
 
@@ -122,45 +98,12 @@ def take_back(memory: Memory, crashes: Iterable[Crash]) -> Memory:
 
 def prune(memory: Memory, nodes: Mapping[str, Node]) -> Memory:
     """The memory without entries whose node is gone or was replaced by another machine of the same name."""
-    return tuple(entry for entry in memory if _identity(entry, nodes.get(entry.node)) is Validity.VALID)
+    return tuple(entry for entry in memory if is_its_node(entry, nodes.get(entry.node)))
 
 
-def choose(memory: Memory, *, now: datetime, ttl: float, nodes: Mapping[str, Node] | None) -> Choice:
-    """The newest entry that is valid now.
-
-    ``ttl`` in seconds from readyAt, 0 for ever. ``nodes``: every node by name, or None where there are none to look
-    at; then age alone decides. Reasons are about the newest entry: that is the one the user expects.
-    """
-    reasons = []
-    for entry in memory:
-        reason = validity(entry, now=now, ttl=ttl, nodes=nodes)
-        if reason is Validity.VALID:
-            return Choice(entry, reason)
-        reasons.append(reason)
-    return Choice(None, reasons[0] if reasons else Validity.NOTHING_REMEMBERED)
-
-
-def validity(entry: Entry, *, now: datetime, ttl: float, nodes: Mapping[str, Node] | None) -> Validity:
-    """Whether one entry can be the preference now, and if not why. Exactly ``ttl`` seconds old is too old."""
-    if ttl and entry.ready_at is not None and (now - entry.ready_at).total_seconds() >= ttl:
-        return Validity.EXPIRED
-    if nodes is None:
-        return Validity.VALID
-    node = nodes.get(entry.node)
-    identity = _identity(entry, node)
-    if node is None or identity is not Validity.VALID:
-        return identity
-    if not node.ready:
-        return Validity.NODE_NOT_READY
-    return Validity.NODE_CORDONED if node.unschedulable else Validity.VALID
-
-
-def _identity(entry: Entry, node: Node | None) -> Validity:
-    if node is None:
-        return Validity.NODE_GONE
-    if entry.node_uid and node.uid != entry.node_uid:
-        return Validity.NODE_REPLACED
-    return Validity.VALID
+def is_its_node(entry: Entry, node: Node | None) -> bool:
+    """Whether ``node``, the one of that name now, is the machine that the entry is about."""
+    return node is not None and entry.node_uid in ("", node.uid)
 
 
 def _takes_back(crash: Crash, entry: Entry) -> bool:

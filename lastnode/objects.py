@@ -70,8 +70,8 @@ class Workload(Record, frozen=True, gc=False, kw_only=True):
         return WorkloadKey(self.resource, self.namespace, self.name)
 
 
-class Sandbox(Record, frozen=True, gc=False, kw_only=True):
-    """The owner of a session's pod: it alone says which workload the session belongs to."""
+class Controller(Record, frozen=True, gc=False, kw_only=True):
+    """What controls a session's pod (agent-sandbox's Sandbox): it may say which workload the session belongs to."""
 
     workload_name: str | None = None
     workload_kind: str | None = None
@@ -84,7 +84,7 @@ class Session(Record, frozen=True, gc=False, kw_only=True):
     are shared, where a moment would take 56 bytes of each). ``ready_at``: since when it is Ready, None while it is not.
     ``over``: it reached a terminal phase or is being deleted, so it can no longer become Ready truthfully.
     ``crashed_at``: when a container of it last ended with an error, by itself and not because the pod was deleted.
-    ``owner_uid``/``sandbox``: the controlling Sandbox, if a Sandbox controls it.
+    ``controller``, ``controller_uid``: what controls it, if that is of the kind which may say whose session it is.
     """
 
     node: str | None = None
@@ -93,7 +93,7 @@ class Session(Record, frozen=True, gc=False, kw_only=True):
     scheduled_after: int | None = None
     over: bool = False
     crashed_at: datetime | None = None
-    sandbox: str | None = None
-    sandbox_uid: str | None = None
+    controller: str | None = None
+    controller_uid: str | None = None
     workload_name: str | None = None
     workload_kind: str | None = None

@@ -1,25 +1,25 @@
-"""The one definition of the preference "this pod would like that node", in all its renderings. Pure.
+"""The preference "this pod would like these nodes" as others read it: terms in a pod's spec, and an extender's scores.
+Pure.
 
-As the only preferred term that matches, whatever its weight, it gives the node the full 100 of
-kube-scheduler's NodeAffinity plugin (which divides by the largest sum of weights that any node reached),
-times that plugin's default weight 2. As an extender's answer: score x weight x (MaxNodeScore 100 /
-MaxExtenderPriority 10), that is 10 x 2 x 10. Both are 200 points. Sources, in Kubernetes 1.37.2:
-pkg/scheduler/schedule_one.go, pkg/scheduler/apis/config/v1/default_plugins.go and
-pkg/scheduler/framework/plugins/nodeaffinity.
+kube-scheduler's NodeAffinity plugin divides by the largest sum of weights that any feasible node reached, so the
+strongest term that is feasible gives its node the full 100, whatever its weight, times the plugin's default weight 2.
+As an extender's answer: score x weight x (MaxNodeScore 100 / MaxExtenderPriority 10), that is 10 x 2 x 10. Both are 200
+points. Sources, in Kubernetes 1.37.2: pkg/scheduler/schedule_one.go, pkg/scheduler/apis/config/v1/default_plugins.go
+and pkg/scheduler/framework/plugins/nodeaffinity.
 """
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from lastnode.contract import HOSTNAME_LABEL, MAX_LABEL_VALUE, MAX_NODE_NAME, is_hostname_value, is_node_name
+from lastnode.ranking import LAST_NODE_WEIGHT, Preferred
 
 # How the term names the node: by its label kubernetes.io/hostname, or by its very name (a field of the node).
 Match = Literal["hostname", "name"]
 Term = dict[str, Any]
 
-# The largest that the API server takes: beside the user's own terms, the preference should be seen.
-WEIGHT: Final = 100
+WEIGHT: Final = LAST_NODE_WEIGHT
 # What the extender answers for the preferred node: the most that an extender may give (MaxExtenderPriority).
 EXTENDER_SCORE: Final = 10
 # What the scheduler's configuration must give the extender, so that its answer weighs what the term weighs.
@@ -52,6 +52,24 @@ def term(node: str, *, hostname: str | None = None, weight: int = WEIGHT, match:
             f'at most {MAX_LABEL_VALUE}: pass the hostname that the label has, or match="name"'
         )
     return {"weight": weight, "preference": _by_hostname(hostname or node)}
+
+
+def terms(preferred: Iterable[Preferred], match: Match = "hostname") -> list[Term]:
+    """One term a node. A node whose hostname label is not known is named by its name, whatever ``match`` says: the name
+    as a label's value might be one that no label can have."""
+    return [
+        term(one.node, hostname=one.hostname, weight=one.weight, match=match if one.hostname else "name")
+        for one in preferred
+    ]
+
+
+def scores(offered: Sequence[Preferred]) -> dict[str, int]:
+    """The extender's score of each of these nodes, all of which are offered; every other node has none.
+
+    Relative to the strongest of them, rounded half up, as NodeAffinity makes of the terms.
+    """
+    strongest = max((one.weight for one in offered), default=0)
+    return {one.node: (2 * EXTENDER_SCORE * one.weight + strongest) // (2 * strongest) for one in offered}
 
 
 def carries(terms: object, node: str, hostname: str | None = None, *, weight: int = WEIGHT) -> bool:

@@ -2,31 +2,25 @@
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
-from cachetools import TLRUCache, TTLCache
+from cachetools import TLRUCache
 
-from lastnode import contract, memory, reading
+from lastnode.attribution import Attribution, attribute
+from lastnode.kinds import BUILT_IN, Kind, ways
 from lastnode.kube.api import Api
 from lastnode.kube.records import ObjectKey
 from lastnode.kube.store import Store
 from lastnode.kube.watch import PAGE_SIZE, ListWatch, Observer
-from lastnode.memory import Memory
-from lastnode.objects import Node, Sandbox, Session, Workload
+from lastnode.memory import Memory, parse_text
+from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
+from lastnode.reading import read_controller, read_node, read_session, read_workload
 
 # About 2 KB each: enough for every workload that is active at once, without holding 20,000 parsed memories for ever.
 MAX_MEMORIES: Final = 4096
-
-V = TypeVar("V")
-
-
-def expiring(size: int, seconds: float, clock: Callable[[], float], of: type[V]) -> MutableMapping[str, V]:
-    """A mapping that forgets each item after so many seconds, and the one used longest ago where there are more than
-    ``size``. Not to be shared between threads. ``of``: what its values are."""
-    return TTLCache(size, seconds, timer=clock)
 
 
 class _Parsed(NamedTuple):
@@ -52,7 +46,7 @@ class MemoryCache:
             known = self._items.get(workload.uid)
         if known is not None and known.resource_version == workload.resource_version:
             return known.memory
-        parsed = memory.parse_text(workload.last_node, workload.recent_nodes)
+        parsed = parse_text(workload.last_node, workload.recent_nodes)
         if parsed:
             self._keep(workload, parsed)
         return parsed
@@ -99,39 +93,44 @@ class NodesByName(Mapping[str, Node]):
 
 
 class View:
-    """``workloads``: resource ("plural.group") -> store. Empty until the watches that :meth:`watches` makes run."""
+    """One store a resource. ``workloads``: resource ("plural.group") -> store. Empty until the watches that
+    :meth:`watches` makes run."""
 
-    def __init__(self, workload_resources: Sequence[str] = contract.WORKLOAD_RESOURCES) -> None:
+    def __init__(self, kinds: Sequence[Kind] = BUILT_IN) -> None:
+        self.kinds = {kind.resource: kind for kind in kinds}
+        self.ways = ways(kinds)
         self.nodes: Store[Node] = Store()
-        self.sandboxes: Store[Sandbox] = Store()
+        self.controllers: Store[Controller] = Store()
         self.sessions: Store[Session] = Store()
-        self.workloads: dict[str, Store[Workload]] = {resource: Store() for resource in workload_resources}
+        self.workloads: dict[str, Store[Workload]] = {resource: Store() for resource in self.kinds}
         self.nodes_by_name = NodesByName(self.nodes)
 
+    def workload(self, key: WorkloadKey) -> Workload | None:
+        """The workload as last seen."""
+        return self.workloads[key.resource].get(ObjectKey(key.namespace, key.name))
+
+    def attribute(self, session: Session) -> Attribution:
+        """The workload of a session, as far as it is seen."""
+        return attribute(session, self.controllers, self.workloads.values())
+
     def watches(
-        self,
-        api: Api,
-        *,
-        sessions: bool,
-        sandbox_resource: str = contract.SANDBOX_RESOURCE,
-        page_size: int = PAGE_SIZE,
-        observer: Observer | None = None,
+        self, api: Api, *, sessions: bool, page_size: int = PAGE_SIZE, observer: Observer | None = None
     ) -> list[ListWatch[Any]]:
         """What keeps this view, one list-watch a resource, in the order in which objects refer to each other.
 
         ``sessions``: the pods too (only the recorder needs them). Selectors leave on the server what nobody needs:
-        sandboxes of no workload, pods of no session, pods that are not bound yet; and of Sandboxes all but metadata.
+        controllers of no workload, pods of no session, pods that are not bound yet; and of controllers all but
+        metadata.
         """
         watch = functools.partial(ListWatch[Any], api, page_size=page_size, observer=observer)
-        made = [watch("nodes", reading.node, self.nodes)]
-        made += [watch(name, _workload_reader(name), store) for name, store in self.workloads.items()]
-        claiming = {"labelSelector": contract.WORKLOAD_NAME_LABEL}
-        made.append(watch(sandbox_resource, reading.sandbox, self.sandboxes, selectors=claiming, metadata_only=True))
-        if sessions:
-            bound = {"labelSelector": contract.SESSION_LABEL, "fieldSelector": "spec.nodeName!="}
-            made.append(watch("pods", reading.session, self.sessions, selectors=bound))
+        made = [watch("nodes", read_node, self.nodes)]
+        for resource, store in self.workloads.items():
+            made.append(watch(resource, functools.partial(read_workload, self.kinds[resource]), store))
+        for way in self.ways:
+            claiming = {"labelSelector": way.workload_name}
+            read = functools.partial(read_controller, way)
+            made.append(watch(way.controller, read, self.controllers, selectors=claiming, metadata_only=True))
+        for way in self.ways if sessions else ():
+            bound = {"labelSelector": way.label, "fieldSelector": "spec.nodeName!="}
+            made.append(watch("pods", functools.partial(read_session, way), self.sessions, selectors=bound))
         return made
-
-
-def _workload_reader(resource: str) -> Callable[[Any], Workload]:
-    return functools.partial(reading.workload, resource)

@@ -8,8 +8,9 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
-from lastnode.contract import STICKINESS_ANNOTATION, WARM_POOL_KIND
-from lastnode.kinds import is_sticky
+from lastnode.contract import STICKINESS
+from lastnode.kinds import kind_named
+from lastnode.memory import Memory, parse
 
 _Value = TypeVar("_Value")
 
@@ -25,15 +26,9 @@ _shown = reprlib.Repr()
 _shown.maxstring = 80
 
 
-class Sought(NamedTuple):
-    """``sticky``: opted in, and to some effect. ``annotations``: all of the workload, types checked."""
-
-    sticky: bool
-    annotations: Mapping[str, str]
-
-
-def read_workload(workload: Mapping[str, Any]) -> Sought:
-    """The opt-in and the annotations of a workload. Fields that are absent or null are off or empty.
+def memory_of(workload: Mapping[str, Any]) -> Memory:
+    """What a workload remembers; nothing where it has not opted in, or to no effect. Fields that are absent or null are
+    off or empty.
 
     Raises TypeError for a field of the wrong type and ValueError for a missing kind, in one line: it begins
     with the workload ("AgentRuntime demo/a: ", or as much of that as is known) and names the path.
@@ -41,16 +36,17 @@ def read_workload(workload: Mapping[str, Any]) -> Sought:
     if not isinstance(workload, Mapping):
         raise TypeError(f"workload must be an object as the API server returns it, not {_described(workload)}")
     whole = _Part(_title(workload), "", workload)
-    kind = whole.field("kind", str)
-    if not kind:
+    name = whole.field("kind", str)
+    if not name:
         raise ValueError(f"{whole.title}: kind is missing")
+    kind = kind_named(name)
     spec = whole.part("spec")
     enabled = spec.part("nodeStickiness").field("enabled", bool)
-    # Only this kind gives the field a meaning here: another kind may use the name as it likes.
-    warm_pool_size = spec.field("warmPoolSize", int) if kind == WARM_POOL_KIND else None
+    # Only a kind with pools gives the field a meaning here: another kind may use the name as it likes.
+    warm_pool_size = spec.field("warmPoolSize", int) if kind.pooled else None
     annotations = _checked_annotations(whole.part("metadata").part("annotations"))
-    sticky = is_sticky(kind, enabled, annotations.get(STICKINESS_ANNOTATION), warm_pool_size)
-    return Sought(sticky, annotations)
+    sticky = kind.is_sticky(enabled, annotations.get(kind.annotation(STICKINESS)), warm_pool_size)
+    return parse(annotations, kind.prefix) if sticky else ()
 
 
 class _Part(NamedTuple):

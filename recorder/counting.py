@@ -1,20 +1,27 @@
 """Asks why sessions moved, and counts the finished ones: in a thread of its own, so that neither watching nor writing
-waits for it."""
+waits for it. Keeps the newest of them for whoever asks."""
 
 import contextlib
 import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
-from threading import Event
-from typing import Final, Protocol
+from threading import Event, Lock
+from typing import Final
 
+import msgspec
+
+from lastnode.journal import SessionRecord
 from lastnode.kube.errors import KubeError
-from lastnode.objects import Node, Session, Workload
-from lastnode.outcome import Expected, Outcome, SessionRecord
-from recorder.case import Case, Finished
-from recorder.why.inquiry import UNEXPLAINED, Explanation
+from lastnode.objects import Node
+from lastnode.outcome import NOTHING_EXPECTED, Outcome, judge
+from lastnode.reasons import Reason
+from recorder.events import Events
+from recorder.life import Life
+from recorder.metrics import SessionMetrics
+from recorder.why.inquiry import UNEXPLAINED, Explanation, Inquiry
 
 # An inquiry is three requests: more than these wait only in a storm, and of those who came too late nothing is asked.
 MOST_WAITING: Final = 2000
@@ -25,41 +32,36 @@ _COUNT_SECONDS: Final = 0.2
 log = logging.getLogger(__name__)
 
 
-class Inquirer(Protocol):
-    """Who finds out why a session runs elsewhere: :class:`recorder.why.inquiry.Inquiry`."""
-
-    def explain(self, session: Session, wanted: Node) -> Explanation: ...
-
-    def decided(self, session: Session, wanted: Node) -> Explanation: ...
-
-
-class Reporter:
-    """``keep`` is told every record, ``tell`` those that moved."""
+class Counting:
+    """``inquiry`` finds out why a session runs elsewhere; ``journal`` keeps the records; ``events`` tell the owner of a
+    workload whose session moved."""
 
     def __init__(
         self,
-        inquirer: Inquirer,
-        keep: Callable[[SessionRecord], None],
-        tell: Callable[[Workload, SessionRecord], None],
+        inquiry: Inquiry,
+        metrics: SessionMetrics,
+        journal: "SessionLog",
+        events: Events,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._inquirer = inquirer
-        self._keep = keep
-        self._tell = tell
-        self._strayed: SimpleQueue[Case] = SimpleQueue()
-        self._finished: deque[Finished] = deque()
+        self._inquiry = inquiry
+        self._metrics = metrics
+        self._journal = journal
+        self._events = events
+        self._strayed: SimpleQueue[Life] = SimpleQueue()
+        self._finished: deque[Life] = deque()
         self._clock = clock
         self._moved_at = clock()
         self._stopping = Event()
 
-    def inquire(self, case: Case) -> None:
+    def inquire(self, life: Life) -> None:
         """Ask, now that it can still be seen, why a session was bound elsewhere."""
         if self._strayed.qsize() < MOST_WAITING:
-            self._strayed.put(case)
+            self._strayed.put(life)
 
-    def count(self, finished: Finished) -> None:
+    def count(self, life: Life) -> None:
         """Its outcome is certain: count it, keep it, and tell the workload's owner if it moved."""
-        self._finished.append(finished)
+        self._finished.append(life)
 
     def run(self) -> None:
         """Until :meth:`stop`; what is finished by then is still counted, without asking anybody."""
@@ -67,8 +69,7 @@ class Reporter:
         while not self._stopping.is_set():
             self._moved_at = self._clock()
             with contextlib.suppress(Empty):
-                case = self._strayed.get(timeout=_COUNT_SECONDS)
-                self._explain(case, case.expected)
+                self._explain(self._strayed.get(timeout=_COUNT_SECONDS))
             if self._clock() >= due:
                 self._count_all()
                 due = self._clock() + _COUNT_SECONDS
@@ -83,35 +84,70 @@ class Reporter:
 
     def _count_all(self) -> None:
         while self._finished:
-            finished = self._finished.popleft()
+            life = self._finished.popleft()
             if not self._stopping.is_set():
-                self._explain(finished.case, finished.expected)
-            self._count(finished)
+                self._explain(life)
+            self._count(life)
 
-    def _explain(self, case: Case, expected: Expected | None) -> None:
-        wanted = expected.wanted if expected else None
-        if case.explanation is None and wanted is not None and wanted.name != case.session.node:
-            case.explanation = self._ask(case, wanted)
+    def _explain(self, life: Life) -> None:
+        wanted = life.strayed_from
+        if life.explanation is None and wanted is not None:
+            life.explanation = self._ask(life, wanted)
 
-    def _ask(self, case: Case, wanted: Node) -> Explanation:
+    def _ask(self, life: Life, wanted: Node) -> Explanation:
         self._moved_at = self._clock()
         try:
             # What stands in the way of a session that is Ready since long says nothing about the day it was placed.
-            ask = self._inquirer.decided if case.late else self._inquirer.explain
-            return ask(case.session, wanted)
+            ask = self._inquiry.decided if life.late else self._inquiry.explain
+            return ask(life.session, wanted)
         except (KubeError, ValueError) as error:
-            log.debug("why %s moved is not known: %s", case.session.key, error)
+            log.debug("why %s moved is not known: %s", life.session.key, error)
             return UNEXPLAINED
 
-    def _count(self, finished: Finished) -> None:
-        record = finished.record()
-        self._keep(record)
+    def _count(self, life: Life) -> None:
+        record = record_of(life)
+        self._metrics.session(record)
+        self._journal.add(record)
         moved = record.outcome is Outcome.MOVED
         level = logging.INFO if moved else logging.DEBUG
         if log.isEnabledFor(level):
             log.log(level, "session %s", record.outcome, extra=_fields(record))
-        if moved and not self._stopping.is_set():
-            self._tell(finished.workload, record)
+        if moved and not self._stopping.is_set() and life.found.workload is not None:
+            self._events.tell(life.found.workload, record)
+
+
+def record_of(life: Life) -> SessionRecord:
+    """What is kept of a session whose workload and node are known."""
+    session, workload, node, expected = life.session, life.found.workload, life.node, life.expected or NOTHING_EXPECTED
+    assert workload is not None
+    assert node is not None
+    outcome, judged = judge(expected, node)
+    return SessionRecord(
+        namespace=session.namespace,
+        pod=session.name,
+        pod_uid=session.uid,
+        workload=workload.name,
+        kind=workload.kind,
+        node=node.name,
+        outcome=outcome,
+        reason=_reason(life, judged) if outcome is Outcome.MOVED else None,
+        last_node=expected.last_node,
+        asked=life.explanation.asked if life.explanation else "",
+        created_at=session.created_at,
+        scheduled_at=_after(session.created_at, session.scheduled_after),
+        ready_at=session.ready_at,
+    )
+
+
+def _reason(life: Life, judged: Reason | None) -> Reason:
+    if judged is None:
+        return life.explanation.reason if life.explanation else Reason.UNKNOWN
+    # How a node is now says nothing about the day when the session was placed; its age then can be computed.
+    return Reason.UNKNOWN if life.late and judged is not Reason.EXPIRED else judged
+
+
+def _after(start: datetime | None, seconds: int | None) -> datetime | None:
+    return None if start is None or seconds is None else start + timedelta(seconds=seconds)
 
 
 def _fields(record: SessionRecord) -> dict[str, str]:
@@ -122,3 +158,32 @@ def _fields(record: SessionRecord) -> dict[str, str]:
     if record.reason:
         fields |= {"reason": str(record.reason), "lastNode": record.last_node}
     return fields
+
+
+class SessionLog:
+    """The newest sessions that this replica counted, at most ``size`` records of about 350 bytes. Safe to share between
+    threads. ``clock``: Unix time."""
+
+    def __init__(self, size: int, replica: str, clock: Callable[[], float] = time.time) -> None:
+        self._records: deque[bytes] = deque(maxlen=size)
+        self._replica = replica
+        self._since = datetime.fromtimestamp(int(clock()), UTC)
+        self._dropped = 0
+        self._lock = Lock()
+
+    def add(self, record: SessionRecord) -> None:
+        packed = msgspec.json.encode(record)
+        with self._lock:
+            self._dropped += len(self._records) == self._records.maxlen
+            self._records.append(packed)
+
+    def page(self, leading: bool, pod_uid: str = "") -> bytes:
+        """A :class:`lastnode.journal.Journal` as JSON; of one pod only, where its UID is given."""
+        with self._lock:
+            records, dropped = list(self._records), self._dropped
+        if pod_uid:
+            wanted = msgspec.json.encode(pod_uid)
+            records = [record for record in records if b'"podUID":' + wanted in record]
+        sessions = [msgspec.Raw(record) for record in records]
+        head = {"replica": self._replica, "leading": leading, "since": self._since, "dropped": dropped}
+        return msgspec.json.encode(head | {"sessions": sessions})

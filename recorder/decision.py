@@ -1,12 +1,12 @@
 """What to write on a workload, if anything. Pure."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from lastnode import memory
 from lastnode.memory import Crash, Memory
 from lastnode.objects import Node, Workload
+from lastnode.reasons import Meant
 
 # While a workload cannot be written, its sessions go on crashing: of those crashes only the latest are kept. There are
 # five entries at most to take back, and those of older crashes are seldom among them.
@@ -34,35 +34,39 @@ def _latest(crashes: frozenset[Crash]) -> frozenset[Crash]:
     return frozenset(sorted(crashes, key=lambda crash: (crash.at, crash), reverse=True)[:MAX_CRASHES])
 
 
-class Skip(StrEnum):
-    """Why nothing is written. A closed set: metrics use it as label values."""
+class Write(Meant):
+    """What came of an attempt to write a workload's memory."""
 
-    GONE = "gone"
-    REPLACED = "replaced"
-    NOT_STICKY = "not_sticky"
-    UNCHANGED = "unchanged"
+    WRITTEN = "written", "the annotations were written"
+    CONFLICT = "conflict", "somebody else wrote in between: tried again on what is there now"
+    RETRIED = "retried", "the API server was away or overloaded: tried again later"
+    REFUSED = "refused", "403 or 422: tried again with the workload's next session"
+    GONE = "gone", "the workload does not exist any more"
+    REPLACED = "replaced", "the workload is another one of the same name"
+    NOT_STICKY = "not_sticky", "the workload has not opted in any more"
+    UNCHANGED = "unchanged", "it says so already"
 
 
 def decide(
     workload: Workload | None, known: Memory, pending: Pending, nodes: Mapping[str, Node] | None
-) -> dict[str, str | None] | Skip:
-    """The annotations to write, None for one to remove, or why there is nothing to write.
+) -> Memory | Write:
+    """The memory to write, or why there is nothing to write.
 
     ``known``: the memory that ``workload`` carries. ``nodes``: every node by name, for leaving out those that are gone
     or replaced; None while they are not all known.
     """
     if workload is None:
-        return Skip.GONE
+        return Write.GONE
     if workload.uid != pending.uid:
-        return Skip.REPLACED
+        return Write.REPLACED
     if not workload.sticky:
-        return Skip.NOT_STICKY
+        return Write.NOT_STICKY
     merged = memory.take_back(memory.merge(known, pending.memory), pending.crashes)
     if nodes is not None:
         merged = memory.prune(merged, nodes)
     if merged == known and workload.last_node == (merged[0].node if merged else None):
-        return Skip.UNCHANGED
-    return memory.render(merged)
+        return Write.UNCHANGED
+    return merged
 
 
 def patch_body(workload: Workload, annotations: Mapping[str, str | None]) -> dict[str, Any]:

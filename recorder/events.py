@@ -6,18 +6,20 @@ more often than once a minute.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any, Final
 
-from lastnode.contract import MOVED_REASON_ANNOTATION
+from cachetools import TTLCache
+
+from lastnode.contract import MOVED_REASON
+from lastnode.journal import SessionRecord
+from lastnode.kinds import Kind
 from lastnode.kube.api import Api
 from lastnode.kube.discovery import collection_path
 from lastnode.kube.errors import Conflict, KubeError, NotFound, Refused
 from lastnode.objects import Workload
-from lastnode.outcome import MEANING, SessionRecord
-from lastnode.view import expiring
+from recorder.metrics import SessionMetrics, Told
 
 # kube-apiserver's own limit for Events is far above; this is what a person can read, and a storm must not become.
 WORKLOAD_SECONDS: Final = 60.0
@@ -30,38 +32,31 @@ _COMPONENT: Final = "lastnode-recorder"
 log = logging.getLogger(__name__)
 
 
-class Told(StrEnum):
-    """What became of an Event. A closed set: metrics use it as label values."""
-
-    CREATED = "created"
-    SUPPRESSED = "suppressed"  # too many of this workload, or altogether
-    REFUSED = "refused"  # no right to create Events, or the namespace is gone
-    FAILED = "failed"  # the API server did not answer
-
-
 class Events:
-    """Not to be shared between threads. ``clock``: seconds that never go back; ``now``: the time of day."""
+    """Not to be shared between threads. ``kinds``: by resource. ``clock``: monotonic seconds; ``now``: time of day."""
 
     def __init__(
         self,
         api: Api,
-        count: Callable[[Told], None],
+        kinds: Mapping[str, Kind],
+        metrics: SessionMetrics,
         *,
         instance: str,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._api = api
-        self._count = count
+        self._kinds = kinds
+        self._metrics = metrics
         self._instance = instance
         self._now = now
-        self._lately = expiring(_WORKLOADS_KEPT, WORKLOAD_SECONDS, clock, of=bool)
+        self._lately: TTLCache[str, bool] = TTLCache(_WORKLOADS_KEPT, WORKLOAD_SECONDS, timer=clock)
         self._bucket = _Bucket(BURST, PER_SECOND, clock)
         self._complained = False
 
     def tell(self, workload: Workload, record: SessionRecord) -> None:
         """``record`` is of a session that moved."""
-        self._count(self._tell(workload, record))
+        self._metrics.event(self._tell(workload, record))
 
     def _tell(self, workload: Workload, record: SessionRecord) -> Told:
         if workload.uid in self._lately or not self._bucket.take():
@@ -70,7 +65,8 @@ class Events:
         try:
             # The collection's path holds the version that is served: /apis/GROUP/VERSION/PLURAL.
             version = collection_path(self._api, workload.resource).removeprefix("/apis/").rpartition("/")[0]
-            body = event(workload, record, api_version=version, instance=self._instance, now=self._now())
+            kind = self._kinds[workload.resource]
+            body = event_body(kind, workload, record, api_version=version, instance=self._instance, now=self._now())
             self._api.request("POST", f"/api/v1/namespaces/{workload.namespace}/events", body=body)
         except Conflict:
             return Told.SUPPRESSED  # another replica has told it
@@ -91,8 +87,8 @@ class Events:
             )  # fmt: skip
 
 
-def event(
-    workload: Workload, record: SessionRecord, *, api_version: str, instance: str, now: datetime
+def event_body(
+    kind: Kind, workload: Workload, record: SessionRecord, *, api_version: str, instance: str, now: datetime
 ) -> dict[str, Any]:
     """The v1 Event. ``kubectl describe`` finds it by the workload's UID; ``related`` is the session's pod."""
     moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -103,7 +99,7 @@ def event(
         "metadata": {
             "name": f"{workload.name[:_NAME_KEPT].rstrip('-.')}.{record.pod_uid}",  # one a session, whoever tells it
             "namespace": workload.namespace,
-            "annotations": {MOVED_REASON_ANNOTATION: reason},
+            "annotations": {kind.annotation(MOVED_REASON): reason},
         },
         "involvedObject": _reference(workload.kind, workload.name, workload.namespace, workload.uid, api_version),
         "related": _reference("Pod", record.pod, record.namespace, record.pod_uid, "v1"),
@@ -122,7 +118,7 @@ def event(
 
 def message(record: SessionRecord) -> str:
     """One line for a person."""
-    why = f"{record.reason}: {MEANING[record.reason]}" if record.reason else "for no known reason"
+    why = f"{record.reason}: {record.reason.meaning}" if record.reason else "for no known reason"
     return f"session {record.pod} ran on {record.node} and not on {record.last_node}: {why}"
 
 

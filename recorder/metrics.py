@@ -10,11 +10,14 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 from lastnode.attribution import Verdict
+from lastnode.journal import SessionRecord
+from lastnode.kube.store import Store
 from lastnode.kube.watch import ListWatch
-from lastnode.outcome import Outcome, Reason, SessionRecord
-from recorder.events import Told
+from lastnode.objects import Workload
+from lastnode.outcome import Outcome
+from lastnode.reasons import MOVED, Meant
+from recorder.decision import Write
 from recorder.why.extenders import Found
-from recorder.writing import RESULTS
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 
@@ -43,6 +46,15 @@ def count_version(registry: CollectorRegistry, program: str, version: str) -> No
         "lastnode_build_info", "The running program and its version.", ["program", "version"], registry=registry
     )
     info.labels(program, version).set(1)
+
+
+class Told(Meant):
+    """What became of an Event."""
+
+    CREATED = "created", "the Event was created"
+    SUPPRESSED = "suppressed", "too many Events of this workload, or altogether"
+    REFUSED = "refused", "no right to create Events, or the namespace is gone"
+    FAILED = "failed", "the API server did not answer"
 
 
 class WatchMetrics:
@@ -96,7 +108,7 @@ class WatchMetrics:
 
 
 class RecordMetrics:
-    """Counts of the recorder's own work; a :class:`recorder.writing.Tally`."""
+    """Counts of the recorder's own work."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._writes = Counter(
@@ -112,12 +124,12 @@ class RecordMetrics:
             registry=registry,
         )
         self._registry = registry
-        for result in RESULTS:
+        for result in Write:
             self._writes.labels(result)
         for verdict in Verdict:
             self._verdicts.labels(verdict)
 
-    def write(self, result: str) -> None:
+    def write(self, result: Write) -> None:
         self._writes.labels(result).inc()
 
     def lag(self, seconds: float) -> None:
@@ -178,9 +190,14 @@ class SessionMetrics:
         self._kinds.add(kind)
         for outcome in Outcome:
             self._startup.labels(kind, outcome)
-            for reason in Reason if outcome is Outcome.MOVED else ("",):
+            for reason in MOVED if outcome is Outcome.MOVED else ("",):
                 if self._namespaces is None:
                     self._sessions.labels(kind, outcome, reason)
+
+    def follow(self, workloads: Iterable[Store[Workload]]) -> None:
+        """Have the counters of each kind there from its first workload on."""
+        for store in workloads:
+            store.subscribe(lambda before, after: self.kind(after.kind) if before is None and after else None)
 
     def session(self, record: SessionRecord) -> None:
         labels = [record.kind, record.outcome, record.reason or ""]

@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
-from typing import Any
 
 from lastnode.daemon import health, logs
 from lastnode.daemon.http import Probes
@@ -18,14 +17,15 @@ from lastnode.kube.election import Elector, Leadership
 from lastnode.kube.errors import ConfigError
 from lastnode.kube.lease import Timing
 from lastnode.kube.queue import WorkQueue
-from lastnode.kube.watch import ListWatch
 from lastnode.objects import WorkloadKey
 from lastnode.view import MemoryCache, View
 from recorder import allocator, metrics
-from recorder.placements import Placements
+from recorder.counting import Counting, SessionLog
+from recorder.events import Events
+from recorder.sessions import Sessions
 from recorder.settings import RecorderSettings, address, fail, load
 from recorder.why.extenders import Extenders
-from recorder.wiring import Outcomes, Tally
+from recorder.why.inquiry import Inquiry
 from recorder.writing import Writer
 
 PROG = "lastnode-recorder"
@@ -47,41 +47,43 @@ class Recorder:
         metrics.count_version(registry, "recorder", version("lastnode"))
         watch_metrics = metrics.WatchMetrics(registry)
         record_metrics = metrics.RecordMetrics(registry)
+        session_metrics = metrics.SessionMetrics(registry, settings.namespace_metrics)
 
-        view = View(settings.workloads)
-        watches = view.watches(
-            server,
-            sessions=True,
-            sandbox_resource=settings.sandbox_resource,
-            page_size=settings.page_size,
-            observer=watch_metrics,
-        )
-        queue: WorkQueue[WorkloadKey] = WorkQueue()
-        cache = MemoryCache(settings.memory_ttl, size=WRITTEN_MEMORIES)
-        sessions = metrics.SessionMetrics(registry, settings.namespace_metrics)
-        outcomes = _outcomes(settings, server, view, cache, sessions, watches)
-        placements = Placements(
-            view, queue.add, record_metrics.verdict, settings.early_crash_seconds, outcomes.ledger.placed
-        )
-        outcomes.ledger.follow()  # before the placements, which it is told of
-        placements.follow()
+        view = View(settings.kinds)
+        watches = view.watches(server, sessions=True, page_size=settings.page_size, observer=watch_metrics)
+        session_metrics.follow(view.workloads.values())
         nodes_watch = watches[0]
         leadership = Leadership() if settings.leader_elect else Leadership.sole()
+        queue: WorkQueue[WorkloadKey] = WorkQueue()
+        cache = MemoryCache(settings.memory_ttl, size=WRITTEN_MEMORIES)
+        journal = SessionLog(settings.session_log, socket.gethostname())
+        counting = _counting(settings, server, view, session_metrics, journal)
+        sessions = Sessions(
+            view,
+            queue.add,
+            recall=cache.recall,
+            ttl=settings.memory_ttl,
+            known=lambda: all(watch.progress.synced for watch in watches),
+            early_crash=settings.early_crash_seconds,
+            verdict=record_metrics.verdict,
+            inquire=counting.inquire,
+            count=counting.count,
+        )
+        sessions.follow()
         writer = Writer(
             server,
             view,
-            placements,
+            sessions,
             queue,
             cache,
             record_metrics,
             leadership=leadership,
             nodes_known=lambda: nodes_watch.progress.synced,
-            settled=outcomes.ledger.settle,
         )
-        elector = _elector(settings, server, leadership, lambda: _add_all(queue, placements.keys()))
+        elector = _elector(settings, server, leadership, lambda: _add_all(queue, sessions.keys()))
         watch_metrics.follow(watches, time.monotonic)
-        record_metrics.follow(lambda: len(placements), lambda: leadership.held)
-        loops = {"writers": writer.moved_at, "outcomes": outcomes.reporter.moved_at}
+        record_metrics.follow(lambda: len(sessions), lambda: leadership.held)
+        loops = {"writers": writer.moved_at, "outcomes": counting.moved_at}
         if settings.leader_elect:
             loops["elector"] = elector.moved_at
         probes = Probes(
@@ -90,14 +92,17 @@ class Recorder:
             ready=health.ready_checks(watches, current=True),
             pages={
                 "/metrics": lambda _: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
-                "/sessions": lambda query: ("application/json", outcomes.journal(bool(leadership.held), query)),
+                "/sessions": lambda query: (
+                    "application/json",
+                    journal.page(leadership.held, next(iter(query.get("pod_uid", ())), "")),
+                ),
             },
         )
 
         self.port = probes.port
         self.crew = Crew()
         self.crew.add("probes", probes.run, probes.stop)
-        self.crew.add("outcomes", outcomes.reporter.run, outcomes.reporter.stop)
+        self.crew.add("outcomes", counting.run, counting.stop)
         for number in range(settings.writers):
             self.crew.add(f"writer-{number}", writer.work, writer.stop)
         for watch in watches:
@@ -106,24 +111,17 @@ class Recorder:
             self.crew.add("elector", elector.run, elector.stop)
 
 
-def _outcomes(
+def _counting(
     settings: RecorderSettings,
     server: api.Api,
     view: View,
-    cache: MemoryCache,
-    tally: Tally,
-    watches: Sequence[ListWatch[Any]],
-) -> Outcomes:
-    return Outcomes(
-        server,
-        view,
-        cache.recall,
-        tally,
-        ttl=settings.memory_ttl,
-        extenders=Extenders(settings.extender_url, settings.extender_ca),
-        log_size=settings.session_log,
-        known=lambda: all(watch.progress.synced for watch in watches),
-    )
+    session_metrics: metrics.SessionMetrics,
+    journal: SessionLog,
+) -> Counting:
+    extenders = Extenders(settings.extender_url, settings.extender_ca)
+    inquiry = Inquiry(server, extenders, lambda: len(view.nodes), session_metrics.inquiry)
+    events = Events(server, view.kinds, session_metrics, instance=socket.gethostname())
+    return Counting(inquiry, session_metrics, journal, events)
 
 
 def _elector(

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 from pydantic_settings.sources import InitSettingsSource
 
 from lastnode import contract
+from lastnode.kinds import DEFAULT_RESOURCES, Kind, kinds_of
 from lastnode.kube.discovery import split
 from lastnode.kube.errors import ConfigError
 
@@ -89,7 +90,6 @@ def _resource(value: object) -> object:
 
 Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, allow_inf_nan=False)]
 Bind = Annotated[str, BeforeValidator(_address_text)]
-Resource = Annotated[str, BeforeValidator(_resource)]
 # Text with commas, not a tuple: pydantic-settings takes the text of anything that is a collection for JSON.
 Resources = Annotated[str, BeforeValidator(_resources)]
 
@@ -112,17 +112,16 @@ class CommonSettings(BaseSettings):
         description="how long a placement counts, from its session's ready time (24h, 1h30m, seconds; 0: for ever)",
     )
     workload_resources: Resources = Field(
-        ",".join(contract.WORKLOAD_RESOURCES), description="kinds of workloads, plural.group, by commas"
+        ",".join(DEFAULT_RESOURCES), description="kinds of workloads, plural.group, by commas"
     )
-    sandbox_resource: Resource = Field(contract.SANDBOX_RESOURCE, description="what owns session pods, plural.group")
     page_size: int = Field(500, ge=1, le=10_000, description="objects a page of a list")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, else JSON")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")
 
     @property
-    def workloads(self) -> tuple[str, ...]:
-        """The workload resources, each once."""
-        return tuple(self.workload_resources.split(","))
+    def kinds(self) -> tuple[Kind, ...]:
+        """The rows of the workload resources, each once."""
+        return kinds_of(self.workload_resources.split(","))
 
     def line(self) -> str:
         """Every setting in force, for one log line."""

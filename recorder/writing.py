@@ -9,20 +9,21 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from threading import Event, Lock
-from typing import Any, Protocol
+from typing import Any
 
-from lastnode import reading
 from lastnode.kube.api import METADATA, Api
 from lastnode.kube.backoff import Backoff
 from lastnode.kube.discovery import NotServed, collection_path, object_path
 from lastnode.kube.election import Leadership
 from lastnode.kube.errors import Conflict, KubeError, NotFound, Refused
 from lastnode.kube.queue import WorkQueue
-from lastnode.kube.records import ObjectKey
+from lastnode.memory import Memory, render
 from lastnode.objects import Workload, WorkloadKey
+from lastnode.reading import read_patched, read_workload
 from lastnode.view import MemoryCache, View
-from recorder.decision import Pending, Skip, decide, patch_body
-from recorder.placements import Placements
+from recorder.decision import Pending, Write, decide, patch_body
+from recorder.metrics import RecordMetrics
+from recorder.sessions import Sessions
 
 # Sessions of one workload that become Ready together meet in 409s: a short, spread delay sorts them out.
 _CONFLICT_FIRST = 0.02
@@ -31,47 +32,30 @@ _CONFLICT_CAP = 2.0
 log = logging.getLogger(__name__)
 
 
-class Tally(Protocol):
-    """Who counts writes; ``result`` is one of RESULTS."""
-
-    def write(self, result: str) -> None: ...
-
-    def lag(self, seconds: float) -> None: ...
-
-
-# written, retried, conflict, refused and every Skip.
-RESULTS = ("written", "conflict", "retried", "refused", *Skip)
-
-
 class Writer:
-    """``work`` runs in as many threads as shall write at once; the queue keeps one workload in one of them.
-
-    ``settled`` is told each workload on which nothing is pending any more, and whether that was this replica's work.
-    """
+    """``work`` runs in as many threads as shall write at once; the queue keeps one workload in one of them."""
 
     def __init__(
         self,
         api: Api,
         view: View,
-        placements: Placements,
+        sessions: Sessions,
         queue: WorkQueue[WorkloadKey],
         cache: MemoryCache,
-        tally: Tally,
+        metrics: RecordMetrics,
         *,
         leadership: Leadership,
         nodes_known: Callable[[], bool],
-        settled: Callable[[WorkloadKey, bool], None] = lambda *_: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
         self._view = view
-        self._placements = placements
+        self._sessions = sessions
         self._queue = queue
         self._cache = cache
-        self._tally = tally
+        self._metrics = metrics
         self._leadership = leadership
         self._nodes_known = nodes_known
-        self._settled = settled
         self._clock = clock
         self._collections: dict[str, str] = {}  # resource -> path
         self._conflicts: dict[WorkloadKey, Backoff] = {}
@@ -102,56 +86,60 @@ class Writer:
         if self._pause.wait(self._stopping):
             return
         self._begun[key] = time.monotonic()
-        pending = self._placements.pending(key)
+        pending = self._sessions.pending(key)
         if pending is None:
             return
-        workload = self._view.workloads[key.resource].get(ObjectKey(key.namespace, key.name))
         try:
-            self._settle(key, pending, self._apply(workload, pending))
+            self._apply(key, pending)
             self._pause.end()
-        except _Standby:
-            return  # it stays pending: for when the lease is won, or until the other replica's write is seen
         except Conflict:
-            self._count("conflict")
+            self._metrics.write(Write.CONFLICT)
             self._retry_on_fresh_state(key)
         except Refused as error:
-            self._give_up(key, pending, error)
+            self._give_up(key, error)
         except NotFound as error:
             if isinstance(error, NotServed):  # a server that starts says so too: its watch finds out what is true
                 self._retry_later(key, error)
             else:
-                self._settle(key, pending, Skip.GONE)
+                self._settle(key, pending, Write.GONE)
         except KubeError as error:
             self._retry_later(key, error)
 
-    def _apply(self, workload: Workload | None, pending: Pending) -> Skip | None:
-        """One decision and at most one request. None when it was written."""
+    def _apply(self, key: WorkloadKey, pending: Pending) -> None:
+        """One decision and at most one request."""
+        workload = self._view.workload(key)
         known = self._cache.recall(workload) if workload else ()
         nodes = self._view.nodes_by_name if self._nodes_known() else None
         decision = decide(workload, known, pending, nodes)
-        if isinstance(decision, Skip) or workload is None:
-            return Skip(decision) if isinstance(decision, Skip) else Skip.GONE
+        if isinstance(decision, Write):
+            self._settle(key, pending, decision)
+        elif workload is not None:
+            self._write_memory(workload, decision, pending)
+
+    def _write_memory(self, workload: Workload, memory: Memory, pending: Pending) -> None:
+        key, kind = workload.workload_key, self._view.kinds[workload.resource]
         with self._leadership.writing() as allowed:
             if not allowed:
-                raise _Standby
-            answer = self._patch(workload.workload_key, patch_body(workload, decision))
-        self._view.workloads[workload.resource].adopt(reading.patched(workload, answer))
+                return  # it stays pending: for when the lease is won, or until the other replica's write is seen
+            answer = self._patch(key, patch_body(workload, render(memory, kind.prefix)))
+            written = read_patched(kind, workload, answer)
+        # Before the view has it: what the view tells is then nothing that is still pending.
+        self._settle(key, pending, Write.WRITTEN)
+        self._view.workloads[key.resource].adopt(written)
         self._say(workload, pending)
-        return None
 
-    def _settle(self, key: WorkloadKey, pending: Pending, skipped: Skip | None) -> None:
-        self._count(skipped or "written")
+    def _settle(self, key: WorkloadKey, pending: Pending, result: Write) -> None:
+        self._metrics.write(result)
         self._conflicts.pop(key, None)
-        if self._placements.settle(key, pending):
-            self._settled(key, skipped is None or bool(self._leadership.held))
-        else:
+        ours = result is Write.WRITTEN or self._leadership.held
+        if not self._sessions.settle(key, pending, ours=ours):
             self._queue.add(key)
 
     def _retry_on_fresh_state(self, key: WorkloadKey) -> None:
         """The version we knew is old: read the object itself, for its watch event may be a while away."""
         backoff = self._conflicts.setdefault(key, Backoff(_CONFLICT_FIRST, _CONFLICT_CAP, random.uniform))
         try:
-            fresh = reading.workload(key.resource, self._api.get(self._object(key)))
+            fresh = read_workload(self._view.kinds[key.resource], self._api.get(self._object(key)))
             self._view.workloads[key.resource].adopt(fresh)
         except KubeError as error:
             # Gone (404) too: the next attempt finds out what became of it, and says so.
@@ -163,16 +151,16 @@ class Writer:
 
     def _retry_later(self, key: WorkloadKey, error: KubeError) -> None:
         """The server is away, overloaded or broken: that concerns every write, so all of them wait."""
-        self._count("retried")
+        self._metrics.write(Write.RETRIED)
         delay = self._pause.begin(getattr(error, "retry_after", None))
         if not self._stopping.is_set():
             log.warning("%s: not written: %s; again in %.1f s", key, error, delay, extra=_fields(key, error))
         self._queue.add(key, delay)
 
-    def _give_up(self, key: WorkloadKey, pending: Pending, error: Refused) -> None:
+    def _give_up(self, key: WorkloadKey, error: Refused) -> None:
         """403 or 422: the same request will be refused again. It stays pending, and the next session tries anew."""
-        self._count("refused")
-        self._settled(key, True)  # what its sessions came to is known all the same
+        self._metrics.write(Write.REFUSED)
+        self._sessions.give_up(key)
         complaint = f"{error.status} {key.resource}"
         if complaint not in self._refused:
             self._refused.add(complaint)
@@ -195,9 +183,6 @@ class Writer:
             collection = self._collections[key.resource] = collection_path(self._api, key.resource)
         return object_path(collection, key.namespace, key.name)
 
-    def _count(self, result: str) -> None:
-        self._tally.write(result)
-
     def _say(self, workload: Workload, pending: Pending) -> None:
         if not pending.memory:
             log.info("a crashed session's node taken back", extra=_fields(workload.workload_key))
@@ -205,14 +190,10 @@ class Writer:
         newest = pending.memory[0]
         if newest.ready_at is not None:
             ready = newest.ready_at.timestamp()
-            self._tally.lag(max(0.0, self._clock() - ready))
+            self._metrics.lag(max(0.0, self._clock() - ready))
         log.info(
             "last node written", extra=_fields(workload.workload_key) | {"node": newest.node, "podUID": newest.pod_uid}
         )
-
-
-class _Standby(Exception):
-    """Another replica holds the lease."""
 
 
 class _Pause:

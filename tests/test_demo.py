@@ -3,7 +3,9 @@
 import subprocess
 import sys
 
-from lastnode.outcome import Outcome, Reason, SessionRecord
+from lastnode.journal import SessionRecord
+from lastnode.outcome import Outcome
+from lastnode.reasons import Reason
 from testbed.demo.operator import disagreements
 from testbed.demo.outcome import Run, outcome_of, total_of
 from testbed.paths import REPOSITORY

@@ -14,7 +14,7 @@ from benchmarks.headline.model import image_of
 from benchmarks.headline.world import SESSION_CPU, Round
 from benchmarks.population import NODES, PODS, WORKLOADS
 from lastnode import reading
-from lastnode.contract import WORKLOAD_RESOURCES
+from lastnode.kinds import AGENT_RUNTIME
 from lastnode.kube import wire
 from lastnode.kube.api import Api, load
 from lastnode.kube.errors import NotFound
@@ -24,7 +24,7 @@ from testbed.workloads import Object, agent_runtime
 
 CONNECTIONS: Final = 16
 T = TypeVar("T")
-_workload: Final = functools.partial(reading.workload, WORKLOAD_RESOURCES[0])
+_workload: Final = functools.partial(reading.read_workload, AGENT_RUNTIME)
 
 
 class Fleet:

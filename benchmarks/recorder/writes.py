@@ -12,7 +12,8 @@ from benchmarks import population, process, rawpatches
 from benchmarks.population import Member
 from benchmarks.recorder.bench import ROUNDS, WRITERS, Bench, Figure, late_node
 from benchmarks.sightings import Sightings
-from lastnode import contract, memory, reading
+from lastnode import memory, reading
+from lastnode.kinds import AGENT_RUNTIME
 from recorder import decision
 
 _LIMIT: Final = 300.0
@@ -66,9 +67,11 @@ def _raw(bench: Bench, members: Sequence[Member]) -> _Run:
 def _patch(bench: Bench, member: Member) -> rawpatches.Patch:
     """As large as what the recorder would send; what it changes needs no putting right by the recorder."""
     path = f"{population.WORKLOADS}/{member.workload}"
-    workload = reading.workload(contract.WORKLOAD_RESOURCES[0], bench.api.get(path))
+    workload = reading.read_workload(AGENT_RUNTIME, bench.api.get(path))
     known = memory.parse_text(workload.last_node, workload.recent_nodes)
-    changed = memory.render((*known[:-1], msgspec.structs.replace(known[-1], pod_uid=workload.uid)))
+    changed = memory.render(
+        (*known[:-1], msgspec.structs.replace(known[-1], pod_uid=workload.uid)), AGENT_RUNTIME.prefix
+    )
     return path, decision.patch_body(workload, changed)
 
 

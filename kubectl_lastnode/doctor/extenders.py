@@ -6,7 +6,7 @@ from typing import Final
 from kubectl_lastnode.doctor.finding import Finding, fail, ok, warn
 from kubectl_lastnode.doctor.look import Look
 from kubectl_lastnode.doctor.probe import by, reached
-from lastnode.outcome import Reason
+from lastnode.reasons import Reason
 
 PRIORITIZE: Final = "lastnode_prioritize_total"
 INJECTIONS: Final = "lastnode_injections_total"

@@ -6,8 +6,10 @@ from typing import Any, Final
 from kubectl_lastnode.doctor.finding import Finding, fail, ok, warn
 from kubectl_lastnode.doctor.look import Look, SchedulerConfiguration
 from kubectl_lastnode.output import share
-from lastnode.outcome import Outcome, Reason, SessionRecord
+from lastnode.journal import SessionRecord
+from lastnode.outcome import Outcome
 from lastnode.preference import EXTENDER_WEIGHT, POINTS
+from lastnode.reasons import Reason
 
 # kube-scheduler's minFeasibleNodesToFind: up to so many nodes it scores all (pkg/scheduler/schedule_one.go).
 ALWAYS_SCORED: Final = 100

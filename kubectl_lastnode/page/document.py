@@ -16,7 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from kubectl_lastnode.page import plots, sections
 from kubectl_lastnode.page.timeline import Period, period
 from kubectl_lastnode.page.wording import duration, moment, plural, visible
-from lastnode.outcome import Outcome, SessionRecord
+from lastnode.journal import SessionRecord
+from lastnode.outcome import Outcome
 
 _OUTCOMES = {
     Outcome.REUSED: "ran on its last node",

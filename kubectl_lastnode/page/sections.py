@@ -26,7 +26,9 @@ from kubectl_lastnode.page import plots
 from kubectl_lastnode.page.svg import stripes
 from kubectl_lastnode.page.timeline import Period, timeline
 from kubectl_lastnode.page.wording import NBSP, NOTHING, every, number, percent, plural, roughly, seconds, short
-from lastnode.outcome import MEANING, Outcome, Reason, SessionRecord
+from lastnode.journal import SessionRecord
+from lastnode.outcome import Outcome
+from lastnode.reasons import MOVED, Reason
 
 # Rows of a table; what is beyond is added up in one row or left to `kubectl lastnode report -o csv`.
 TOP_NODES: Final = 10
@@ -79,11 +81,11 @@ def by_reason(records: Records) -> Section:
     if not moved:
         about = "No session moved." if returning else "No session had a last node to come back to."
     rows = [
-        {"name": reason, "meaning": MEANING[reason], "count": number(count), "share": percent(count, moved)}
+        {"name": reason, "meaning": Reason(reason).meaning, "count": number(count), "share": percent(count, moved)}
         | {"bar": stripes([("moved", count / moved)])}
         for reason, count in counts
     ]
-    absent = [{"name": reason, "meaning": MEANING[reason]} for reason in Reason if reason not in dict(counts)]
+    absent = [{"name": reason, "meaning": reason.meaning} for reason in MOVED if reason not in dict(counts)]
     return {"about": about, "rows": rows, "absent": absent}
 
 
@@ -168,7 +170,7 @@ def notes(records: Records) -> Section:
         "chance": "" if by_chance is None else percent(by_chance),
         "untimed": plural(untimed, "session") if untimed else "",
         "unmeasured": plural(unmeasured, "session") if unmeasured else "",
-        "unknown": MEANING[Reason.UNKNOWN] if Reason.UNKNOWN in dict(reasons(records)) else "",
+        "unknown": Reason.UNKNOWN.meaning if Reason.UNKNOWN in dict(reasons(records)) else "",
     }
 
 

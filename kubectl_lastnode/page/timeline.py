@@ -6,7 +6,7 @@ from math import ceil
 from typing import Final, NamedTuple
 
 from kubectl_lastnode.figures import Tally, grouped, tally
-from lastnode.outcome import SessionRecord
+from lastnode.journal import SessionRecord
 
 # A bar must be wide enough to be seen and touched on a phone of 320 px.
 MOST_BUCKETS: Final = 48

@@ -1,0 +1,1 @@
+"""A Kubernetes client that knows nothing of lastnode: requests, list-watch with its stores, election, work queue."""

@@ -22,7 +22,7 @@ class ObjectKey(NamedTuple):
 class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What every watched object has: its place, its identity and the version that was seen.
 
-    ``resource_version`` is empty where nobody compares versions or sends them back: of Sandboxes and sessions.
+    ``resource_version`` is empty where nobody compares versions or sends them back.
     """
 
     namespace: str = ""

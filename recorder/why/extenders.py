@@ -6,14 +6,14 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlencode, urlsplit
 
+from lastnode.journal import DECISIONS, Decision, Decisions
 from lastnode.kube.errors import KubeError, Unreachable
 from lastnode.kube.wire import decode
-from recorder.why.decisions import DECISIONS, Decision, Decisions
+from lastnode.reasons import Meant
 
 # Nobody waits for the answer but a counter; a replica that does not answer must not hold up the next question.
 SECONDS: Final = 1.0
@@ -25,12 +25,12 @@ log = logging.getLogger(__name__)
 _PORTS: Final = {"http": 80, "https": 443}
 
 
-class Found(StrEnum):
-    """How an inquiry ended. A closed set: metrics use it as label values."""
+class Found(Meant):
+    """How an inquiry ended."""
 
-    ANSWERED = "answered"
-    NOTHING = "nothing"  # no replica was asked about this pod, and all of them would know
-    FAILED = "failed"  # not known: a replica did not answer, or has forgotten
+    ANSWERED = "answered", "a replica knew the pod"
+    NOTHING = "nothing", "no replica was asked about the pod, and all of them would know"
+    FAILED = "failed", "not known: a replica did not answer, or has forgotten"
 
 
 class Answer(NamedTuple):

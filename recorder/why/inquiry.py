@@ -6,16 +6,15 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
+from cachetools import TTLCache
 
+from lastnode.journal import Decision
 from lastnode.kube import wire
 from lastnode.kube.api import Api
 from lastnode.objects import Node, Session
-from lastnode.outcome import Reason
-from lastnode.view import expiring
-from recorder.why.decisions import Decision
+from lastnode.reasons import INVALID, Reason, Result
 from recorder.why.extenders import Answer, Extenders, Found
-from recorder.why.fit import asks_for, obstacle
-from recorder.why.needs import NodeOffer, PodNeeds, node_offer, pod_needs
+from recorder.why.fit import NodeOffer, PodNeeds, asks_for, node_offer, obstacle, pod_needs
 
 # kube-scheduler finds and scores this many feasible nodes at least (minFeasibleNodesToFind, schedule_one.go): in a
 # cluster of no more nodes nothing is sampled out.
@@ -30,7 +29,7 @@ NOBODY: Final = "nobody"
 
 # Results of the extender (lastnode_prioritize_total) that say the reason by themselves: it saw the node at the moment
 # that counts.
-_SAYS: Final = frozenset({"expired", "node_gone", "node_replaced", "node_not_ready", "node_cordoned", "not_offered"})
+_SAYS: Final = frozenset({*INVALID, Reason.NOT_OFFERED})
 
 
 class Explanation(NamedTuple):
@@ -64,7 +63,7 @@ class Inquiry:
         self._extenders = extenders
         self._nodes = nodes
         self._count = count
-        self._seen = expiring(_NODES_KEPT, _FRESH_SECONDS, clock, of=_Seen)
+        self._seen: TTLCache[str, _Seen] = TTLCache(_NODES_KEPT, _FRESH_SECONDS, timer=clock)
 
     def explain(self, session: Session, wanted: Node) -> Explanation:
         """Why ``session`` does not run on the node that it should have come back to.
@@ -125,10 +124,10 @@ def conclude(answer: Answer, wanted: str, nodes: int) -> Explanation:
 
 
 def _after(decision: Decision, wanted: str, nodes: int) -> Reason:
-    if decision.result == "preferred" and decision.node == wanted:
+    if decision.result == Result.PREFERRED and decision.node == wanted:
         return Reason.OUTSCORED
     # The pod carried the term for the node that the extender had in mind when it asked.
-    if decision.result == "already_injected" and decision.node == wanted:
+    if decision.result == Result.ALREADY_INJECTED and decision.node == wanted:
         return _of_the_scheduler(nodes)
     return Reason.UNAWARE
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from extender import prefer_last_node
 from lastnode import memory, reading
+from lastnode.contract import AGENTCUBE_PREFIX
+from lastnode.kinds import AGENTCUBE
 from lastnode.kube.records import ObjectKey
 from testbed.demo.outcome import Run, outcome_of
 from testbed.sessions import Object, Sessions
@@ -87,10 +89,12 @@ class Rounds:
     def _await_written(self, workload: Object, key: ObjectKey) -> None:
         # By time, not by the pod's UID: of two sessions that became Ready on a node in the same second (the API's
         # resolution) only one is kept, and it need not be the later one.
-        pod = reading.session(self._sessions.api.get(f"/api/v1/namespaces/{key.namespace}/pods/{key.name}"))
+        pod = reading.read_session(
+            AGENTCUBE, self._sessions.api.get(f"/api/v1/namespaces/{key.namespace}/pods/{key.name}")
+        )
 
         def written() -> bool:
-            entries = memory.parse(self._sessions.read(workload)["metadata"].get("annotations", {}))
+            entries = memory.parse(self._sessions.read(workload)["metadata"].get("annotations", {}), AGENTCUBE_PREFIX)
             return any(
                 e.node == pod.node and e.ready_at and pod.ready_at and e.ready_at >= pod.ready_at for e in entries
             )

@@ -261,7 +261,7 @@ def test_a_bad_request_is_counted_as_such_and_timed(stack: Stack, wire: Wire) ->
 
 def app_of(registry: CollectorRegistry, synced: bool, clock: Callable[[], float]) -> Any:
     """A client of the app itself, over a view that knows the workload "w" of "demo"."""
-    view = View((RESOURCE,))
+    view = View()
     identity = {"namespace": "demo", "name": "w", "uid": "1", "resource": RESOURCE, "kind": "AgentRuntime"}
     view.workloads[RESOURCE].upsert(Workload(**identity, sticky=True, last_node="a"))  # type: ignore[arg-type]
     lookup = Lookup(view, MemoryCache(0), 0, lambda: synced, clock)

@@ -23,7 +23,7 @@ with atheris.instrument_imports(include=["extender.prioritize", "extender.priori
     from prometheus_client import CollectorRegistry
 
     from extender.app import create_app
-    from lastnode.contract import MAX_RECENT_NODES, is_hostname_value, is_node_name
+    from lastnode.contract import AGENTCUBE_PREFIX, MAX_RECENT_NODES, is_hostname_value, is_node_name
     from lastnode.memory import merge, parse, parse_text, render
     from tests.extender.golden import NODES, WANTED, Golden, known, load
     from tests.extender.golden.edits import FIELDS, parent, places
@@ -97,9 +97,9 @@ def read_and_write(data: bytes) -> None:
     for entry in memory:
         assert is_node_name(entry.node)
         assert not entry.hostname or is_hostname_value(entry.hostname)
-    written = {name: text for name, text in render(memory).items() if text is not None}
+    written = {name: text for name, text in render(memory, AGENTCUBE_PREFIX).items() if text is not None}
     if memory and memory[0].ready_at is not None:
-        assert parse(written) == memory
+        assert parse(written, AGENTCUBE_PREFIX) == memory
 
 
 SEEDS = [

@@ -13,7 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from lastnode.outcome import Journal, Outcome, Reason, SessionRecord
+from lastnode.journal import Journal, SessionRecord
+from lastnode.outcome import Outcome
+from lastnode.reasons import Reason
 
 Object = dict[str, Any]
 

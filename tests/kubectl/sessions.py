@@ -4,7 +4,9 @@ from datetime import UTC, datetime, timedelta
 from math import pi, sin
 from random import Random
 
-from lastnode.outcome import Outcome, Reason, SessionRecord
+from lastnode.journal import SessionRecord
+from lastnode.outcome import Outcome
+from lastnode.reasons import Reason
 
 NOW = datetime(2026, 11, 24, 15, 40, tzinfo=UTC)
 

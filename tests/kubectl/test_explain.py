@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from lastnode import contract
-from lastnode.outcome import MEANING, Reason
 from lastnode.preference import term
+from lastnode.reasons import Reason
 from testbed.stack import Stack
 from tests.kubectl.journal import journal, moved, outward_address, reused, served
 from tests.kubectl.terminal import parsed, run
@@ -42,10 +42,10 @@ def test_the_journal_says_what_was_preferred_what_happened_and_why(placed: tuple
         text = run(space.stack.cp.kubeconfig, "explain", "pod/s-1", "-n", space.name, *words).stdout
     assert (found["source"], found["exists"], found["asked"]) == ("journal", True, "extender")
     assert (found["lastNode"], found["node"], found["outcome"]) == (there, here, "moved")
-    assert (found["reason"], found["meaning"]) == ("no_room", MEANING[Reason.NO_ROOM])
+    assert (found["reason"], found["meaning"]) == ("no_room", Reason.NO_ROOM.meaning)
     assert (found["startupSeconds"], found["scheduledSeconds"], found["readySeconds"]) == (12, 6, 6)
     assert found["entry"]["podUID"] == "before"
-    assert f"Why:        no_room: {MEANING[Reason.NO_ROOM]}" in text.splitlines()
+    assert f"Why:        no_room: {Reason.NO_ROOM.meaning}" in text.splitlines()
     assert "Start-up:   12.0s: scheduled after 6.0s, Ready 6.0s later" in text.splitlines()
 
 
@@ -172,6 +172,6 @@ def say_moved(space: Space, pod: Any, node: str, last: str, reason: Reason) -> N
             "type": "Normal", "reason": "SessionMoved", "action": "Scheduling",
             "reportingComponent": "lastnode-recorder", "reportingInstance": "r-1",
             "eventTime": START.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "message": f"session {name} ran on {node} and not on {last}: {reason}: {MEANING[reason]}",
+            "message": f"session {name} ran on {node} and not on {last}: {reason}: {Reason(reason).meaning}",
         },
     )  # fmt: skip

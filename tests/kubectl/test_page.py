@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from kubectl_lastnode import figures
 from kubectl_lastnode.page import plots, svg, timeline, wording
 from kubectl_lastnode.page.document import page
-from lastnode.outcome import MEANING, Outcome, Reason, SessionRecord
+from lastnode.journal import SessionRecord
+from lastnode.outcome import Outcome
+from lastnode.reasons import MOVED, Reason
 from tests.kubectl.sessions import NOW, sessions
 
 SINCE = NOW - timedelta(days=3)
@@ -195,7 +197,7 @@ def test_the_headline_numbers_are_those_of_the_sessions() -> None:
 def test_every_reason_is_on_the_page_with_its_meaning() -> None:
     text = _text(_page(sessions(800)))
     assert [reason for reason in Reason if reason not in text] == []
-    assert [meaning for meaning in MEANING.values() if meaning not in text] == []
+    assert [reason for reason in MOVED if reason.meaning not in text] == []
 
 
 def test_the_page_says_what_it_covers_what_was_dropped_and_who_made_it() -> None:

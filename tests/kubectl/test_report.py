@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lastnode.outcome import Reason
+from lastnode.reasons import Reason
 from testbed.stack import Stack
 from tests.kubectl.journal import journal, moved, record, reused, served
 from tests.kubectl.terminal import parsed, run

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lastnode.outcome import Reason, SessionRecord
+from lastnode.journal import SessionRecord
+from lastnode.reasons import Reason
 from testbed.stack import Stack
 from tests.outcomes.scene import journal
 from tests.recorder.space import Space

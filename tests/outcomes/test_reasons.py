@@ -9,7 +9,8 @@ import pytest
 
 from extender import prefer_node
 from lastnode.contract import HOSTNAME_LABEL, MOVED_REASON_ANNOTATION
-from lastnode.outcome import MEANING, Outcome, Reason
+from lastnode.outcome import Outcome
+from lastnode.reasons import Reason
 from testbed.workloads import Object, agent_runtime
 from tests.extender.cluster import (
     create,
@@ -156,7 +157,9 @@ def test_a_reason_is_found_in_metrics_journal_and_event_alike(scene: Scene, reas
     assert scene.counted() == {f'lastnode_sessions_total{{kind="AgentRuntime",outcome="moved",reason="{reason}"}}': 1}
     (event,) = eventually(scene.events, "the Event")
     assert event["metadata"]["annotations"][MOVED_REASON_ANNOTATION] == reason
-    assert event["message"] == (f"session session ran on {node} and not on {scene.wanted}: {reason}: {MEANING[reason]}")
+    assert event["message"] == (
+        f"session session ran on {node} and not on {scene.wanted}: {reason}: {Reason(reason).meaning}"
+    )
     assert event["related"]["uid"] == record.pod_uid
 
 
@@ -167,7 +170,7 @@ def test_a_reason_is_explained_to_who_asks_for_the_pod(scene: Scene, reason: Rea
     words = ("explain", "session", "-n", scene.namespace, "--recorder-url", scene.stack.recorder_url)
     shown = run(scene.stack.cp.kubeconfig, *words)
     assert shown.returncode == 0, shown.stderr
-    assert f"Why:        {reason}: {MEANING[reason]}" in shown.stdout
+    assert f"Why:        {reason}: {Reason(reason).meaning}" in shown.stdout
 
 
 @pytest.mark.parametrize("reason", BY_THE_SCHEDULER, ids=str)

@@ -58,7 +58,9 @@ class Followed(Generic[P]):
         self.backoff = Backoff(QUICK, QUICK)
 
     @contextmanager
-    def running(self, resource: str = "nodes", read: Any = reading.node, **options: Any) -> Iterator[ListWatch[Any]]:
+    def running(
+        self, resource: str = "nodes", read: Any = reading.read_node, **options: Any
+    ) -> Iterator[ListWatch[Any]]:
         server = api.load(str(self.kubeconfig), "test")
         options = {"backoff": self.backoff, "page_size": PAGE} | options
         watch = ListWatch(

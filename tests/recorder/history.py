@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from lastnode import memory
-from lastnode.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
+from lastnode.contract import AGENTCUBE_PREFIX, LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
 from lastnode.memory import Entry
 from tests.recorder.space import START, Space
 
@@ -30,7 +30,7 @@ class History:
     def holds(self, within: float = 30.0, note: str = "") -> None:
         """Wait until every workload's annotations are what its whole history makes them."""
         for name, entries in self.entries.items():
-            wanted = memory.render(memory.merge(entries))
+            wanted = memory.render(memory.merge(entries), AGENTCUBE_PREFIX)
             self.space.stack.wait(lambda n=name, w=wanted: self._annotations(n) == w, f"{name}'s memory {note}", within)  # type: ignore[misc]
 
     def _annotations(self, name: str) -> dict[str, str | None]:

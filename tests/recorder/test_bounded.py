@@ -7,15 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from lastnode.kube import api
-from lastnode.kube.election import Leadership
 from lastnode.kube.queue import WorkQueue
 from lastnode.objects import WorkloadKey
 from lastnode.view import MemoryCache, View
-from recorder.placements import Placements
-from recorder.writing import Writer
 from testbed.stack import Stack
 from tests.recorder.httpproxy import Answer, Asked, HttpProxy, refusal
-from tests.recorder.loops import Nobody, running
+from tests.recorder.loops import following, running, writer_of
 from tests.recorder.space import Space
 
 ROUNDS = 3
@@ -29,12 +26,9 @@ def test_after_conflicts_refusals_and_sessions_that_wait_nothing_is_left_of_what
         server = api.load(str(proxy.kubeconfig(tmp_path / "config")), "test")
         view = View()
         queue: WorkQueue[WorkloadKey] = WorkQueue()
-        placements = Placements(view, queue.add, early_crash=30.0)
-        placements.follow()
+        sessions = following(view, queue, early_crash=30.0)
         cache = MemoryCache(0, size=8)
-        writer = Writer(
-            server, view, placements, queue, cache, Nobody(), leadership=Leadership.sole(), nodes_known=lambda: True
-        )
+        writer = writer_of(server, view, sessions, queue, cache, nodes_known=True)
         for watch in view.watches(server, sessions=True):
             loops.enter_context(running(watch))
         loops.enter_context(running(writer))
@@ -42,12 +36,12 @@ def test_after_conflicts_refusals_and_sessions_that_wait_nothing_is_left_of_what
         for space in spaces:
             _live_through_trouble(space, proxy)
         mine = {space.name for space in spaces}
-        stores = [view.sessions, view.sandboxes, *view.workloads.values()]
+        stores = [view.sessions, view.controllers, *view.workloads.values()]
         plane.wait(lambda: not any(mine & set(store._objects) for store in stores), "the view to be empty")
-        plane.wait(lambda: not mine & {key.namespace for key in list(placements._pending)}, "nothing to be pending")
+        plane.wait(lambda: not mine & {key.namespace for key in sessions.keys()}, "nothing to be pending")
         assert not mine & {key.namespace for key in [*writer._conflicts, *writer._begun]}
-        assert not mine & {key.namespace for key in placements._parked}
-        assert not mine & {awaited.namespace for awaited in placements._waiting}
+        assert not mine & {life.session.namespace for life in sessions._lives.values()}
+        assert not mine & {awaited.namespace for awaited in sessions._waiting}
         assert len(writer._refused) <= 2  # once a status and resource, not once a workload
         assert len(cache) <= 8
 

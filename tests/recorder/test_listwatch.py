@@ -16,6 +16,7 @@ import urllib3
 import yaml
 
 from lastnode import reading
+from lastnode.kinds import AGENTCUBE, kinds_of
 from lastnode.kube.backoff import Backoff
 from lastnode.kube.watch import HEALTHY_SECONDS
 from testbed.apply import apply
@@ -223,9 +224,9 @@ def test_stop_returns_at_once_while_it_waits_out_a_back_off(followed: Watched) -
 
 def test_an_object_that_cannot_be_read_is_skipped_and_counted_alone(followed: Watched) -> None:
     def picky(data: Any) -> Any:
-        node = reading.node(data)
+        node = reading.read_node(data)
         if node.name.endswith("-odd"):
-            reading.node(b'{"metadata": 7}')
+            reading.read_node(b'{"metadata": 7}')
         return node
 
     followed.create("a", "odd", "z")
@@ -250,7 +251,7 @@ def test_an_object_that_its_definition_allows_and_we_cannot_read_costs_no_other(
     add("a", sticky)
     add("b-odd", {"nodeStickiness": "yes"})
     add("c", sticky)
-    with followed.running(resource, functools.partial(reading.workload, resource)):
+    with followed.running(resource, functools.partial(reading.read_workload, kinds_of([resource])[0])):
         followed.until(lambda: [key.name for key in followed.store] == ["a", "c"], "all but the odd one")
         assert followed.counts.skips == 1
         add("d-odd", {"nodeStickiness": {"enabled": "perhaps"}})
@@ -271,7 +272,7 @@ def test_a_resource_not_installed_installed_later_and_deleted_is_followed_all_th
         body = {"apiVersion": f"{group}/v1", "kind": "Sandbox"}
         followed.plane.api.post(collection, body | {"metadata": {"name": name, "labels": {"of": followed.mine}}})
 
-    with followed.running(resource, reading.sandbox) as watch:
+    with followed.running(resource, functools.partial(reading.read_controller, AGENTCUBE)) as watch:
         followed.until(lambda: watch.progress.synced, "an absent resource to count as an empty one")
         assert not followed.store
         assert "not served" in watch.progress.trouble

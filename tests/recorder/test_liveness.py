@@ -21,11 +21,9 @@ from lastnode.kube.store import Store
 from lastnode.kube.watch import ListWatch
 from lastnode.objects import Node, WorkloadKey
 from lastnode.view import MemoryCache, View
-from recorder.placements import Placements
-from recorder.writing import Writer
 from testbed.stack import Stack
 from tests.recorder.httpproxy import HttpProxy
-from tests.recorder.loops import Nobody, running
+from tests.recorder.loops import following, running, writer_of
 from tests.recorder.space import Space
 from tests.recorder.tcpproxy import TcpProxy
 
@@ -40,7 +38,7 @@ def proxy(plane: Stack) -> Iterator[TcpProxy]:
 
 
 def nodes_watch(server: api.Api, sink: Store[Node]) -> ListWatch[Node]:
-    return ListWatch(server, "nodes", reading.node, sink, silence=0.5, backoff=Backoff(0.1, 0.5))
+    return ListWatch(server, "nodes", reading.read_node, sink, silence=0.5, backoff=Backoff(0.1, 0.5))
 
 
 def live(checks: health.Checks) -> bool:
@@ -94,12 +92,7 @@ def test_a_write_that_never_ends_is_noticed_and_an_idle_writer_is_well(plane: St
         server = api.load(str(proxy.kubeconfig(tmp_path / "config")), "test")
         view = View()
         queue: WorkQueue[WorkloadKey] = WorkQueue()
-        placements = Placements(view, queue.add)
-        placements.follow()
-        writer = Writer(
-            server, view, placements, queue, MemoryCache(0), Nobody(),
-            leadership=Leadership.sole(), nodes_known=lambda: False,
-        )  # fmt: skip
+        writer = writer_of(server, view, following(view, queue), queue, MemoryCache(0), nodes_known=False)
         checks = health.live_checks((), {"writers": writer.moved_at}, limit=LIMIT)
         proxy.fault = lambda asked: goes_on.wait(60) and None if asked.method == "PATCH" else None
         with ExitStack() as loops:

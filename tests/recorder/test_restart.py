@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from lastnode import memory
-from lastnode.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
+from lastnode.contract import AGENTCUBE_PREFIX, LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
 from lastnode.memory import Entry
 from testbed.component import Component
 from testbed.stack import Stack
@@ -83,7 +83,7 @@ def test_killed_at_any_point_it_ends_at_the_merge_of_the_whole_history(space: Sp
             for each, entries in before.items():
                 _nothing_older(space.recent(each), entries)
     for name in names:
-        wanted = memory.render(memory.merge(history[name]))
+        wanted = memory.render(memory.merge(history[name]), AGENTCUBE_PREFIX)
         space.stack.wait(has(space, name, wanted), f"the memory of {name}, seed {seed}")
 
 

@@ -15,12 +15,13 @@ from prometheus_client import CollectorRegistry
 
 from extender import prefer_node
 from extender.lookup import Lookup
-from extender.metrics import INJECTION_RESULTS, InjectionMetrics
+from extender.metrics import InjectionMetrics
 from extender.mutate import BadReview, Review, Webhook, allow, prefer, schedule_by
 from extender.waiting import Patience
 from lastnode.contract import SANDBOX_LABEL, SESSION_LABEL, WORKLOAD_NAME_LABEL
-from lastnode.memory import Entry
-from lastnode.objects import Node, Sandbox, Workload
+from lastnode.objects import Controller, Node, Workload
+from lastnode.ranking import Preference, Preferred
+from lastnode.reasons import MUTATE, Reason
 from lastnode.view import MemoryCache, View
 from tests.unit.strategies import NODE, OURS, label_values, node_names, pod_specs, preferred_terms
 
@@ -59,7 +60,7 @@ def session(spec: Any = None, **metadata: Any) -> Object:
 
 def view() -> View:
     """Knows the workloads "w" (by hostname), "long" (whose node's name no label can have) and "fresh" of "demo"."""
-    known = View((RESOURCE,))
+    known = View()
     for name, last_node in (("w", NODE), ("long", LONG), ("fresh", None)):
         known.workloads[RESOURCE].upsert(
             Workload(namespace="demo", name=name, uid=name, resource=RESOURCE, kind="AgentRuntime", sticky=True,
@@ -77,7 +78,7 @@ def webhook(known: View | None = None, scheduler: str = "", **lookup: Any) -> tu
 
 
 def counted(registry: CollectorRegistry) -> dict[str, float]:
-    counts = {r: registry.get_sample_value("lastnode_injections_total", {"result": r}) for r in INJECTION_RESULTS}
+    counts = {r: registry.get_sample_value("lastnode_injections_total", {"result": r}) for r in MUTATE}
     return {result: count for result, count in counts.items() if count}
 
 
@@ -148,7 +149,7 @@ def test_asked_again_about_its_own_work_it_changes_nothing(spec: Object, schedul
 def test_whatever_node_is_remembered_the_patch_says_exactly_that(spec: Object, node: str, hostname: str) -> None:
     found = Review(json.dumps(review(session(spec))).encode())
     before = found.spec()
-    after = prefer(before, Entry(node=node, hostname=hostname))
+    after = prefer(before, Preference((Preferred(node, hostname, "", 100),), Reason.VALID))
     response = valid(json.loads(allow(found.uid, before, after)))
     match = "hostname" if hostname else "name"
     assert patched({"spec": spec}, response) == {"spec": prefer_node(spec, node, hostname=hostname, match=match)}  # type: ignore[arg-type]
@@ -324,8 +325,8 @@ def owned(uid: str = "2") -> bytes:
     return json.dumps(review(session(labels={SESSION_LABEL: "s-1"}, ownerReferences=[owner]))).encode()
 
 
-def sandbox(uid: str) -> Sandbox:
-    return Sandbox(namespace="demo", name="w-1", uid=uid, workload_name="w")
+def sandbox(uid: str) -> Controller:
+    return Controller(namespace="demo", name="w-1", uid=uid, workload_name="w")
 
 
 @pytest.mark.parametrize("former", [False, True])
@@ -339,8 +340,8 @@ def test_a_sandbox_that_comes_a_little_late_is_waited_for_even_where_a_former_on
     patience = Patience(30.0, 1, lambda ending, _seconds: endings.append(str(ending)), clock)
     asked, registry = webhook(known, patience=patience)
     if former:
-        known.sandboxes.upsert(sandbox("1"))
-    brings = threading.Thread(target=lambda: waiting.wait(30) and known.sandboxes.upsert(sandbox("2")))
+        known.controllers.upsert(sandbox("1"))
+    brings = threading.Thread(target=lambda: waiting.wait(30) and known.controllers.upsert(sandbox("2")))
     brings.start()
     asked.mutate(owned())
     brings.join()

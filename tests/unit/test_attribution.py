@@ -8,7 +8,7 @@ import pytest
 
 from lastnode.attribution import Attribution, Claim, Verdict, attribute
 from lastnode.kube.records import ObjectKey
-from lastnode.objects import Sandbox, Session, Workload
+from lastnode.objects import Controller, Session, Workload
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -29,15 +29,15 @@ def session(**fields: object) -> Session:
     return Session(**({"namespace": "ns", "name": "s", "uid": "s", "created_at": NOON} | fields))  # type: ignore[arg-type]
 
 
-def sandbox(name: str | None = "w", kind: str | None = None, uid: str = "sb") -> Sandbox:
-    return Sandbox(namespace="ns", name="sb", uid=uid, workload_name=name, workload_kind=kind)
+def sandbox(name: str | None = "w", kind: str | None = None, uid: str = "sb") -> Controller:
+    return Controller(namespace="ns", name="sb", uid=uid, workload_name=name, workload_kind=kind)
 
 
-def found(one: Session, sandboxes: list[Sandbox], *kinds: list[Workload]) -> Attribution:
+def found(one: Session, sandboxes: list[Controller], *kinds: list[Workload]) -> Attribution:
     return attribute(one, {each.key: each for each in sandboxes}, [{each.key: each for each in kind} for kind in kinds])
 
 
-OWNED = {"sandbox": "sb", "sandbox_uid": "sb"}
+OWNED = {"controller": "sb", "controller_uid": "sb"}
 
 
 def test_the_pod_s_own_label_is_enough() -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lastnode.contract import RECENT_NODES_ANNOTATION
+from lastnode.contract import AGENTCUBE_PREFIX, RECENT_NODES_ANNOTATION
 from lastnode.memory import Entry, Memory, render
 from lastnode.objects import Workload, pack
 from lastnode.view import MAX_MEMORIES, MemoryCache
@@ -30,7 +30,8 @@ def memory(node: str = "n", age: float = 0.0) -> Memory:
 def workload(what: Memory, uid: str = "u", version: str = "1") -> Workload:
     return Workload(
         namespace="ns", name="w", uid=uid, resource_version=version, resource="r", kind="K", sticky=True,
-        last_node=what[0].node if what else None, packed_nodes=pack(render(what)[RECENT_NODES_ANNOTATION]),
+        last_node=what[0].node if what else None,
+        packed_nodes=pack(render(what, AGENTCUBE_PREFIX)[RECENT_NODES_ANNOTATION]),
     )  # fmt: skip
 
 

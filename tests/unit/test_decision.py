@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import reduce
+from functools import partial, reduce
 from random import Random
 
 import msgspec
@@ -12,11 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastnode import memory
-from lastnode.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
-from lastnode.memory import Crash, Entry, parse_text, render
+from lastnode.contract import AGENTCUBE_PREFIX, LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
+from lastnode.memory import Crash, Entry, parse_text
 from lastnode.objects import Node, Workload, pack
-from recorder.decision import MAX_CRASHES, Pending, Skip, decide, patch_body
+from recorder import decision as decisions
+from recorder.decision import MAX_CRASHES, Pending, Write, patch_body
 from tests.unit.strategies import entries
+
+render = partial(memory.render, prefix=AGENTCUBE_PREFIX)
 
 memories = st.lists(entries, max_size=7).map(memory.merge)
 # What a session leaves: always dated.
@@ -42,6 +45,14 @@ def workload(uid: str = "u", sticky: bool = True, annotations: dict[str, str | N
     )
 
 
+def decide(
+    target: Workload | None, known: memory.Memory, pending: Pending, nodes: dict[str, Node] | None
+) -> dict[str, str | None] | Write:
+    """The decision, as the annotations that come of it."""
+    decision = decisions.decide(target, known, pending, nodes)
+    return decision if isinstance(decision, Write) else render(decision)
+
+
 def after(before: Workload, written: dict[str, str | None]) -> Workload:
     """The workload with a merge patch's annotations on it."""
     return msgspec.structs.replace(
@@ -65,14 +76,14 @@ def nodes_of(*memories: memory.Memory) -> dict[str, Node]:
 @pytest.mark.parametrize(
     ("target", "skip"),
     [
-        (None, Skip.GONE),
-        (workload(uid="another"), Skip.REPLACED),
-        (workload(uid="another", sticky=False), Skip.REPLACED),
-        (workload(sticky=False), Skip.NOT_STICKY),
+        (None, Write.GONE),
+        (workload(uid="another"), Write.REPLACED),
+        (workload(uid="another", sticky=False), Write.REPLACED),
+        (workload(sticky=False), Write.NOT_STICKY),
     ],
 )
 @given(pending=placements)
-def test_no_workload_to_write_on_is_told_apart(target: Workload | None, skip: Skip, pending: memory.Memory) -> None:
+def test_no_workload_to_write_on_is_told_apart(target: Workload | None, skip: Write, pending: memory.Memory) -> None:
     assert decide(target, (), Pending("u", pending), None) is skip
 
 
@@ -85,7 +96,7 @@ def test_the_first_placement_is_written(pending: memory.Memory) -> None:
 def test_what_is_written_is_the_merge_of_both(before: memory.Memory, pending: memory.Memory) -> None:
     target = workload(annotations=render(before))
     decision = decide(target, known(target), Pending("u", pending), None)
-    result = target if isinstance(decision, Skip) else after(target, decision)
+    result = target if isinstance(decision, Write) else after(target, decision)
     assert known(result) == memory.merge(known(target), pending)
 
 
@@ -93,9 +104,9 @@ def test_what_is_written_is_the_merge_of_both(before: memory.Memory, pending: me
 def test_writing_again_is_never_needed(before: memory.Memory, pending: memory.Memory) -> None:
     target = workload(annotations=render(before))
     decision = decide(target, known(target), Pending("u", pending), None)
-    if not isinstance(decision, Skip):
+    if not isinstance(decision, Write):
         target = after(target, decision)
-    assert decide(target, known(target), Pending("u", pending), None) is Skip.UNCHANGED
+    assert decide(target, known(target), Pending("u", pending), None) is Write.UNCHANGED
 
 
 @given(memories, st.permutations(range(3)), st.lists(placements, min_size=3, max_size=3))
@@ -106,7 +117,7 @@ def test_the_order_of_writes_does_not_matter(
         target = workload(annotations=render(before))
         for pending in chosen:
             decision = decide(target, known(target), Pending("u", pending), None)
-            target = target if isinstance(decision, Skip) else after(target, decision)
+            target = target if isinstance(decision, Write) else after(target, decision)
         return target
 
     one, other = written(sessions), written([sessions[index] for index in order])
@@ -118,7 +129,7 @@ def test_entries_of_nodes_that_are_gone_are_left_out(before: memory.Memory, pend
     target = workload(annotations=render(before))
     nodes = nodes_of(pending)
     decision = decide(target, known(target), Pending("u", pending), nodes)
-    result = known(target if isinstance(decision, Skip) else after(target, decision))
+    result = known(target if isinstance(decision, Write) else after(target, decision))
     assert result == memory.prune(memory.merge(known(target), pending), nodes)
 
 
@@ -161,7 +172,7 @@ def test_an_early_crash_takes_back_what_is_written_and_what_is_pending() -> None
     taken = Pending("u", crashes=frozenset({crash}))
     written = decide(workload(annotations=render(PLACED)), PLACED, taken, None)
     assert written == render(())
-    assert decide(workload(), (), Pending("u", PLACED).plus(taken), None) is Skip.UNCHANGED
+    assert decide(workload(), (), Pending("u", PLACED).plus(taken), None) is Write.UNCHANGED
 
 
 @given(placements)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lastnode.contract import SANDBOX_RESOURCE, WORKLOAD_RESOURCES
+from lastnode.contract import SANDBOX_RESOURCE
+from lastnode.kinds import DEFAULT_RESOURCES
 from lastnode.kube.discovery import NotServed, object_path, split
 from lastnode.kube.errors import ConfigError, NotFound
 
@@ -14,7 +15,7 @@ from lastnode.kube.errors import ConfigError, NotFound
     [
         ("pods", ("pods", "")),
         (SANDBOX_RESOURCE, ("sandboxes", "agents.x-k8s.io")),
-        (WORKLOAD_RESOURCES[0], ("agentruntimes", "runtime.agentcube.volcano.sh")),
+        (DEFAULT_RESOURCES[0], ("agentruntimes", "runtime.agentcube.volcano.sh")),
     ],
 )
 def test_a_resource_is_its_plural_and_its_group(resource: str, parts: tuple[str, str]) -> None:

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastnode.kube.errors import Undecodable
-from lastnode.outcome import Reason
-from recorder.why.fit import asks_for, obstacle, requests
-from recorder.why.needs import NodeOffer, PodNeeds, node_offer, pod_needs
+from lastnode.reasons import Reason
+from recorder.why.fit import NodeOffer, PodNeeds, asks_for, node_offer, obstacle, pod_needs, requests
 
 HOSTNAME = "kubernetes.io/hostname"
 

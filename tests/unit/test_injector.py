@@ -17,6 +17,7 @@ from kubernetes.client import ApiClient, V1Affinity, V1NodeAffinity, V1Pod, V1Po
 
 import extender
 from extender import prefer_last_node, prefer_node
+from lastnode.contract import AGENTCUBE_PREFIX
 from lastnode.memory import Entry, render
 from lastnode.objects import Node
 from lastnode.preference import PREFERRED, Match, term
@@ -267,7 +268,7 @@ def workload(
     *memory: Entry, kind: str = "AgentRuntime", annotations: dict[str, Any] | None = None, **spec: Any
 ) -> dict[str, Any]:
     """A workload that has opted in, as the API server returns it; ``spec`` adds to, or overrides, its fields."""
-    written = {key: text for key, text in render(memory).items() if text is not None}
+    written = {key: text for key, text in render(memory, AGENTCUBE_PREFIX).items() if text is not None}
     return {
         "apiVersion": "runtime.agentcube.volcano.sh/v1alpha1",
         "kind": kind,

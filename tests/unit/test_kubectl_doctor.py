@@ -9,7 +9,7 @@ from extender.certificates import Lifetimes, parse, upkeep
 from kubectl_lastnode.doctor import recorders, scheduling, webhook
 from kubectl_lastnode.doctor.installation import has_field
 from kubectl_lastnode.doctor.probe import Probe, samples, total
-from lastnode.outcome import Reason
+from lastnode.reasons import Reason
 from tests.kubectl.journal import moved, reused
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -9,8 +9,9 @@ import pytest
 from kubectl_lastnode import explanation
 from kubectl_lastnode.explanation import Explanation
 from lastnode.objects import Node, Session, Workload, pack
-from lastnode.outcome import Outcome, Reason
+from lastnode.outcome import Outcome
 from lastnode.preference import term
+from lastnode.reasons import Reason
 from tests.kubectl.journal import moved, record
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from kubectl_lastnode.figures import percentile, saving
 from kubectl_lastnode.journals import Journals, join
 from kubectl_lastnode.summary import group, summarise
-from lastnode.outcome import Reason, SessionRecord
+from lastnode.journal import SessionRecord
+from lastnode.reasons import Reason
 from tests.kubectl.journal import journal, moved, record, reused
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

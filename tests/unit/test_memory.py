@@ -1,8 +1,9 @@
-"""The memory of a workload: merging, its text form, and which entry is valid now."""
+"""The memory of a workload: merging, and its text form."""
 
+import functools
 import itertools
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import msgspec
@@ -10,24 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastnode.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
-from lastnode.memory import (
-    Choice,
-    Crash,
-    Entry,
-    Memory,
-    Validity,
-    choose,
-    merge,
-    parse,
-    parse_text,
-    prune,
-    render,
-    take_back,
-    validity,
-)
+from lastnode import memory as memories
+from lastnode.contract import AGENTCUBE_PREFIX, LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
+from lastnode.memory import Crash, Entry, Memory, merge, parse_text, prune, take_back
 from lastnode.objects import Node
 from tests.unit.strategies import entries, label_values, node_names
+
+parse = functools.partial(memories.parse, prefix=AGENTCUBE_PREFIX)
+render = functools.partial(memories.render, prefix=AGENTCUBE_PREFIX)
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = 24 * 60 * 60.0
@@ -265,87 +256,6 @@ def test_a_bare_last_node_that_no_node_can_be_called_is_ignored(text: str) -> No
 def test_recent_nodes_wins_over_last_node() -> None:
     written = render((entry("n1"),)) | {LAST_NODE_ANNOTATION: "other"}
     assert parse({key: text for key, text in written.items() if text is not None}) == (entry("n1"),)
-
-
-# Validity
-
-
-@given(st.integers(1, 10**9))
-def test_an_entry_is_valid_until_just_before_its_ttl_and_no_longer_at_it(ttl: int) -> None:
-    remembered = Entry("n1", ready_at=NOW)
-    just_before = at(ttl) - timedelta(microseconds=1)
-    assert validity(remembered, now=just_before, ttl=ttl, nodes=None) is Validity.VALID
-    assert validity(remembered, now=at(ttl), ttl=ttl, nodes=None) is Validity.EXPIRED
-
-
-@given(instants, instants)
-def test_a_ttl_of_zero_is_for_ever(ready: datetime, now: datetime) -> None:
-    assert validity(Entry("n1", ready_at=ready), now=now, ttl=0, nodes=None) is Validity.VALID
-
-
-def test_an_entry_from_a_clock_that_runs_ahead_is_valid() -> None:
-    assert validity(entry(age=-5), now=NOW, ttl=DAY, nodes=None) is Validity.VALID
-
-
-def test_the_age_does_not_depend_on_the_time_zone_that_now_is_told_in() -> None:
-    elsewhere = at(DAY - 61).astimezone(timezone(timedelta(hours=9)))
-    assert validity(entry(age=60), now=elsewhere, ttl=DAY, nodes=None) is Validity.VALID
-    assert validity(entry(age=60), now=elsewhere + timedelta(seconds=1), ttl=DAY, nodes=None) is Validity.EXPIRED
-
-
-def test_an_undated_entry_does_not_expire() -> None:
-    assert validity(Entry("n1"), now=NOW, ttl=1, nodes=None) is Validity.VALID
-
-
-@pytest.mark.parametrize(
-    ("nodes", "reason"),
-    [
-        (node(), Validity.VALID),
-        ({}, Validity.NODE_GONE),
-        (node("n2"), Validity.NODE_GONE),
-        (node(uid="uid-2"), Validity.NODE_REPLACED),
-        (node(ready=False), Validity.NODE_NOT_READY),
-        (node(cordoned=True), Validity.NODE_CORDONED),
-        (node(ready=False, cordoned=True), Validity.NODE_NOT_READY),
-        (node(uid="uid-2", ready=False), Validity.NODE_REPLACED),
-    ],
-)
-def test_an_entry_is_as_valid_as_its_node(nodes: dict[str, Node], reason: Validity) -> None:
-    assert validity(entry(), now=NOW, ttl=DAY, nodes=nodes) is reason
-
-
-def test_an_entry_without_a_node_uid_fits_any_node_of_that_name() -> None:
-    assert validity(entry(uid=""), now=NOW, ttl=DAY, nodes=node(uid="uid-2")) is Validity.VALID
-
-
-def test_age_is_judged_before_the_node() -> None:
-    assert validity(entry(age=DAY), now=NOW, ttl=DAY, nodes={}) is Validity.EXPIRED
-
-
-def test_the_newest_valid_entry_is_chosen() -> None:
-    memory = merge([entry("n1", age=10), entry("n2", age=20), entry("n3", age=30)])
-    nodes = node("n1", cordoned=True) | node("n2") | node("n3")
-    assert choose(memory, now=NOW, ttl=DAY, nodes=nodes) == Choice(entry("n2", age=20), Validity.VALID)
-    assert choose(memory, now=NOW, ttl=DAY, nodes=None) == Choice(entry("n1", age=10), Validity.VALID)
-
-
-def test_the_reason_for_no_choice_is_that_of_the_newest_entry() -> None:
-    memory = merge([entry("n1", age=10), entry("n2", age=20)])
-    nodes = node("n1", cordoned=True)
-    assert choose(memory, now=NOW, ttl=DAY, nodes=nodes) == Choice(None, Validity.NODE_CORDONED)
-    assert choose((), now=NOW, ttl=DAY, nodes=nodes) == Choice(None, Validity.NOTHING_REMEMBERED)
-
-
-@given(entry_lists, st.integers(0, 20), st.sets(st.sampled_from([f"node-{number}" for number in range(8)])))
-def test_a_choice_is_the_first_valid_entry_of_the_memory(one: list[Entry], ttl: int, names: set[str]) -> None:
-    memory, now = merge(one), datetime(2026, 11, 23, 0, 0, 9, tzinfo=UTC)
-    nodes = {name: Node(name=name, uid="uid-1", hostname=name, ready=True) for name in names}
-    reasons = [validity(kept, now=now, ttl=ttl, nodes=nodes) for kept in memory]
-    chosen = choose(memory, now=now, ttl=ttl, nodes=nodes)
-    if Validity.VALID in reasons:
-        assert chosen == Choice(memory[reasons.index(Validity.VALID)], Validity.VALID)
-    else:
-        assert chosen == Choice(None, reasons[0] if reasons else Validity.NOTHING_REMEMBERED)
 
 
 def test_pruning_forgets_nodes_that_are_gone_or_replaced_and_no_others() -> None:

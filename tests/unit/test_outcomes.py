@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extender.decisions import DecisionLog
-from lastnode.memory import Entry, Validity
+from lastnode.journal import DECISIONS, JOURNAL, Decision, Decisions, SessionRecord
+from lastnode.memory import Entry
 from lastnode.objects import Node
-from lastnode.outcome import JOURNAL, MEANING, Expected, Outcome, Reason, SessionRecord, expect, judge
-from recorder.journal import SessionLog
+from lastnode.outcome import Expected, Outcome, expect, judge
+from lastnode.reasons import INVALID, MOVED, MUTATE, NO_PREFERENCE, PRIORITIZE, Reason, Result
+from recorder.counting import SessionLog
 from recorder.why import extenders
-from recorder.why.decisions import DECISIONS, Decision, Decisions
 from recorder.why.extenders import Answer, Extenders, Found
 from recorder.why.inquiry import Explanation, conclude
 
@@ -37,11 +38,12 @@ def record(pod: str = "p1", **more: object) -> SessionRecord:
 
 
 def test_every_reason_has_words() -> None:
-    assert set(MEANING) == set(Reason)
+    assert [reason for reason in [*Reason, *Result] if not reason.meaning] == []
 
 
-def test_reasons_of_the_memory_are_its_own_words() -> None:
-    assert {str(v) for v in Validity} - {"valid", "nothing_remembered"} <= {str(reason) for reason in Reason}
+def test_the_sets_of_reasons_hold_each_once() -> None:
+    for closed in (INVALID, NO_PREFERENCE, MOVED, PRIORITIZE, MUTATE):
+        assert len(set(closed)) == len(closed)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_an_expired_memory_explains_a_move_and_does_not_deny_a_return() -> None:
 
 
 def test_nothing_remembered_has_no_last_node() -> None:
-    assert expect((), now=NOW, ttl=0, nodes={}) == Expected(None, "", "", Validity.NOTHING_REMEMBERED)
+    assert expect((), now=NOW, ttl=0, nodes={}) == Expected(None, "", "", Reason.NOTHING_REMEMBERED)
 
 
 def decision(result: str, node: str = "a", at: datetime = NOW) -> Decision:
@@ -142,7 +144,7 @@ def test_the_journal_keeps_the_newest_and_says_how_many_it_forgot(sessions: int,
     log = SessionLog(size, "me", lambda: NOW.timestamp())
     for number in range(sessions):
         log.add(record(f"p{number}"))
-    journal = JOURNAL.decode(log.journal(leading=True))
+    journal = JOURNAL.decode(log.page(leading=True))
     assert [one.pod for one in journal.sessions] == [f"p{number}" for number in range(sessions)][
         max(0, sessions - size) :
     ]
@@ -154,15 +156,15 @@ def test_the_journal_finds_one_pod() -> None:
     log = SessionLog(10, "me")
     for pod in ("p1", "p11"):
         log.add(record(pod))
-    assert [one.pod for one in JOURNAL.decode(log.journal(False, "uid-p1")).sessions] == ["p1"]
-    assert not JOURNAL.decode(log.journal(False, 'uid-"')).sessions
+    assert [one.pod for one in JOURNAL.decode(log.page(False, "uid-p1")).sessions] == ["p1"]
+    assert not JOURNAL.decode(log.page(False, 'uid-"')).sessions
 
 
 @given(st.builds(record, pod=st.text(max_size=9), node=st.text(), last_node=st.text(), reason=st.sampled_from(Reason)))
 def test_a_record_comes_out_of_the_journal_as_it_went_in(one: SessionRecord) -> None:
     log = SessionLog(1, "me")
     log.add(one)
-    assert JOURNAL.decode(log.journal(True)).sessions == [one]
+    assert JOURNAL.decode(log.page(True)).sessions == [one]
 
 
 def test_start_up_never_takes_less_than_no_time() -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastnode.contract import RECENT_NODES_ANNOTATION
+from lastnode.contract import AGENTCUBE_PREFIX, RECENT_NODES_ANNOTATION
 from lastnode.memory import Entry, render
 from lastnode.objects import pack, unpack
 
@@ -35,7 +35,7 @@ def test_a_full_memory_takes_less_than_half_of_its_room() -> None:
         )
         for number in range(1, 6)
     )
-    text = render(entries)[RECENT_NODES_ANNOTATION]
+    text = render(entries, AGENTCUBE_PREFIX)[RECENT_NODES_ANNOTATION]
     packed = pack(text)
     assert text is not None
     assert packed is not None

@@ -10,12 +10,12 @@ from extender import lookup
 from extender.waiting import Allowance, Ending
 from lastnode.kube.records import ObjectKey
 from lastnode.kube.store import Store
-from lastnode.objects import Sandbox
+from lastnode.objects import Controller
 
 KEY = ObjectKey("demo", "s")
 
 
-class Watched(Store[Sandbox]):
+class Watched(Store[Controller]):
     """Sandboxes of which the wanted one comes ``late`` seconds after it is asked for; the clock moves instead."""
 
     def __init__(self, late: float = 10.0) -> None:
@@ -25,9 +25,9 @@ class Watched(Store[Sandbox]):
         self.endings: list[Ending] = []
         self.patience = lookup.brief(lambda ending, _seconds: self.endings.append(ending), lambda: self.now)
 
-    def expect(self, key: ObjectKey, seconds: float, uid: str = "") -> Sandbox | None:
+    def expect(self, key: ObjectKey, seconds: float, uid: str = "") -> Controller | None:
         self.now += min(seconds, self.late)
-        return Sandbox(namespace=key.namespace, name=key.name, uid=uid) if self.late <= seconds else None
+        return Controller(namespace=key.namespace, name=key.name, uid=uid) if self.late <= seconds else None
 
     def waited(self) -> float:
         before = self.now

@@ -15,6 +15,7 @@ from extender.metrics import PrioritizeMetrics
 from extender.prioritize import BadRequest, Request, Service, favour
 from lastnode.contract import SESSION_LABEL, WORKLOAD_NAME_LABEL
 from lastnode.objects import Node, Workload
+from lastnode.ranking import Preferred
 from lastnode.view import MemoryCache, View
 from tests.unit.strategies import NODE, OURS, node_names, pod_specs, preferred_terms
 
@@ -49,7 +50,7 @@ spellings = st.sampled_from([("Pod", "Nodes", "NodeNames"), ("pod", "nodes", "no
 
 def service(registry: CollectorRegistry | None = None) -> Service:
     """A service that knows one workload, "w" of "demo", whose last node is NODE."""
-    view = View((RESOURCE,))
+    view = View()
     view.nodes.upsert(Node(name=NODE, uid="n1", hostname=NODE, ready=True))
     identity = {"namespace": "demo", "name": "w", "uid": "w1", "resource": RESOURCE, "kind": "AgentRuntime"}
     view.workloads[RESOURCE].upsert(Workload(**identity, sticky=True, last_node=NODE))
@@ -145,4 +146,4 @@ def test_bytes_that_are_no_utf8_are_refused_as_such() -> None:
 
 
 def test_an_answer_is_integers_without_a_newline() -> None:
-    assert favour(NODE) == b'[{"Host":"node-1","Score":10}]'
+    assert favour([Preferred(NODE, NODE, "", 100)]) == b'[{"Host":"node-1","Score":10}]'

@@ -9,13 +9,15 @@ from datetime import UTC, datetime
 from prometheus_client import CollectorRegistry
 
 from extender.metrics import InjectionMetrics, PrioritizeMetrics, TlsMetrics, UpkeepMetrics, WaitMetrics
-from lastnode.contract import WORKLOAD_RESOURCES
-from lastnode.outcome import Outcome, Reason, SessionRecord
+from lastnode.journal import SessionRecord
+from lastnode.kinds import DEFAULT_RESOURCES
+from lastnode.outcome import Outcome
+from lastnode.reasons import MOVED, Reason
 from recorder.metrics import RecordMetrics, SessionMetrics, WatchMetrics, count_version, exposition, new_registry
 
 # What a scrape may have: a few programs of ours must not be what fills somebody's Prometheus.
 MOST_SERIES = 200
-RESOURCES = ("nodes", "pods", "sandboxes.agents.x-k8s.io", *WORKLOAD_RESOURCES)
+RESOURCES = ("nodes", "pods", "sandboxes.agents.x-k8s.io", *DEFAULT_RESOURCES)
 # Of the reasons, the two that an API server's restart brings to every watch; the others are as rare as their faults.
 REASONS = ("closed", "unreachable")
 # Gauges that are read from a running program: synced and age of each watch, leader, pending.
@@ -42,7 +44,7 @@ def watched(program: str) -> CollectorRegistry:
 def every_session() -> Iterator[SessionRecord]:
     """One of each kind, outcome and reason."""
     ends: list[tuple[Outcome, Reason | None]] = [(Outcome.FIRST, None), (Outcome.REUSED, None)]
-    ends += [(Outcome.MOVED, reason) for reason in Reason]
+    ends += [(Outcome.MOVED, reason) for reason in MOVED]
     created = datetime(2026, 1, 1, tzinfo=UTC)
     for kind, (outcome, reason) in itertools.product(("AgentRuntime", "CodeInterpreter"), ends):
         yield SessionRecord(

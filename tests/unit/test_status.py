@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from lastnode.kube.errors import Undecodable
-from lastnode.reading import Status, crashed_at, ready_since
+from lastnode.status import Status, crashed_at, ready_since
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

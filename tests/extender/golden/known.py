@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
 from extender.prioritize import Service
-from lastnode.objects import Node, Sandbox, Workload
+from lastnode.objects import Controller, Node, Workload
 from lastnode.view import MemoryCache, View
 from tests.extender.golden import NAMESPACE, NODES, WANTED, WORKLOAD, load
 
@@ -16,7 +16,7 @@ RESOURCE = "agentruntimes.runtime.agentcube.volcano.sh"
 
 def service(registry: CollectorRegistry) -> Service:
     """Counts in ``registry``."""
-    view = View((RESOURCE,))
+    view = View()
     for name in NODES:
         view.nodes.upsert(Node(name=name, uid=f"uid-{name}", hostname=name, ready=True))
     view.workloads[RESOURCE].upsert(
@@ -27,8 +27,8 @@ def service(registry: CollectorRegistry) -> Service:
     )  # fmt: skip
     for request in load():
         for owner in request.args["Pod"]["metadata"].get("ownerReferences", ()):
-            view.sandboxes.upsert(
-                Sandbox(name=owner["name"], namespace=NAMESPACE, uid=owner["uid"], workload_name=WORKLOAD)
+            view.controllers.upsert(
+                Controller(name=owner["name"], namespace=NAMESPACE, uid=owner["uid"], workload_name=WORKLOAD)
             )
     lookup = Lookup(view, MemoryCache(0), 0, synced=lambda: True)
     return Service(lookup, PrioritizeMetrics(registry))

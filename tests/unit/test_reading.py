@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,14 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastnode import contract, reading
+from lastnode.kinds import AGENT_RUNTIME, AGENTCUBE, CODE_INTERPRETER, Kind
 from lastnode.kube.errors import Undecodable
 
 READY_AT = datetime(2026, 11, 23, 12, 0, 7, tzinfo=UTC)
 READERS = {
-    "node": reading.node,
-    "sandbox": reading.sandbox,
-    "session": reading.session,
-    "workload": lambda data: reading.workload("agentruntimes.example.com", data),
+    "node": reading.read_node,
+    "controller": partial(reading.read_controller, AGENTCUBE),
+    "session": partial(reading.read_session, AGENTCUBE),
+    "workload": partial(reading.read_workload, AGENT_RUNTIME),
 }
 
 OWNER = {
@@ -81,7 +83,7 @@ def encoded(obj: Any) -> bytes:
 
 
 def session(**changes: Any) -> Any:
-    return reading.session(encoded(pod(**changes)))
+    return reading.read_session(AGENTCUBE, encoded(pod(**changes)))
 
 
 def test_a_session_s_pod_becomes_a_record_of_what_matters() -> None:
@@ -89,12 +91,12 @@ def test_a_session_s_pod_becomes_a_record_of_what_matters() -> None:
     assert (got.namespace, got.name, got.uid) == ("agents", "sb", "pod-uid")
     assert (got.node, got.ready_at, got.over) == ("node-1", READY_AT, False)
     assert got.created_at == datetime(2026, 11, 23, 12, tzinfo=UTC)
-    assert (got.sandbox, got.sandbox_uid) == ("sb", "sb-uid")
+    assert (got.controller, got.controller_uid) == ("sb", "sb-uid")
     assert (got.workload_name, got.workload_kind) == (None, None)
 
 
 def test_raw_parts_of_a_larger_message_read_the_same() -> None:
-    assert reading.session(msgspec.Raw(encoded(pod()))) == session()
+    assert reading.read_session(AGENTCUBE, msgspec.Raw(encoded(pod()))) == session()
 
 
 @pytest.mark.parametrize(
@@ -136,14 +138,14 @@ def test_a_pod_that_is_not_bound_has_no_node(name: str | None) -> None:
     ],
 )
 def test_only_a_controlling_sandbox_owns_a_session(change: dict[str, Any]) -> None:
-    assert session(metadata__ownerReferences=[OWNER | change]).sandbox is None
+    assert session(metadata__ownerReferences=[OWNER | change]).controller is None
 
 
 @pytest.mark.parametrize("version", ["v1alpha1", "v1beta1", "v1"])
 def test_whatever_version_the_owner_is_written_in(version: str) -> None:
     other = OWNER | {"kind": "Job", "apiVersion": "batch/v1", "controller": False}
     mine = OWNER | {"apiVersion": f"agents.x-k8s.io/{version}"}
-    assert session(metadata__ownerReferences=[other, mine]).sandbox == "sb"
+    assert session(metadata__ownerReferences=[other, mine]).controller == "sb"
 
 
 def test_a_pod_s_own_labels_are_read() -> None:
@@ -160,7 +162,7 @@ def node(**changes: Any) -> Any:
         "spec": {"podCIDR": "10.0.0.0/24"},
         "status": {"conditions": [{"type": "Ready", "status": "True"}], "images": [{"names": ["i"]}]},
     }
-    return reading.node(encoded(made | changes))
+    return reading.read_node(encoded(made | changes))
 
 
 def test_a_node_has_its_hostname_and_whether_it_takes_pods() -> None:
@@ -176,9 +178,9 @@ def test_a_hostname_that_no_label_could_hold_is_as_good_as_none(label: str) -> N
     assert node(metadata={"name": "n", "labels": {contract.HOSTNAME_LABEL: label}}).hostname == ""
 
 
-def workload(spec: Any = None, kind: str = "AgentRuntime", **annotations: str) -> Any:
-    made = {"kind": kind, "metadata": {"name": "w", "annotations": annotations}, "spec": spec}
-    return reading.workload("agentruntimes.example.com", encoded(made))
+def workload(spec: Any = None, kind: Kind = AGENT_RUNTIME, **annotations: str) -> Any:
+    made = {"kind": kind.name, "metadata": {"name": "w", "annotations": annotations}, "spec": spec}
+    return reading.read_workload(kind, encoded(made))
 
 
 def test_a_workload_has_its_memory_as_text_and_whether_it_opted_in() -> None:
@@ -187,15 +189,21 @@ def test_a_workload_has_its_memory_as_text_and_whether_it_opted_in() -> None:
         **{contract.LAST_NODE_ANNOTATION: "n", contract.RECENT_NODES_ANNOTATION: "[]"},
     )
     assert (got.sticky, got.last_node, got.recent_nodes) == (True, "n", "[]")
-    assert str(got.workload_key) == "agentruntimes.example.com /w"
+    assert str(got.workload_key) == f"{AGENT_RUNTIME.resource} /w"
     assert not workload().sticky
     assert workload(**{contract.STICKINESS_ANNOTATION: "enabled"}).sticky
-    assert not workload({"nodeStickiness": {"enabled": True}, "warmPoolSize": 1}, "CodeInterpreter").sticky
+    assert not workload({"nodeStickiness": {"enabled": True}, "warmPoolSize": 1}, CODE_INTERPRETER).sticky
+
+
+def test_the_items_of_some_lists_do_not_say_their_kind() -> None:
+    assert reading.read_workload(AGENT_RUNTIME, b'{"metadata": {"name": "w"}}').kind == "AgentRuntime"
 
 
 def test_a_sandbox_has_what_it_says_about_its_workload() -> None:
     labels = {contract.WORKLOAD_NAME_LABEL: "w", contract.WORKLOAD_KIND_LABEL: "AgentRuntime"}
-    got = reading.sandbox(encoded({"metadata": {"name": "sb", "labels": labels}, "spec": {"podTemplate": 7}}))
+    got = reading.read_controller(
+        AGENTCUBE, encoded({"metadata": {"name": "sb", "labels": labels}, "spec": {"podTemplate": 7}})
+    )
     assert (got.name, got.workload_name, got.workload_kind) == ("sb", "w", "AgentRuntime")
 
 
@@ -279,6 +287,6 @@ def test_the_answer_to_a_patch_brings_the_annotations_and_the_version() -> None:
             "annotations": {contract.LAST_NODE_ANNOTATION: "new", contract.RECENT_NODES_ANNOTATION: "[]"},
         },
     })  # fmt: skip
-    got = reading.patched(before, answer)
+    got = reading.read_patched(AGENT_RUNTIME, before, answer)
     assert (got.resource_version, got.last_node, got.recent_nodes) == ("4712", "new", "[]")
     assert (got.key, got.kind, got.sticky) == (before.key, before.kind, before.sticky)

@@ -9,45 +9,43 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastnode.contract import WORKLOAD_RESOURCES
+from lastnode.kinds import DEFAULT_RESOURCES
 from lastnode.memory import Entry, Memory
-from lastnode.objects import Node, Sandbox, Session, Workload
-from lastnode.outcome import Reason
+from lastnode.objects import Controller, Node, Session, Workload
+from lastnode.reasons import Reason
 from lastnode.view import View
-from recorder.case import Case, Finished
-from recorder.ledger import MOST_DUE, Ledger
+from recorder.counting import record_of
+from recorder.life import Life
+from recorder.sessions import MOST_DUE, Sessions
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-RESOURCE = WORKLOAD_RESOURCES[0]
+RESOURCE = DEFAULT_RESOURCES[0]
 A = Node(name="a", uid="uid-a", hostname="a", ready=True)
 B = Node(name="b", uid="uid-b", hostname="b", ready=True)
 WORKLOAD = Workload(namespace="ns", name="w", uid="uid-w", resource=RESOURCE, kind="AgentRuntime", sticky=True)
 
 
-class Desk:
-    """Writes down what it is given."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.counted: list[Finished] = []
-
-    def inquire(self, case: Case) -> None:
-        self.asked.append(case.session.name)
-
-    def count(self, finished: Finished) -> None:
-        self.counted.append(finished)
-
-
 class World:
-    """A view with two nodes and one workload, whose memory a test sets."""
+    """A view with two nodes and one workload, whose memory a test sets; sessions that follow it, and what they hand
+    over: whom to ask about (``asked``), and whom to count (``counted``)."""
 
     def __init__(self, memory: Memory = (), known: bool = True) -> None:
         self.memory = memory
         self.known = known
-        self.desk = Desk()
+        self.asked: list[str] = []
+        self.counted: list[Life] = []
         self.view = View()
-        self.ledger = Ledger(self.view, lambda _: self.memory, 86400, self.desk, lambda: self.known, lambda: NOW)
-        self.ledger.follow()
+        self.sessions = Sessions(
+            self.view,
+            lambda _: None,
+            recall=lambda _: self.memory,
+            ttl=86400,
+            known=lambda: self.known,
+            inquire=lambda life: self.asked.append(life.session.name),
+            count=self.counted.append,
+            now=lambda: NOW,
+        )
+        self.sessions.follow()
         for node in (A, B):
             self.view.nodes.upsert(node)
         self.view.workloads[RESOURCE].upsert(WORKLOAD)
@@ -58,13 +56,17 @@ class World:
         self.view.sessions.upsert(session)
         return session
 
-    def ready(self, session: Session, node: Node = A) -> None:
-        session = msgspec.structs.replace(session, ready_at=NOW)
-        self.view.sessions.upsert(session)
-        self.ledger.placed(session, WORKLOAD, node)
+    def ready(self, session: Session) -> None:
+        self.view.sessions.upsert(msgspec.structs.replace(session, ready_at=NOW))
+
+    def settle(self, *, ours: bool = True) -> None:
+        """What is pending has been written, by this replica or another one."""
+        pending = self.sessions.pending(WORKLOAD.workload_key)
+        if pending is not None:
+            self.sessions.settle(WORKLOAD.workload_key, pending, ours=ours)
 
     def outcomes(self) -> list[str]:
-        return [str(finished.record().outcome) for finished in self.desk.counted]
+        return [str(record_of(life).outcome) for life in self.counted]
 
 
 def entry(node: Node, pod: str = "before", age: timedelta = timedelta(hours=1)) -> Entry:
@@ -76,24 +78,24 @@ def test_what_counts_is_what_was_remembered_when_the_pod_was_bound() -> None:
     session = world.bound("s", "a")
     world.memory = (entry(A), entry(B))  # a session beside it was written meanwhile
     world.ready(session)
-    world.ledger.settle(WORKLOAD.workload_key, ours=True)
+    world.settle()
     assert world.outcomes() == ["moved"]
-    assert world.desk.counted[0].expected.last_node == "b"
-    assert world.desk.asked == ["s"]
+    assert record_of(world.counted[0]).last_node == "b"
+    assert world.asked == ["s"]
 
 
 def test_nobody_is_asked_about_a_session_that_came_back() -> None:
     world = World((entry(A),))
     world.ready(world.bound("s"))
-    world.ledger.settle(WORKLOAD.workload_key, ours=True)
-    assert (world.outcomes(), world.desk.asked) == (["reused"], [])
+    world.settle()
+    assert (world.outcomes(), world.asked) == (["reused"], [])
 
 
 def test_what_another_replica_wrote_is_let_go() -> None:
     world = World()
     world.ready(world.bound("s"))
-    world.ledger.settle(WORKLOAD.workload_key, ours=False)
-    assert (world.outcomes(), len(world.ledger)) == ([], 0)
+    world.settle(ours=False)
+    assert (world.outcomes(), world.sessions.uncounted) == ([], 0)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +111,9 @@ def test_of_sessions_first_seen_ready_only_those_are_counted_that_nobody_has_wri
     memory: Memory, counted: int
 ) -> None:
     world = World(memory)
-    session = world.bound("s", ready_at=NOW)
-    world.ledger.placed(session, WORKLOAD, A)
-    world.ledger.settle(WORKLOAD.workload_key, ours=True)
-    assert len(world.desk.counted) == counted
+    world.bound("s", ready_at=NOW)
+    world.settle()
+    assert len(world.counted) == counted
 
 
 @pytest.mark.parametrize("known_when_ready", [False, True])
@@ -126,8 +127,8 @@ def test_while_the_recorder_starts_no_older_entry_steps_in_for_a_node_that_is_no
         world.view.nodes.upsert(B)
         world.known = True
     world.ready(session)
-    world.ledger.settle(WORKLOAD.workload_key, ours=True)
-    (record,) = [finished.record() for finished in world.desk.counted]
+    world.settle()
+    (record,) = [record_of(life) for life in world.counted]
     assert (record.outcome, record.last_node, record.reason) == ("moved", "b", Reason.UNKNOWN)
 
 
@@ -135,7 +136,7 @@ def test_a_session_that_ends_before_it_is_ready_came_to_nothing() -> None:
     world = World()
     session = world.bound("s")
     world.view.sessions.remove(session)
-    assert len(world.ledger) == 0
+    assert world.sessions.uncounted == 0
 
 
 def test_a_pod_made_again_under_its_name_is_another_session() -> None:
@@ -143,19 +144,19 @@ def test_a_pod_made_again_under_its_name_is_another_session() -> None:
     world.bound("s")
     again = world.bound("s", uid="uid-again")
     world.ready(again)
-    world.ledger.settle(WORKLOAD.workload_key, ours=True)
-    assert [finished.session.uid for finished in world.desk.counted] == ["uid-again"]
-    assert len(world.ledger) == 0
+    world.settle()
+    assert [life.session.uid for life in world.counted] == ["uid-again"]
+    assert world.sessions.uncounted == 0
 
 
 def test_a_session_whose_workload_is_known_late_is_judged_by_what_else_is_remembered() -> None:
     world = World((entry(B),))
-    session = world.bound("s", workload_name=None, sandbox="s")
-    world.view.sandboxes.upsert(Sandbox(namespace="ns", name="s", uid="uid-sandbox", workload_name="w"))
+    session = world.bound("s", workload_name=None, controller="s")
+    world.view.controllers.upsert(Controller(namespace="ns", name="s", uid="uid-sandbox", workload_name="w"))
     world.memory = (entry(A, "s", timedelta(0)), entry(B))  # its own entry is there already
     world.ready(session)
-    world.ledger.settle(WORKLOAD.workload_key, ours=True)
-    assert [finished.record().last_node for finished in world.desk.counted] == ["b"]
+    world.settle()
+    assert [record_of(life).last_node for life in world.counted] == ["b"]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["bound", "ready", "unready", "gone", "settle"]))))
@@ -174,15 +175,15 @@ def test_whatever_happens_each_pod_is_counted_at_most_once_and_nothing_stays_of_
         elif what == "gone" and name in alive:
             world.view.sessions.remove(alive.pop(name))
         elif what == "settle":
-            world.ledger.settle(WORKLOAD.workload_key, ours=True)
-    world.ledger.settle(WORKLOAD.workload_key, ours=True)
-    counted = [finished.session.uid for finished in world.desk.counted]
+            world.settle()
+    world.settle()
+    counted = [life.session.uid for life in world.counted]
     assert len(counted) == len(set(counted))
-    assert len(world.ledger) <= len(alive)
+    assert world.sessions.uncounted <= len(alive)
 
 
 def test_what_is_never_written_does_not_pile_up() -> None:
     world = World()
     for number in range(MOST_DUE + 5):
         world.ready(world.bound(f"s{number}"))
-    assert len(world.ledger) == MOST_DUE
+    assert world.sessions.uncounted == MOST_DUE

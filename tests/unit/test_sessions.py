@@ -11,29 +11,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastnode.attribution import Verdict
+from lastnode.kinds import AGENT_RUNTIME
 from lastnode.kube.records import ObjectKey
 from lastnode.memory import Crash, Entry, merge
-from lastnode.objects import Node, Sandbox, Session, Workload, WorkloadKey
+from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
 from lastnode.view import View
 from recorder.decision import Pending
-from recorder.placements import Placements
+from recorder.sessions import Sessions
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 KINDS = {"agentruntimes.example.com": "AgentRuntime", "codeinterpreters.example.com": "CodeInterpreter"}
 AGENTS, INTERPRETERS = KINDS
+ROWS = tuple(AGENT_RUNTIME._replace(resource=resource, name=name) for resource, name in KINDS.items())
 W = WorkloadKey(AGENTS, "ns", "w")
 Event = Callable[[View], None]
 
 
 class Followed:
-    """Placements that follow a view, and whom they scheduled and counted."""
+    """Sessions that follow a view, and whom they scheduled and counted."""
 
     def __init__(self, early_crash: float = 0) -> None:
-        self.view = View(tuple(KINDS))
+        self.view = View(ROWS)
         self.scheduled: list[WorkloadKey] = []
         self.verdicts: list[Verdict] = []
-        self.placements = Placements(self.view, self.scheduled.append, self.verdicts.append, early_crash)
-        self.placements.follow()
+        self.sessions = Sessions(
+            self.view,
+            self.scheduled.append,
+            recall=lambda _: (),
+            ttl=0,
+            known=lambda: True,
+            early_crash=early_crash,
+            verdict=self.verdicts.append,
+        )
+        self.sessions.follow()
 
     def play(self, *events: Event) -> Followed:
         for event in events:
@@ -41,11 +51,11 @@ class Followed:
         return self
 
     def pending(self, *keys: WorkloadKey) -> dict[WorkloadKey, Pending | None]:
-        return {key: self.placements.pending(key) for key in keys or (W,)}
+        return {key: self.sessions.pending(key) for key in keys or (W,)}
 
 
 def store_of(view: View, obj: Any) -> Any:
-    stores: dict[type, Any] = {Node: view.nodes, Sandbox: view.sandboxes, Session: view.sessions}
+    stores: dict[type, Any] = {Node: view.nodes, Controller: view.controllers, Session: view.sessions}
     return view.workloads[obj.resource] if isinstance(obj, Workload) else stores[type(obj)]
 
 
@@ -72,14 +82,14 @@ def workload(name: str = "w", resource: str = AGENTS, sticky: bool = True, age: 
     )  # fmt: skip
 
 
-def sandbox(name: str = "s1", of: str | None = "w") -> Sandbox:
-    return Sandbox(namespace="ns", name=name, uid=f"uid-of-{name}", resource_version="1", workload_name=of)
+def sandbox(name: str = "s1", of: str | None = "w") -> Controller:
+    return Controller(namespace="ns", name=name, uid=f"uid-of-{name}", resource_version="1", workload_name=of)
 
 
 def session(
     name: str = "s1", on: str | None = "n1", ready: float | None = 5, owned: bool = True, **fields: Any
 ) -> Session:
-    owner = {"sandbox": name, "sandbox_uid": f"uid-of-{name}"} if owned else {}
+    owner = {"controller": name, "controller_uid": f"uid-of-{name}"} if owned else {}
     return Session(
         namespace="ns", name=name, uid=f"pod-{name}", resource_version="1", node=on, created_at=NOON,
         ready_at=None if ready is None else NOON + timedelta(seconds=ready), **owner, **fields,
@@ -119,7 +129,7 @@ def test_what_is_pending_does_not_depend_on_the_order_of_events(events: list[Eve
     for number in range(2):
         key = WorkloadKey(AGENTS, "ns", f"w{number}")
         placed = [(entry(name, on, ready),) for name, (on, ready, of) in SESSIONS.items() if of == key.name]
-        assert followed.placements.pending(key) == Pending(workload(key.name).uid, merge(*placed))
+        assert followed.sessions.pending(key) == Pending(workload(key.name).uid, merge(*placed))
 
 
 @given(st.permutations(ALL), st.data())
@@ -174,7 +184,7 @@ orders_with_the_crash = st.permutations(range(5)).map(with_the_crash)
 def test_a_crash_is_pending_whenever_it_comes(events: list[Event]) -> None:
     """Before the others are seen, after them, or between them."""
     followed = Followed(early_crash=30).play(*events)
-    pending = followed.placements.pending(W)
+    pending = followed.sessions.pending(W)
     assert pending is not None
     assert pending.crashes == {CRASH}
     assert pending.memory in ((), (entry(),))
@@ -190,7 +200,7 @@ def test_a_crashed_session_waits_for_its_sandbox_and_its_workload_but_for_no_nod
 
 @given(orders_with_the_crash)
 def test_with_0_seconds_no_crash_takes_anything_back(events: list[Event]) -> None:
-    pending = Followed().play(*events).placements.pending(W)
+    pending = Followed().play(*events).sessions.pending(W)
     assert pending is None or pending == Pending(workload().uid, (entry(),))
 
 
@@ -250,23 +260,23 @@ def test_a_verdict_is_counted_once_however_often_it_is_found_again() -> None:
 
 def test_settling_leaves_what_came_meanwhile() -> None:
     followed = Followed().play(*ALL)
-    writing = followed.placements.pending(W)
+    writing = followed.sessions.pending(W)
     assert writing is not None
     followed.play(seen(node("n2")), seen(sandbox("s2")), seen(session("s2", "n2", 9)))
-    assert not followed.placements.settle(W, writing)
-    newest = followed.placements.pending(W)
+    assert not followed.sessions.settle(W, writing, ours=True)
+    newest = followed.sessions.pending(W)
     assert newest == Pending(workload().uid, (entry("s2", "n2", 9), entry()))
-    assert len(followed.placements) == 1
-    assert followed.placements.settle(W, newest)
+    assert len(followed.sessions) == 1
+    assert followed.sessions.settle(W, newest, ours=True)
     assert followed.pending() == {W: None}
-    assert followed.placements.settle(W, newest)
+    assert followed.sessions.settle(W, newest, ours=True)
 
 
 def test_a_new_ready_time_of_the_same_session_is_pending_again() -> None:
     followed = Followed().play(*ALL)
-    written = followed.placements.pending(W)
+    written = followed.sessions.pending(W)
     assert written is not None
-    followed.placements.settle(W, written)
+    followed.sessions.settle(W, written, ours=True)
     followed.play(seen(changed(session(ready=8))))
     assert followed.pending() == {W: Pending(workload().uid, (entry(ready=8),))}
 

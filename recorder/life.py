@@ -1,0 +1,108 @@
+"""What is known of one session while it is followed, and what follows from that. Pure."""
+
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from lastnode.attribution import Attribution, Verdict
+from lastnode.memory import Crash, Entry, Memory
+from lastnode.objects import Node, Session
+from lastnode.outcome import Expected
+from recorder.decision import Pending
+from recorder.why.inquiry import Explanation
+
+# While one of these may still become FOUND the session's outcome is of interest.
+_OPEN: Final = (Verdict.SANDBOX_UNKNOWN, Verdict.WORKLOAD_UNKNOWN, Verdict.AMBIGUOUS)
+
+
+class Awaited(NamedTuple):
+    """What a session waits for: ``what`` is controller, workload or node."""
+
+    what: str
+    namespace: str
+    name: str
+
+
+class Life:
+    """One session until it is counted.
+
+    ``late``: first seen when it was Ready already, or while the recorder was starting, so that nodes may have changed
+    since it was placed. ``counts``: whether it will be counted: it was seen before it was Ready for the first time, and
+    nobody has counted it. ``found``: whose it is. ``told``: the verdict that was counted last. ``expected``: what was
+    remembered when it was placed, None while its workload is not known. ``explanation``: why it moved, once somebody
+    has asked. ``node``: where it became Ready.
+    """
+
+    __slots__ = ("awaited", "counts", "expected", "explanation", "found", "late", "node", "session", "told")
+
+    def __init__(self, session: Session, found: Attribution, *, late: bool, counts: bool) -> None:
+        self.session = session
+        self.found = found
+        self.late = late
+        self.counts = counts
+        self.told: Verdict | None = None
+        self.awaited: Awaited | None = None
+        self.expected: Expected | None = None
+        self.explanation: Explanation | None = None
+        self.node: Node | None = None
+
+    @property
+    def strayed_from(self) -> Node | None:
+        """The node that it should have come back to, where it is bound elsewhere."""
+        wanted = self.expected.wanted if self.expected else None
+        return wanted if wanted is not None and wanted.name != self.session.node else None
+
+
+def said(session: Session) -> tuple[object, ...]:
+    """What of a session makes a difference here."""
+    return session.node, session.ready_at, session.crashed_at, session.over
+
+
+def is_ready(session: Session) -> bool:
+    """Whether it has a placement to be remembered."""
+    return session.ready_at is not None and not session.over and session.node is not None
+
+
+def is_of_interest(found: Attribution) -> bool:
+    """Whether a session of that attribution may yet come back to something."""
+    return found.verdict in _OPEN or bool(found.workload and found.workload.sticky)
+
+
+def awaited_by(session: Session, found: Attribution, node: Node | None) -> Awaited | None:
+    """What would change the answer; None when the answer is final."""
+    if found.claim is None:
+        # Nothing controls it and no label: nobody's session. Else the controller may come, or get its label.
+        return Awaited("controller", session.namespace, session.controller) if session.controller else None
+    if found.verdict is Verdict.WORKLOAD_REPLACED:
+        return None
+    if found.workload is None or not found.workload.sticky:
+        return Awaited("workload", session.namespace, found.claim.name)
+    return Awaited("node", "", session.node or "") if node is None and is_ready(session) else None
+
+
+def news(uid: str, session: Session, node: Node | None, early_crash: timedelta) -> Pending:
+    """What has to reach its workload, of that UID: its placement, once it is Ready on ``node``, and its crash."""
+    placed = (_entry(session, node),) if node is not None and is_ready(session) else ()
+    if not has_crashed(session, early_crash) or session.crashed_at is None:
+        return Pending(uid, placed)
+    crash = Crash(session.uid, session.crashed_at - early_crash, session.crashed_at)
+    return Pending(uid, placed, frozenset({crash}))
+
+
+def has_crashed(session: Session, early_crash: timedelta) -> bool:
+    """Whether it may have to take something back; how soon after its Ready it failed, the memory knows."""
+    return bool(early_crash) and session.crashed_at is not None and session.node is not None
+
+
+def _entry(session: Session, node: Node) -> Entry:
+    return Entry(
+        node=node.name, hostname=node.hostname, node_uid=node.uid, ready_at=session.ready_at, pod_uid=session.uid
+    )
+
+
+def is_written(memory: Memory, session: Session) -> bool:
+    """Whether the memory has this session's placement, or a later one that replaced it."""
+    return any(entry.pod_uid == session.uid or _later(entry, session) for entry in memory)
+
+
+def _later(entry: Entry, session: Session) -> bool:
+    return bool(entry.ready_at and session.ready_at and entry.ready_at > session.ready_at)

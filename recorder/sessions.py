@@ -1,0 +1,264 @@
+"""A session's life, in one place: seen, bound, Ready, written, counted.
+
+Events of different resources arrive in any order: a pod may be Ready before its controller, its workload or its node
+has been seen. Such a session waits, under the name of what it waits for, and goes on when that comes. What was
+remembered is looked up when its pod is bound, because its own placement changes the memory later.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from typing import Final
+
+from lastnode.attribution import Attribution, Verdict
+from lastnode.kube.records import ObjectKey, Record
+from lastnode.memory import Memory
+from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
+from lastnode.outcome import NOTHING_EXPECTED, Expected, expect
+from lastnode.view import View
+from recorder.decision import Pending
+from recorder.life import Awaited, Life, awaited_by, has_crashed, is_of_interest, is_ready, is_written, news, said
+
+# Of one workload. Only a standby comes near it: what the leader may not write stays pending here for ever.
+MOST_DUE: Final = 1000
+
+log = logging.getLogger(__name__)
+
+
+class Sessions:
+    """Follows the view's stores. ``schedule``: called whenever a workload has something pending. ``verdict``: told each
+    Ready session's verdict, and again when that changes. ``inquire``: given each session that is bound elsewhere than
+    it should be, at once. ``count``: given each session, once, when its placement is written and its outcome certain.
+
+    ``recall``: what is written on a workload. ``ttl``: seconds that it counts. ``known``: whether every resource was
+    listed once. ``early_crash``: a session that fails so many seconds after it became Ready, or sooner, takes its
+    placement back; 0: none does. ``now``: the time of day.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        schedule: Callable[[WorkloadKey], None],
+        *,
+        recall: Callable[[Workload], Memory],
+        ttl: float,
+        known: Callable[[], bool],
+        early_crash: float = 0.0,
+        verdict: Callable[[Verdict], None] = lambda _: None,
+        inquire: Callable[[Life], None] = lambda _: None,
+        count: Callable[[Life], None] = lambda _: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._view = view
+        self._schedule = schedule
+        self._recall = recall
+        self._ttl = ttl
+        self._known = known
+        self._early_crash = timedelta(seconds=early_crash)
+        self._verdict = verdict
+        self._inquire = inquire
+        self._count = count
+        self._now = now
+        self._lives: dict[str, Life] = {}  # pod UID -> a session that is not Ready yet, or waits for something
+        self._waiting: dict[Awaited, dict[str, Life]] = {}
+        self._pending: dict[WorkloadKey, Pending] = {}
+        self._due: dict[WorkloadKey, deque[Life]] = {}  # Ready, and not written yet
+        self._lock = Lock()
+
+    def follow(self) -> None:
+        """Subscribe to the view; call it before the watches start."""
+        self._view.sessions.subscribe(self._on_session)
+        self._view.controllers.subscribe(self._on_controller)
+        self._view.nodes.subscribe(self._on_node)
+        for store in self._view.workloads.values():
+            store.subscribe(self._on_workload)
+
+    def pending(self, key: WorkloadKey) -> Pending | None:
+        """What is not written on this workload yet."""
+        with self._lock:
+            return self._pending.get(key)
+
+    def keys(self) -> list[WorkloadKey]:
+        """The workloads with something pending."""
+        with self._lock:
+            return list(self._pending)
+
+    def settle(self, key: WorkloadKey, written: Pending, *, ours: bool) -> bool:
+        """``written`` needs no more work, and its sessions are counted where that is this replica's part (``ours``).
+        False when something newer came meanwhile, which stays pending."""
+        with self._lock:
+            if self._pending.get(key) == written:
+                del self._pending[key]
+            if key in self._pending:
+                return False
+            due = self._due.pop(key, ())
+        self._count_all(due if ours else ())
+        return True
+
+    def give_up(self, key: WorkloadKey) -> None:
+        """The workload cannot be written just now; what its sessions came to is known all the same."""
+        with self._lock:
+            due = self._due.pop(key, ())
+        self._count_all(due)
+
+    def __len__(self) -> int:
+        """Workloads with something pending."""
+        return len(self._pending)
+
+    @property
+    def uncounted(self) -> int:
+        """Sessions that will be counted and are not yet."""
+        with self._lock:
+            return sum(life.counts for life in self._lives.values()) + sum(map(len, self._due.values()))
+
+    def _on_session(self, before: Session | None, after: Session | None) -> None:
+        with self._lock:
+            if before is not None and (after is None or after.uid != before.uid):
+                self._forget(before.uid)
+                before = None
+            if after is None or (before is not None and said(before) == said(after)):
+                return
+            ready = self._followed(after, new=before is None)
+        self._schedule_all(ready)
+
+    def _on_controller(self, before: Controller | None, after: Controller | None) -> None:
+        self._retry("controller", after)
+
+    def _on_workload(self, before: Workload | None, after: Workload | None) -> None:
+        # Also when one is removed: that may end an ambiguity, and what is pending for it has become pointless.
+        self._retry("workload", after or before)
+        # Or another replica has written it, which is for the writer to find out.
+        changed = before or after
+        if changed is not None and self.pending(changed.workload_key):
+            self._schedule(changed.workload_key)
+
+    def _on_node(self, before: Node | None, after: Node | None) -> None:
+        if before is None:
+            self._retry("node", after)
+
+    def _retry(self, what: str, obj: Record | None) -> None:
+        if obj is None:
+            return
+        with self._lock:
+            waiting = list(self._waiting.get(Awaited(what, obj.namespace, obj.name), {}).values())
+            ready = [key for life in waiting if (key := self._advance(life, self._whose(life)))]
+        self._schedule_all(ready)
+
+    def _count_all(self, lives: Iterable[Life]) -> None:
+        for life in lives:
+            self._count(life)
+
+    def _schedule_all(self, keys: list[WorkloadKey]) -> None:
+        for key in keys:
+            self._schedule(key)
+
+    # From here on everything runs under the lock, the look at the view included: what is missing may arrive at this
+    # very moment, and its thread then finds the session waiting.
+
+    def _followed(self, session: Session, *, new: bool) -> list[WorkloadKey]:
+        """A session is new or has changed; what has become pending by it."""
+        life = self._lives.get(session.uid)
+        if life is None:
+            life = self._begin(session, new=new)
+            found = life.found
+        else:
+            life.session = session
+            found = self._whose(life)
+        if session.over and not has_crashed(session, self._early_crash):
+            self._forget(session.uid)
+            return []
+        if is_ready(session) or has_crashed(session, self._early_crash):
+            key = self._advance(life, found)
+            return [key] if key else []
+        self._wait_for(life, None)
+        if not life.counts:
+            self._forget(session.uid)
+        return []
+
+    def _begin(self, session: Session, *, new: bool) -> Life:
+        found = self._view.attribute(session)
+        # While a recorder starts, half of the nodes would pass for all, and an older entry step in for one not listed.
+        late = session.ready_at is not None or not self._known()
+        life = Life(session, found, late=late, counts=new and not session.over and is_of_interest(found))
+        if life.counts and not late and found.workload is not None:
+            life.expected = self._expect(self._recall(found.workload))
+        self._lives[session.uid] = life
+        if life.strayed_from is not None:
+            self._inquire(life)
+        return life
+
+    def _whose(self, life: Life) -> Attribution:
+        """Attributed once: afterwards the same workload as it is now, unless it is gone."""
+        known = life.found.workload
+        present = self._view.workload(known.workload_key) if known else None
+        if known is None or present is None or present.uid != known.uid:
+            return self._view.attribute(life.session)
+        return life.found._replace(workload=present)
+
+    def _advance(self, life: Life, found: Attribution) -> WorkloadKey | None:
+        """A session that is Ready, or has crashed: its news become pending, or it waits for what is missing."""
+        life.found, session = found, life.session
+        node = self._view.nodes.get(ObjectKey("", session.node or ""))
+        if is_ready(session) and life.told is not found.verdict:
+            self._tell(life, found.verdict)
+        awaited = awaited_by(session, found, node)
+        self._wait_for(life, awaited)
+        if awaited is not None:
+            return None
+        if is_ready(session) or not life.counts:
+            self._lives.pop(session.uid, None)
+        if found.workload is None:
+            return None
+        key, uid = found.workload.workload_key, found.workload.uid
+        if node is not None and is_ready(session) and life.counts:
+            self._is_due(life, found.workload, node)
+        self._pending[key] = self._pending.get(key, Pending(uid)).plus(news(uid, session, node, self._early_crash))
+        return key
+
+    def _is_due(self, life: Life, workload: Workload, node: Node) -> None:
+        """It is to be counted once it is written, unless somebody has done both before this replica saw it."""
+        life.counts, life.node, memory = False, node, self._recall(workload)
+        if life.late and is_written(memory, life.session):
+            return
+        if life.expected is None:
+            others = tuple(entry for entry in memory if entry.pod_uid != life.session.uid)
+            life.expected = self._expect(others, life.session.created_at if life.late else None)
+        self._due.setdefault(workload.workload_key, deque(maxlen=MOST_DUE)).append(life)
+
+    def _expect(self, memory: Memory, at: datetime | None = None) -> Expected:
+        if not memory:
+            return NOTHING_EXPECTED
+        nodes = self._view.nodes_by_name if self._known() else None
+        return expect(memory, now=at or self._now(), ttl=self._ttl, nodes=nodes)
+
+    def _wait_for(self, life: Life, awaited: Awaited | None) -> None:
+        """Have it wait for that, and for nothing else."""
+        if life.awaited is not None:
+            others = self._waiting[life.awaited]
+            del others[life.session.uid]
+            if not others:
+                del self._waiting[life.awaited]
+        if awaited is not None and self._view.sessions.get(life.session.key) is None:
+            awaited = None  # deleted meanwhile: no event would ever take it out again
+            self._lives.pop(life.session.uid, None)
+        life.awaited = awaited
+        if awaited is not None:
+            self._waiting.setdefault(awaited, {})[life.session.uid] = life
+
+    def _forget(self, uid: str) -> None:
+        life = self._lives.pop(uid, None)
+        if life is not None:
+            self._wait_for(life, None)
+
+    def _tell(self, life: Life, verdict: Verdict) -> None:
+        life.told = verdict
+        self._verdict(verdict)
+        if verdict is Verdict.AMBIGUOUS:
+            session = life.session
+            log.warning(
+                "not recorded: workloads of two kinds have the name that it gives; the label %s tells them apart",
+                " or ".join(way.workload_kind for way in self._view.ways),
+                extra={"namespace": session.namespace, "pod": session.name, "reason": str(verdict)},
+            )  # fmt: skip
