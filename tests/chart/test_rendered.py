@@ -13,6 +13,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from lastnode.kinds import BUILT_IN, DEFAULT_RESOURCES, ways
 from testbed.paths import REPOSITORY
 from tests.rbac import manifest as granting
 from tools.render import CHART, NAMESPACE, Object, by_key, plain, setups, template
@@ -171,6 +172,23 @@ def test_every_rule_is_of_an_account_that_the_audit_log_watches(rendered: dict[s
         # The second scheduler's own Lease: tests/extender/test_second_scheduler.py uses it.
         if "rules" in obj and at[3] != "lastnode-scheduler":
             assert rules(obj) == rules(audited[at]), at
+
+
+def test_the_rights_and_the_webhooks_selector_are_those_of_the_kinds_table(rendered: dict[str, list[Object]]) -> None:
+    objects = by_key(rendered["webhook"])
+    groups = "rbac.authorization.k8s.io/v1", "ClusterRole", ""
+    read = {
+        f"{resource}.{rule['apiGroups'][0]}"
+        for rule in objects[*groups, "lastnode-extender"]["rules"]
+        for resource in rule["resources"]
+    }
+    controllers = {way.controller for way in ways(BUILT_IN)}
+    assert read == {"nodes.", *DEFAULT_RESOURCES, *controllers}
+    (webhook,) = objects["admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "lastnode-webhook"][
+        "webhooks"
+    ]
+    selected = [one["key"] for one in webhook["objectSelector"]["matchExpressions"] if one["operator"] == "Exists"]
+    assert selected == [way.label for way in ways(BUILT_IN)]
 
 
 @pytest.mark.parametrize("component", ["recorder", "extender", "scheduler"])
