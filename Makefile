@@ -13,7 +13,7 @@ NODES ?= 20
 # Test processes at a time; each may run a control plane of its own (about 1 GB).
 JOBS ?= 2
 
-.PHONY: help setup demo test test-unit lint fmt bench headline soak cluster cluster-down binaries image lock clean
+.PHONY: help setup demo test test-unit lint fmt bench headline soak cluster cluster-down binaries image manifests lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ lint: $(READY) ## Check style, types and layers; repair nothing
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: make fmt"; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports
-	@$(BIN)/yamllint --strict scheduler-config deploy testbed
+	@$(BIN)/yamllint --strict scheduler-config deploy testbed tests/monitoring/rules
 	@$(BIN)/shellcheck .ci/run
 
 fmt: $(READY) ## Repair style
@@ -72,14 +72,19 @@ binaries: $(READY) ## Find or build the control plane, helm and kubectl
 image: $(READY) ## Build the container image with buildah, podman or docker; IMAGE=NAME:TAG BASE=IMAGE
 	@$(PY) -m tools.image $(if $(IMAGE),--tag $(IMAGE)) $(if $(BASE),--base $(BASE))
 
+manifests: $(READY) ## Write build/manifests/SETUP.yaml for who does not want Helm in the cluster
+	@$(PY) -m tools.render
+
 lock: $(READY) ## Write requirements/*.txt anew from pyproject.toml (needs uv: pip install uv)
 	@uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		pyproject.toml -o requirements/run.txt
+		--extra all pyproject.toml -o requirements/run.txt
 	@uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		pyproject.toml --group dev -o requirements/dev.txt
+		--extra all --group dev pyproject.toml -o requirements/dev.txt
 	@uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--group build --constraints requirements/dev.txt -o requirements/build.txt
 
-clean: ## Remove what the commands above made in this folder
-	@rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+# build/benchmarks holds what took hours to measure.
+clean: ## Remove what the commands above made in this folder, but for measured results
+	@rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name benchmarks -exec rm -rf {} +
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

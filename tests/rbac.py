@@ -1,4 +1,4 @@
-"""A program under the ServiceAccount of its manifest in deploy/rbac, with the API server's audit log as the witness."""
+"""A program under the ServiceAccount that the chart gives it, with the API server's audit log as the witness."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +17,15 @@ import yaml
 
 from lastnode.kube.backoff import CAP_SECONDS, FIRST_SECONDS
 from testbed.apply import apply
+from testbed.binaries import find_tools
 from testbed.component import Component
 from testbed.paths import REPOSITORY
 from testbed.stack import Stack
+from tools.render import NAMESPACE, setup
 
-NAMESPACE = "lastnode-system"
 ROLES = ("ClusterRole", "Role")
+# The setup of the chart in which a program has pods of its own.
+SETUPS = {"recorder": "webhook", "extender": "webhook", "scheduler": "second-scheduler"}
 FORBIDDEN = 403
 
 Object = dict[str, Any]
@@ -48,10 +52,15 @@ class Asked(NamedTuple):
     at: float
 
 
+@cache
 def manifest(program: str) -> list[Object]:
-    """The documents of deploy/rbac/PROGRAM.yaml."""
-    text = (REPOSITORY / "deploy" / "rbac" / f"{program}.yaml").read_text(encoding="utf-8")
-    return list(yaml.safe_load_all(text))
+    """What the chart renders to give a program rights: its ServiceAccount, all that is bound to it, and the roles."""
+    objects = setup(find_tools().helm.path, SETUPS[program])
+    account = {"kind": "ServiceAccount", "name": f"lastnode-{program}", "namespace": NAMESPACE}
+    bindings = [obj for obj in objects if obj["kind"].endswith("RoleBinding") and account in obj["subjects"]]
+    wanted = [(binding["roleRef"]["kind"], binding["roleRef"]["name"]) for binding in bindings]
+    wanted.append((account["kind"], account["name"]))
+    return [*(obj for obj in objects if (obj["kind"], obj["metadata"]["name"]) in wanted), *bindings]
 
 
 def granted(documents: Iterable[Object]) -> set[Right]:
@@ -103,15 +112,13 @@ class Audit:
 
 
 class Account:
-    """The ServiceAccount of a manifest on a running cluster, and what it asked for since :meth:`forget`.
+    """The ServiceAccount of a program on a running cluster, and what it asked for since :meth:`forget`."""
 
-    ``more``: further manifests that give it something."""
-
-    def __init__(self, stack: Stack, audit: Audit, program: str, *more: str) -> None:
+    def __init__(self, stack: Stack, audit: Audit, program: str) -> None:
         self.stack = stack
         self.name = f"lastnode-{program}"
         self.user = f"system:serviceaccount:{NAMESPACE}:{self.name}"
-        self.documents = [document for each in (program, *more) for document in manifest(each)]
+        self.documents = manifest(program)
         self.granted = granted(self.documents)
         self._limits = _limits(self.documents)
         self._in_force = self.granted
@@ -125,7 +132,7 @@ class Account:
         return self.stack.cp.kubeconfig_for(self.user)
 
     def allow_only(self, rights: set[Right]) -> None:
-        """Cut the manifest's roles down to these rights, and wait until the authorizer knows."""
+        """Cut its roles down to these rights, and wait until the authorizer knows."""
         if rights == self._in_force:
             return
         self._in_force = rights

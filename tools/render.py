@@ -1,18 +1,17 @@
-"""python -m tools.render: plain manifests and kustomize overlays, all rendered from the chart.
+"""``make manifests``: plain YAML of every setup of the chart, for who does not want Helm in the cluster.
 
-For who does not want Helm in the cluster. tests/chart/test_rendered.py fails when what is checked in differs from what
-this writes, and compares `kubectl kustomize` of each overlay with the chart under the same values.
+Nothing of it is checked in: deploy/chart is the one source of all objects.
 """
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
-import jsonpatch
 import yaml
 
 from testbed.binaries import find_tools
@@ -23,22 +22,32 @@ from testbed.paths import REPOSITORY
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]
 
-CHART = REPOSITORY / "deploy" / "chart"
-PROFILES = CHART / "profiles"
-RELEASE = "lastnode"
-NAMESPACE = "lastnode-system"
-# The base of the overlays, and the plain manifest: what the chart gives without any values.
-BASE = "webhook"
-OVERLAYS = ("cert-manager", "control-plane", "second-scheduler")
-_HEADER = "# Rendered from deploy/chart by `python -m tools.render`; change the chart, not this file.\n"
-_HELM_SECONDS = 60.0
+CHART: Final = REPOSITORY / "deploy" / "chart"
+SETUPS: Final = CHART / "setups"
+MANIFESTS: Final = REPOSITORY / "build" / "manifests"
+RELEASE: Final = "lastnode"
+NAMESPACE: Final = "lastnode-system"
+SECRET: Final = "lastnode-certificate"
+# The setup whose certificate Helm would make. A private key has no place in a file: without Helm it is given.
+GIVEN: Final = "webhook"
+_GIVEN_VALUES: Final = ("--set", f"extender.tls.secretName={SECRET},extender.tls.caBundle=elsewhere")
+_HELM_SECONDS: Final = 60.0
 # Labels that say who looks after an object: not Helm, here.
-_HELMS_LABELS = ("app.kubernetes.io/managed-by", "helm.sh/chart")
-_RESTRICTED = {
+_HELMS_LABELS: Final = ("app.kubernetes.io/managed-by", "helm.sh/chart")
+_RESTRICTED: Final = {
     f"pod-security.kubernetes.io/{mode}{suffix}": value
     for mode in ("enforce", "warn")
     for suffix, value in (("", "restricted"), ("-version", "latest"))
 }
+_HEADER: Final = "lastnode, setup {name}. Written by `make manifests`: change values of deploy/chart, not this file."
+_NEEDS: Final = f"""\
+It needs a Secret {SECRET} in the namespace {NAMESPACE}: tls.crt and tls.key, a certificate for the names
+lastnode-extender.{NAMESPACE}.svc and lastnode-extender-pods.{NAMESPACE}.svc; ca.crt, the CA that signed it.
+Tell the API server of that CA once this file is applied; applying it again (kubectl apply --server-side) leaves that
+alone:
+  kubectl patch mutatingwebhookconfiguration lastnode-webhook --type=json -p \\
+    "[{{\\"op\\":\\"add\\",\\"path\\":\\"/webhooks/0/clientConfig/caBundle\\",\\"value\\":\\"$(base64 -w0 ca.crt)\\"}}]"
+"""
 
 
 def template(helm: Path, *arguments: str, release: str = RELEASE, namespace: str = NAMESPACE) -> list[Object]:
@@ -50,9 +59,13 @@ def template(helm: Path, *arguments: str, release: str = RELEASE, namespace: str
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
-def profile(helm: Path, name: str, *arguments: str) -> list[Object]:
-    """The chart with the values of profiles/NAME.yaml, for the version of Kubernetes that the tests run on."""
-    return template(helm, "--values", str(PROFILES / f"{name}.yaml"), "--kube-version", KUBERNETES, *arguments)
+def setup(helm: Path, name: str, *arguments: str) -> list[Object]:
+    """The chart with the values of setups/NAME.yaml, for the version of Kubernetes that the tests run on."""
+    return template(helm, "--values", str(SETUPS / f"{name}.yaml"), "--kube-version", KUBERNETES, *arguments)
+
+
+def setups() -> list[str]:
+    return sorted(path.stem for path in SETUPS.glob("*.yaml"))
 
 
 def plain(objects: Iterable[Object]) -> list[Object]:
@@ -81,48 +94,12 @@ def by_key(objects: Iterable[Object]) -> dict[Key, Object]:
     return found
 
 
-def files(helm: Path) -> dict[str, str]:
-    """Path under deploy/ -> text, for everything that is rendered."""
-    base = plain(profile(helm, BASE))
-    written = {
-        "manifests/lastnode.yaml": dump(base),
-        "kustomize/base/lastnode.yaml": dump(base),
-        "kustomize/base/kustomization.yaml": dump([_kustomization(["lastnode.yaml"], [])]),
-    }
-    for name in OVERLAYS:
-        written |= {f"kustomize/overlays/{name}/{file}": text for file, text in _overlay(helm, name, base).items()}
-    return written
-
-
-def _overlay(helm: Path, name: str, base: Iterable[Object]) -> dict[str, str]:
-    """The files of an overlay: what it adds to the base, takes away from it and changes in it."""
-    here, there = by_key(base), by_key(plain(profile(helm, name)))
-    added = [obj for at, obj in there.items() if at not in here]
-    patches = [_removal(obj) for at, obj in here.items() if at not in there]
-    patches += [_change(obj, there[at]) for at, obj in here.items() if at in there and there[at] != obj]
-    resources = ["../../base", *(["added.yaml"] if added else [])]
-    texts = {"kustomization.yaml": dump([_kustomization(resources, patches)])}
-    return texts | ({"added.yaml": dump(added)} if added else {})
-
-
-def _kustomization(resources: Sequence[str], patches: Sequence[Object]) -> Object:
-    document: Object = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
-    return document | {"resources": list(resources)} | ({"patches": list(patches)} if patches else {})
-
-
-def _removal(obj: Object) -> Object:
-    named = {name: value for name, value in obj["metadata"].items() if name in ("name", "namespace")}
-    stub = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": named}
-    return {"patch": _yaml({"$patch": "delete"} | stub)}
-
-
-def _change(before: Object, after: Object) -> Object:
-    group, _, version = before["apiVersion"].rpartition("/")
-    target = {"group": group, "version": version, "kind": before["kind"], "name": before["metadata"]["name"]}
-    # The value not last: kustomize cuts white space off the end of a patch, and a text's last line break with it.
-    order = ("op", "from", "value", "path")
-    operations = [{name: one[name] for name in order if name in one} for one in jsonpatch.make_patch(before, after)]
-    return {"target": {name: value for name, value in target.items() if value}, "patch": _yaml(operations)}
+def manifest(helm: Path, name: str) -> str:
+    """The file for a setup; where it needs a Secret, its first lines say so."""
+    given = name == GIVEN
+    header = _HEADER.format(name=name) + (f"\n{_NEEDS}" if given else "\n")
+    objects = plain(setup(helm, name, *(_GIVEN_VALUES if given else ())))
+    return textwrap.indent(header, "# ") + "---\n".join(map(_yaml, objects))
 
 
 def _without_helms_labels(obj: Object) -> Object:
@@ -131,38 +108,30 @@ def _without_helms_labels(obj: Object) -> Object:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Lists indented under their key, and text of several lines as such."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)
+    """Text of several lines as such."""
 
 
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _text)
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)
 
 
 def _yaml(document: Any) -> str:
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=118)
 
 
-def dump(documents: Iterable[Any]) -> str:
-    """A YAML file of these documents, with a line that says where it comes from."""
-    return _HEADER + "---\n".join(map(_yaml, documents))
-
-
 @click.command()
 def main() -> None:
-    """Write deploy/manifests and deploy/kustomize anew from deploy/chart."""
+    """Write build/manifests/SETUP.yaml for every setup of deploy/chart."""
     try:
-        rendered = files(find_tools().helm.path)
+        helm = find_tools().helm.path
+        texts = {name: manifest(helm, name) for name in setups()}
     except (BinaryError, LocalError) as error:
         raise click.ClickException(str(error)) from error
-    for name, text in rendered.items():
-        path = REPOSITORY / "deploy" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+    MANIFESTS.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        path = MANIFESTS / f"{name}.yaml"
         path.write_text(text, encoding="utf-8")
         click.echo(path.relative_to(REPOSITORY))
 

@@ -9,7 +9,7 @@ import pytest
 
 from testbed.binaries import Tools, find_tools
 from testbed.stack import Stack
-from tools.render import PROFILES, Object, profile
+from tools.render import SETUPS, Object, setup
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +29,8 @@ def kubectl(tools: Tools) -> Path:
 
 @pytest.fixture(scope="session")
 def rendered(helm: Path) -> dict[str, list[Object]]:
-    """Profile -> what the chart gives with it."""
-    return {name: profile(helm, name) for name in sorted(path.stem for path in PROFILES.glob("*.yaml"))}
+    """Setup -> what the chart gives with it."""
+    return {name: setup(helm, name) for name in sorted(path.stem for path in SETUPS.glob("*.yaml"))}
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 from testbed.api import Api
 from testbed.errors import ApiError
 from testbed.stack import Stack
-from tools.render import CHART, NAMESPACE, PROFILES, RELEASE
+from tools.render import CHART, NAMESPACE, RELEASE, SETUPS
 
 Object = dict[str, Any]
 _SECONDS = 120
@@ -28,8 +28,8 @@ class Release:
         self.name = name
         self.namespace = namespace
 
-    def install(self, profile: str, *arguments: str) -> str:
-        values = ["--values", str(PROFILES / f"{profile}.yaml")]
+    def install(self, setup: str, *arguments: str) -> str:
+        values = ["--values", str(SETUPS / f"{setup}.yaml")]
         return self.run("install", self.name, str(CHART), "--create-namespace", *values, *arguments)
 
     def upgrade(self, *arguments: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cryptography import x509
 
 from tools.render import NAMESPACE, Object, by_key, template
 
@@ -59,8 +60,10 @@ def test_the_recorder_is_given_the_ca_and_nothing_else_of_the_certificates_secre
 
 def test_the_certificate_is_for_the_name_that_the_recorder_uses_too(rendered: dict[str, list[Object]]) -> None:
     name = f"lastnode-extender-pods.{NAMESPACE}.svc"
-    own = by_key(rendered["webhook"])["v1", "ConfigMap", NAMESPACE, "lastnode-extender"]["data"]["extender.yaml"]
-    assert name in yaml.safe_load(own)["self_signed_names"]
+    secret = by_key(rendered["webhook"])["v1", "Secret", NAMESPACE, "lastnode-certificate"]
+    pem = base64.b64decode(secret["data"]["tls.crt"])
+    names = x509.load_pem_x509_certificate(pem).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert name in names.get_values_for_type(x509.DNSName)
     certificate = by_key(rendered["cert-manager"])[
         "cert-manager.io/v1", "Certificate", NAMESPACE, "lastnode-certificate"
     ]
@@ -117,7 +120,14 @@ def test_the_recorder_may_ask_somebody_else_or_nobody(
 
 def test_with_a_certificate_of_yours_the_recorder_trusts_its_bundle(helm: Path) -> None:
     bundle = base64.b64encode(PEM.encode()).decode()
-    values = ("mode=existingSecret", "existingSecret.name=s", f"existingSecret.caBundle={bundle}")
-    objects = by_key(template(helm, "--set", ",".join(f"certificates.{value}" for value in values)))
+    objects = by_key(template(helm, "--set", f"extender.tls.secretName=s,extender.tls.caBundle={bundle}"))
     data = objects["v1", "ConfigMap", NAMESPACE, "lastnode-recorder"]["data"]
     assert data["extender-ca.crt"].strip() == PEM
+
+
+def test_where_somebody_else_tells_the_api_server_the_recorder_trusts_the_secrets_ca(helm: Path) -> None:
+    objects = by_key(template(helm, "--set", "extender.tls.secretName=s,extender.tls.caBundle=elsewhere"))
+    pod = objects["apps/v1", "Deployment", NAMESPACE, "lastnode-recorder"]["spec"]["template"]["spec"]
+    (secret,) = (one["secret"] for one in pod["volumes"][0]["projected"]["sources"] if "secret" in one)
+    assert (secret["name"], secret["items"]) == ("s", [{"key": "ca.crt", "path": "extender-ca.crt"}])
+    assert "extender-ca.crt" not in objects["v1", "ConfigMap", NAMESPACE, "lastnode-recorder"]["data"]

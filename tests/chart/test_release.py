@@ -5,21 +5,25 @@ from __future__ import annotations
 import base64
 import itertools
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from lastnode.contract import SESSION_LABEL
 from testbed.errors import ApiError
 from testbed.stack import Stack
 from tests.chart.release import Release, everything
-from tools.render import NAMESPACE, Object, key, plain, profile
+from tools.render import NAMESPACE, Object, key, plain, setup
 
 WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastnode-webhook"
 SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/lastnode-certificate"
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 # Their kinds come with cert-manager and Prometheus Operator, which are not there.
 FOREIGN = ("cert-manager.io/v1", "monitoring.coreos.com/v1")
+# What somebody else has changed by hand, Helm changes back only if told so.
+FORCE = "--force-conflicts"
 
 _numbers = itertools.count(1)
 
@@ -51,24 +55,25 @@ def create_session(stack: Stack) -> Object:
     return made
 
 
-def fill_in_the_certificate(stack: Stack) -> str:
-    """What the extender does once it runs, in the same two patches; returns the bundle."""
-    bundle = base64.b64encode(b"a CA").decode()
-    stack.api.patch(SECRET, {"data": {"ca.crt": bundle, "tls.crt": bundle}})
-    webhooks = {"webhooks": [{"name": "mutate.lastnode.dev", "clientConfig": {"caBundle": bundle}}]}
-    stack.api.patch(WEBHOOK, webhooks, "application/strategic-merge-patch+json")
-    return bundle
+def certificate(stack: Stack) -> Object:
+    """What the Secret holds; the API server trusts its CA."""
+    data: Object = stack.api.get(SECRET)["data"]
+    assert data.keys() == {"ca.crt", "tls.crt", "tls.key"}
+    assert stack.api.get(WEBHOOK)["webhooks"][0]["clientConfig"]["caBundle"] == data["ca.crt"]
+    return data
 
 
-def trusted(stack: Stack) -> tuple[str, str]:
-    """The CA in the webhook's configuration, and the one in the Secret."""
-    webhook = stack.api.get(WEBHOOK)["webhooks"][0]
-    return webhook["clientConfig"].get("caBundle", ""), stack.api.get(SECRET).get("data", {}).get("ca.crt", "")
+def served(stack: Stack) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(base64.b64decode(certificate(stack)["tls.crt"]))
+
+
+def about(stack: Stack, annotation: str) -> str:
+    return str(stack.api.get(SECRET)["metadata"]["annotations"][f"lastnode.dev/{annotation}"])
 
 
 @pytest.mark.parametrize("name", ["webhook", "control-plane", "second-scheduler", "everything"])
 def test_the_api_server_takes_every_object_and_knows_every_field(helm: Path, stack: Stack, name: str) -> None:
-    namespace, *objects = plain(profile(helm, name))
+    namespace, *objects = plain(setup(helm, name))
     known = [obj for obj in objects if obj["apiVersion"] not in FOREIGN]
     stack.api.patch(f"/api/v1/namespaces/{NAMESPACE}?{STRICT}", namespace, APPLY)
     try:
@@ -84,7 +89,7 @@ def test_the_api_server_takes_every_object_and_knows_every_field(helm: Path, sta
 
 
 def test_a_field_that_kubernetes_does_not_know_would_be_refused(helm: Path, stack: Stack) -> None:
-    (deployment, *_) = (obj for obj in profile(helm, "webhook") if obj["kind"] == "Deployment")
+    (deployment, *_) = (obj for obj in setup(helm, "webhook") if obj["kind"] == "Deployment")
     deployment["spec"]["template"]["spec"]["hostnetwork"] = True
     deployment["metadata"]["namespace"] = "default"
     with pytest.raises(ApiError, match="hostnetwork"):
@@ -97,7 +102,7 @@ def test_its_pods_meet_the_restricted_standard(helm: Path, stack: Stack, name: s
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     stack.api.post("/api/v1/namespaces", {"metadata": {"name": namespace, "labels": labels}})
     pods = f"/api/v1/namespaces/{namespace}/pods?dryRun=All&fieldValidation=Strict"
-    for obj in profile(helm, name):
+    for obj in setup(helm, name):
         if obj["kind"] == "Deployment":
             pod = obj["spec"]["template"]
             stack.api.post(pods, {"metadata": pod["metadata"] | {"name": "p"}, "spec": pod["spec"]})
@@ -107,19 +112,18 @@ def test_its_pods_meet_the_restricted_standard(helm: Path, stack: Stack, name: s
 
 def test_install_upgrade_rollback_and_uninstall(stack: Stack, release: Release) -> None:
     release.install("webhook")
-    assert trusted(stack) == ("", "")
-    bundle = fill_in_the_certificate(stack)
+    before = certificate(stack)
 
     release.upgrade("--set", "webhook.timeoutSeconds=2,recorder.replicas=3,settings.memoryTtl=1h")
     release.upgrade("--reset-then-reuse-values")
     assert stack.api.get(WEBHOOK)["webhooks"][0]["timeoutSeconds"] == 2
     assert stack.api.get(f"{DEPLOYMENTS}/lastnode-recorder")["spec"]["replicas"] == 3
-    assert trusted(stack) == (bundle, bundle)
+    assert certificate(stack) == before
 
     release.rollback("1")
     assert stack.api.get(WEBHOOK)["webhooks"][0]["timeoutSeconds"] == 1
     assert stack.api.get(f"{DEPLOYMENTS}/lastnode-recorder")["spec"]["replicas"] == 2
-    assert trusted(stack) == (bundle, bundle)
+    assert certificate(stack) == before
 
     create_session(stack)  # nobody answers the webhook's calls: no pod may fail for that
     release.uninstall()
@@ -127,9 +131,50 @@ def test_install_upgrade_rollback_and_uninstall(stack: Stack, release: Release) 
     create_session(stack)
 
 
+def test_a_new_certificate_is_made_when_its_names_change_and_when_half_of_its_time_is_over(
+    stack: Stack, release: Release
+) -> None:
+    release.install("webhook")
+    first = certificate(stack)
+    release.upgrade("--set", "extender.tls.extraDnsNames={example.com}")
+    second = certificate(stack)
+    assert [name for name in first if second[name] == first[name]] == []
+    assert about(stack, "names").endswith(".svc,example.com")
+    release.upgrade("--reuse-values")
+    assert certificate(stack) == second
+
+    ends, due = served(stack).not_valid_after_utc.date(), date.fromisoformat(about(stack, "renew-after"))
+    assert ends - due == timedelta(days=1825)
+    stack.api.patch(SECRET, {"metadata": {"annotations": {"lastnode.dev/renew-after": str(date.today())}}})
+    release.upgrade("--reuse-values", FORCE)
+    assert certificate(stack)["tls.crt"] != second["tls.crt"]
+    assert about(stack, "renew-after") == str(due)
+
+
+@pytest.mark.parametrize(
+    "lost", [{"data": {"tls.key": ""}}, {"metadata": {"annotations": None}}], ids=["the key", "the annotations"]
+)
+def test_a_certificate_that_somebody_broke_is_replaced_by_the_next_upgrade(
+    stack: Stack, release: Release, lost: Object
+) -> None:
+    release.install("webhook")
+    before = certificate(stack)
+    stack.api.patch(SECRET, lost)
+    release.upgrade("--reuse-values", FORCE)
+    assert certificate(stack)["tls.crt"] != before["tls.crt"]
+    assert all(certificate(stack).values())
+
+
+def test_a_certificate_of_somebody_elses_takes_its_place(stack: Stack, release: Release) -> None:
+    release.install("webhook")
+    release.upgrade("--set", "extender.tls.secretName=mine,extender.tls.caBundle=Y2E=")
+    assert stack.api.get(WEBHOOK)["webhooks"][0]["clientConfig"]["caBundle"] == "Y2E="
+    assert "Secret lastnode-system/lastnode-certificate" not in ours(stack)
+
+
 def test_parts_that_are_switched_off_by_an_upgrade_go_and_come_back(stack: Stack, release: Release) -> None:
-    release.install("everything", "--set", "certificates.mode=selfSigned,monitoring.serviceMonitor.enabled=false",
-                    "--set", "monitoring.prometheusRule.enabled=false")  # fmt: skip
+    foreign = ("extender.tls.certManager", "monitoring.serviceMonitor", "monitoring.prometheusRule")
+    release.install("everything", "--set", ",".join(f"{kind}.enabled=false" for kind in foreign))
     everything_on = set(ours(stack))
     assert "RoleBinding kube-system/lastnode-scheduler-authentication" in everything_on
     release.upgrade("--set", "webhook.enabled=false")
@@ -145,7 +190,7 @@ def test_parts_that_are_switched_off_by_an_upgrade_go_and_come_back(stack: Stack
 
 def test_what_was_installed_is_what_helm_template_shows(helm: Path, stack: Stack, release: Release) -> None:
     release.install("second-scheduler")
-    for obj in profile(helm, "second-scheduler"):
+    for obj in setup(helm, "second-scheduler"):
         assert missing(obj, stack.api.get(path_of(obj))) == [], key(obj)
 
 

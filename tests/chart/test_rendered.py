@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
-import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,10 +13,12 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from lastnode.kinds import BUILT_IN, DEFAULT_RESOURCES, ways
 from testbed.paths import REPOSITORY
-from tools.render import NAMESPACE, OVERLAYS, PROFILES, Object, by_key, files, key, plain, template
+from tests.rbac import manifest as granting
+from tools.render import CHART, NAMESPACE, Object, by_key, plain, setups, template
 
-ALL_PROFILES = sorted(path.stem for path in PROFILES.glob("*.yaml"))
+ALL_SETUPS = setups()
 # The chart's kubeVersion says from where on; 1.37 is what the other tests run on.
 CLAIMED = ("1.33", "1.34", "1.35", "1.36", "1.37")
 # Kinds of others, of which there is no schema here.
@@ -31,10 +31,11 @@ SWITCHES: dict[str, tuple[str, ...]] = {
     "networkPolicy.enabled": ("true", "false"),
     "monitoring.serviceMonitor.enabled": ("true", "false"),
     "extender.enabled=true,webhook.enabled": ("true", "false"),
-    "certificates.mode": (
-        "selfSigned",
-        "certManager",
-        "existingSecret,certificates.existingSecret.name=mine,certificates.existingSecret.caBundle=Y2E=",
+    "extender.tls.secretName": (
+        "",
+        ",extender.tls.certManager.enabled=true",
+        "mine,extender.tls.caBundle=Y2E=",
+        "mine,extender.tls.caBundle=elsewhere",
     ),
 }
 
@@ -54,7 +55,7 @@ def combinations() -> list[str]:
         if not pairs <= met:
             met |= pairs
             kept.append(",".join(f"{name}={value}" for name, value in zip(SWITCHES, values, strict=True)))
-    return [*kept, "certificates.mode=none,webhook.enabled=false", "extender.enabled=false,webhook.enabled=false"]
+    return [*kept, "extender.tls.enabled=false,webhook.enabled=false", "extender.enabled=false,webhook.enabled=false"]
 
 
 @cache
@@ -115,7 +116,7 @@ def test_every_combination_of_switches_fits_and_its_parts_find_each_other(helm: 
     assert all(sum(selector.items() <= one.items() for one in labels) == 1 for selector in selected)
 
 
-@pytest.mark.parametrize("name", ALL_PROFILES)
+@pytest.mark.parametrize("name", ALL_SETUPS)
 def test_every_container_is_as_restricted_as_it_can_be(rendered: dict[str, list[Object]], name: str) -> None:
     for owner, pod in pods(rendered[name]):
         context = pod["securityContext"]
@@ -135,7 +136,7 @@ def test_every_container_is_as_restricted_as_it_can_be(rendered: dict[str, list[
             assert probes == ["/livez", "/livez", "/readyz"]
 
 
-@pytest.mark.parametrize("name", ALL_PROFILES)
+@pytest.mark.parametrize("name", ALL_SETUPS)
 def test_every_deployment_survives_the_loss_of_a_node(rendered: dict[str, list[Object]], name: str) -> None:
     objects = by_key(rendered[name])
     for at, obj in objects.items():
@@ -163,26 +164,31 @@ def rules(obj: Object) -> list[Object]:
     return sorted((dict(rule) for rule in obj["rules"]), key=lambda rule: json.dumps(rule, sort_keys=True))
 
 
-@pytest.mark.parametrize("path", sorted((REPOSITORY / "deploy" / "rbac").glob("*.yaml")), ids=lambda path: path.stem)
-def test_the_access_rules_are_the_audited_ones(rendered: dict[str, list[Object]], path: Path) -> None:
-    chart = by_key(rendered["webhook"])
-    for audited in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-        ours = chart[key(audited)]
-        if "rules" in audited:
-            assert rules(ours) == rules(audited), key(audited)
-        assert {name: ours.get(name) for name in ("roleRef", "subjects")} == {
-            name: audited.get(name) for name in ("roleRef", "subjects")
-        }
+@pytest.mark.parametrize("name", ALL_SETUPS)
+def test_every_rule_is_of_an_account_that_the_audit_log_watches(rendered: dict[str, list[Object]], name: str) -> None:
+    """tests/recorder/test_rbac.py and tests/extender/test_rbac.py use up exactly these; nothing grants more."""
+    audited = {at: obj for program in ("recorder", "extender") for at, obj in by_key(granting(program)).items()}
+    for at, obj in by_key(rendered[name]).items():
+        # The second scheduler's own Lease: tests/extender/test_second_scheduler.py uses it.
+        if "rules" in obj and at[3] != "lastnode-scheduler":
+            assert rules(obj) == rules(audited[at]), at
 
 
-def test_the_chart_grants_nothing_beside_the_audited_rules(rendered: dict[str, list[Object]]) -> None:
-    audited = {
-        key(document)
-        for path in (REPOSITORY / "deploy" / "rbac").glob("*.yaml")
-        for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+def test_the_rights_and_the_webhooks_selector_are_those_of_the_kinds_table(rendered: dict[str, list[Object]]) -> None:
+    objects = by_key(rendered["webhook"])
+    groups = "rbac.authorization.k8s.io/v1", "ClusterRole", ""
+    read = {
+        f"{resource}.{rule['apiGroups'][0]}"
+        for rule in objects[*groups, "lastnode-extender"]["rules"]
+        for resource in rule["resources"]
     }
-    granted = {key(obj) for obj in rendered["webhook"] if obj["apiVersion"].startswith("rbac.")}
-    assert granted <= audited
+    controllers = {way.controller for way in ways(BUILT_IN)}
+    assert read == {"nodes.", *DEFAULT_RESOURCES, *controllers}
+    (webhook,) = objects["admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "lastnode-webhook"][
+        "webhooks"
+    ]
+    selected = [one["key"] for one in webhook["objectSelector"]["matchExpressions"] if one["operator"] == "Exists"]
+    assert selected == [way.label for way in ways(BUILT_IN)]
 
 
 @pytest.mark.parametrize("component", ["recorder", "extender", "scheduler"])
@@ -199,36 +205,15 @@ def test_the_second_scheduler_is_configured_as_scheduler_config_says(rendered: d
     assert yaml.safe_load(config["data"]["scheduler.yaml"]) == yaml.safe_load(audited.read_text(encoding="utf-8"))
 
 
-def test_files_of_the_monitoring_folder_come_with_the_chart_unchanged(rendered: dict[str, list[Object]]) -> None:
-    """The chart can only include files of its own: they are copies."""
-    for folder, suffix in (("rules", "yaml"), ("dashboards", "json")):
-        originals = {path.name: path for path in (REPOSITORY / "deploy" / "monitoring" / folder).glob(f"*.{suffix}")}
-        copies = {path.name: path for path in (REPOSITORY / "deploy/chart/files" / folder).glob(f"*.{suffix}")}
-        assert originals.keys() == copies.keys()
-        assert all(copies[name].read_bytes() == originals[name].read_bytes() for name in originals)
-        found = [obj for obj in rendered["everything"] if obj["kind"] in ("PrometheusRule", "ConfigMap")]
-        assert all(any(Path(name).stem in obj["metadata"]["name"] for obj in found) for name in originals)
+def test_dashboards_and_rules_come_with_the_chart(rendered: dict[str, list[Object]]) -> None:
+    names = {path.stem for path in (CHART / "files").glob("*/*")}
+    assert len(names) == 3
+    found = [obj for obj in rendered["everything"] if obj["kind"] in ("PrometheusRule", "ConfigMap")]
+    assert all(any(name in obj["metadata"]["name"] for obj in found) for name in names)
 
 
-def test_what_is_checked_in_is_what_the_chart_renders_now(helm: Path) -> None:
-    for name, text in files(helm).items():
-        stored = (REPOSITORY / "deploy" / name).read_text(encoding="utf-8")
-        assert stored == text, f"deploy/{name} is old: python -m tools.render"
-
-
-@pytest.mark.parametrize(("path", "name"), [("base", "webhook"), *((f"overlays/{name}", name) for name in OVERLAYS)])
-def test_kustomize_gives_the_same_objects_as_the_chart(
-    rendered: dict[str, list[Object]], kubectl: Path, path: str, name: str
-) -> None:
-    folder = REPOSITORY / "deploy" / "kustomize" / path
-    built = subprocess.run([kubectl, "kustomize", folder], check=True, capture_output=True, text=True).stdout
-    assert by_key(yaml.safe_load_all(built)) == by_key(plain(rendered[name]))
-
-
-def test_the_plain_manifest_gives_the_same_objects_as_the_chart(rendered: dict[str, list[Object]]) -> None:
-    text = (REPOSITORY / "deploy" / "manifests" / "lastnode.yaml").read_text(encoding="utf-8")
-    assert by_key(yaml.safe_load_all(text)) == by_key(plain(rendered["webhook"]))
-    assert not re.search(r"helm", text, re.IGNORECASE)
+def test_what_helm_keeps_apart_is_kept_apart_without_it(rendered: dict[str, list[Object]]) -> None:
+    assert not any("helm" in json.dumps(obj["metadata"]).lower() for obj in plain(rendered["everything"]))
 
 
 def test_the_webhook_is_asked_about_session_pods_alone_and_never_in_the_way(rendered: dict[str, list[Object]]) -> None:
@@ -249,11 +234,24 @@ def test_the_webhook_is_asked_about_session_pods_alone_and_never_in_the_way(rend
         "operator": "Exists",
     }
     assert webhook["namespaceSelector"]["matchExpressions"][0]["values"] == ["kube-system", NAMESPACE]
+
+
+@pytest.mark.parametrize(
+    "values",
+    ["extender.tls.certManager.enabled=true", "extender.tls.secretName=mine,extender.tls.caBundle=elsewhere"],
+)
+def test_a_bundle_that_somebody_else_writes_is_not_written_over(helm: Path, values: str) -> None:
+    (webhook,) = by_key(template(helm, "--set", values))[
+        "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "lastnode-webhook"
+    ]["webhooks"]
     assert "caBundle" not in webhook["clientConfig"]
 
 
-def test_the_secret_of_the_certificate_has_no_data_that_an_upgrade_could_write_over(
-    rendered: dict[str, list[Object]],
-) -> None:
-    secret = by_key(rendered["webhook"])["v1", "Secret", NAMESPACE, "lastnode-certificate"]
-    assert not {"data", "stringData"} & secret.keys()
+def test_a_secret_that_is_given_is_left_alone(helm: Path) -> None:
+    values = "extender.tls.secretName=mine,extender.tls.caBundle=Y2E="
+    assert not [obj for obj in template(helm, "--set", values) if obj["kind"] in ("Secret", "Certificate", "Issuer")]
+
+
+@pytest.mark.parametrize("name", ["control-plane", "second-scheduler"])
+def test_where_nothing_is_called_over_tls_there_is_no_certificate(rendered: dict[str, list[Object]], name: str) -> None:
+    assert not {"Secret", "Certificate", "Issuer"} & {obj["kind"] for obj in rendered[name]}

@@ -19,7 +19,7 @@ NODES = [f"node-{number:02}" for number in range(10)]
 
 @pytest.fixture
 def installed(helm: Path, stack: Stack, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Installed]:
-    """The profile that the test names, installed; a recorder of it runs."""
+    """The setup that the test names, installed; a recorder of it runs."""
     if not stack.api.get("/api/v1/nodes")["items"]:
         make_nodes(stack, NODES)
     release = Release(helm, stack, tmp_path)

@@ -13,12 +13,15 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from pydantic_settings import BaseSettings
 
+from extender.settings import ExtenderSettings
+from recorder.settings import RecorderSettings
 from testbed.errors import LocalError
 from testbed.paths import REPOSITORY
-from tools.render import CHART, PROFILES, by_key, template
+from tools.render import CHART, SETUPS, by_key, template
 
-ALL_PROFILES = sorted(path.stem for path in PROFILES.glob("*.yaml"))
+ALL_SETUPS = sorted(path.stem for path in SETUPS.glob("*.yaml"))
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 
@@ -39,9 +42,9 @@ def test_chart_and_program_have_one_version() -> None:
     assert chart["appVersion"] == chart["version"] == project["version"]
 
 
-@pytest.mark.parametrize("profile", ["", *ALL_PROFILES])
-def test_helm_lint_has_nothing_to_say(helm: Path, profile: str) -> None:
-    values = ["--values", str(PROFILES / f"{profile}.yaml")] if profile else []
+@pytest.mark.parametrize("setup", ["", *ALL_SETUPS])
+def test_helm_lint_has_nothing_to_say(helm: Path, setup: str) -> None:
+    values = ["--values", str(SETUPS / f"{setup}.yaml")] if setup else []
     done = subprocess.run([helm, "lint", "--strict", CHART, *values], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert not re.search(r"\[(WARNING|ERROR)\]", done.stdout)
@@ -64,7 +67,7 @@ def test_helm_lint_has_nothing_to_say(helm: Path, profile: str) -> None:
         ("recorder.resources.request.cpu=1", "at '/recorder/resources': additional properties 'request' not allowed"),
         ("recorder.podDisruptionBudget.maxUnavailable=half", "maxUnavailable': 'half' does not match pattern"),
         ("extender.extraEnv[0].value=x", "at '/extender/extraEnv/0': missing property 'name'"),
-        ("extender.prioritize.clusterIP=none", "at '/extender/service/clusterIP': 'none' does not match"),
+        ("extender.service.clusterIP=none", "at '/extender/service/clusterIP': 'none' does not match"),
         ("settings.memoryTtl=1week", "at '/settings/memoryTtl': '1week' does not match pattern"),
         ("settings.memoryTtl=-1", "at '/settings/memoryTtl': minimum: got -1, want 0"),
         ("settings.logLevel=loud", "logLevel': value must be one of 'debug', 'info', 'warning', 'error'"),
@@ -75,12 +78,19 @@ def test_helm_lint_has_nothing_to_say(helm: Path, profile: str) -> None:
         ("webhook.failurePolicy=Fail", "at '/webhook': additional properties 'failurePolicy' not allowed"),
         ("image.digest=abc", "at '/image/digest': 'abc' does not match pattern"),
         ("image.pullPolicy=Sometimes", "pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'"),
-        ("certificates.mode=magic", "value must be one of 'selfSigned', 'certManager', 'existingSecret', 'none'"),
-        ("certificates.mode=none", "webhook.enabled needs a certificate: set certificates.mode to selfSigned"),
-        ("certificates.mode=existingSecret", "existingSecret needs certificates.existingSecret.name"),
+        ("extender.tls.mode=magic", "at '/extender/tls': additional properties 'mode' not allowed"),
+        ("extender.tls.caBundle=ca.pem", "at '/extender/tls/caBundle': 'ca.pem' does not match pattern"),
         (
-            "certificates.mode=existingSecret,certificates.existingSecret.name=s",
-            "needs certificates.existingSecret.caBundle: base64 of the PEM file of the CA",
+            "extender.tls.enabled=false",
+            "webhook.enabled needs extender.tls.enabled: the API server calls webhooks",
+        ),
+        (
+            "extender.tls.secretName=s",
+            "extender.tls.secretName needs extender.tls.caBundle: base64 of the PEM file of the CA",
+        ),
+        (
+            "extender.tls.secretName=s,extender.tls.certManager.enabled=true",
+            "extender.tls.secretName and extender.tls.certManager.enabled exclude each other",
         ),
         ("extender.enabled=false", "webhook.enabled needs extender.enabled: the extender is the program"),
         (
@@ -107,14 +117,18 @@ def test_a_cluster_that_is_too_old_is_refused(helm: Path) -> None:
 
 def test_every_default_has_a_schema_of_its_own() -> None:
     def check(schema: dict[str, Any], values: Mapping[str, Any], path: str) -> None:
-        while "$ref" in schema:
-            schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+        shared = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else {}
+        if shared and "properties" in schema:  # a component: what it has in common with the others is true here
+            common = {name for name, one in schema["properties"].items() if one is True}
+            assert common == shared["properties"].keys()
+            check(shared | {"additionalProperties": False}, {name: values[name] for name in common}, path)
+        schema = shared | schema
         if "properties" not in schema:
             return
         assert schema["additionalProperties"] is False, path
         for key, value in values.items():
             assert key in schema["properties"], f"{path}{key}"
-            if isinstance(value, dict):
+            if isinstance(value, dict) and schema["properties"][key] is not True:
                 check(schema["properties"][key], value, f"{path}{key}.")
 
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
@@ -206,6 +220,15 @@ def test_what_is_set_for_one_component_is_found_in_its_pods_and_in_no_other(helm
         assert (found == values) is (name == component), name
 
 
+@pytest.mark.parametrize(
+    ("where", "programs"),
+    [("settings", (RecorderSettings, ExtenderSettings)), ("recorder.settings", (RecorderSettings,))],
+)
+def test_every_setting_is_a_flag_in_camel_case(where: str, programs: tuple[type[BaseSettings], ...]) -> None:
+    flags = {re.sub("([A-Z])", r"_\1", name).lower() for name in value_of(where)}  # type: ignore[attr-defined]
+    assert [flags - program.model_fields.keys() for program in programs] == [set()] * len(programs)
+
+
 def test_a_digest_wins_over_the_tag(helm: Path) -> None:
     digest = "sha256:" + "0" * 64
     objects = template(helm, "--set", f"image.repository=r.example/lastnode,image.tag=v2,image.digest={digest}")
@@ -242,14 +265,14 @@ def test_the_second_scheduler_is_of_the_clusters_own_version(helm: Path, version
 
 def test_the_longest_name_of_a_release_makes_no_name_too_long(helm: Path) -> None:
     longest = "r" * 53
-    objects = template(helm, "--values", str(PROFILES / "everything.yaml"), release=longest)
+    objects = template(helm, "--values", str(SETUPS / "everything.yaml"), release=longest)
     services = [obj["metadata"]["name"] for obj in objects if obj["kind"] == "Service"]
     assert any(name.startswith("rrr") for name in services)
     assert [name for name in services if len(name) > 63] == []
 
 
 def test_another_releases_objects_have_other_names(helm: Path) -> None:
-    everything = ("--values", str(PROFILES / "everything.yaml"))
+    everything = ("--values", str(SETUPS / "everything.yaml"))
     first = by_key(template(helm, *everything))
     second = by_key(template(helm, *everything, release="other"))
     shared = {at[1:] for at in first.keys() & second.keys()}

@@ -2,7 +2,7 @@
 
 One thing is not the chart's: there is no network of Services here, so the test puts the url of the process into the
 webhook's clientConfig in place of the service, as JSON patch. Rules, selectors, policies and caBundle stay; the
-certificate is asked to be valid for that url's host too (certificates.extraDnsNames).
+certificate is asked to be valid for that url's host too (extender.tls.extraDnsNames).
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ NODES = [f"node-{number:02}" for number in range(10)]
 WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastnode-webhook"
 SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/lastnode-certificate"
 OPT_OUT = {"lastnode.dev/inject": "disabled"}
+# 2 s, so that a busy machine does not decide a test.
+VALUES = ("--set", "extender.tls.extraDnsNames={localhost},webhook.timeoutSeconds=2")
 
 _numbers = itertools.count(1)
 
@@ -47,7 +49,6 @@ class Webhook:
     def start(self) -> None:
         name = f"extender-{next(_numbers)}"
         self.extender, self.port = self.installed.start("lastnode-extender", "extender", name=name)
-        self.stack.wait(lambda: self.bundle() != "", "the caBundle")
         self.stack.wait(self.is_ready, "the extender to be ready")
 
     def configuration(self) -> dict[str, Any]:
@@ -56,11 +57,12 @@ class Webhook:
         return found
 
     def bundle(self) -> str:
-        return str(self.configuration()["clientConfig"].get("caBundle", ""))
+        return str(self.configuration()["clientConfig"]["caBundle"])
 
     def is_ready(self) -> bool:
         """Asked over TLS, trusting the webhook's caBundle and nothing else."""
         trust = ssl.create_default_context(cadata=base64.b64decode(self.bundle()).decode())
+        trust.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 does unasked
         try:
             with urllib.request.urlopen(f"https://localhost:{self.port}/readyz", timeout=5, context=trust) as answer:
                 return bool(answer.status == 200)
@@ -100,25 +102,35 @@ def webhook(helm: Path, stack: Stack, tmp_path_factory: pytest.TempPathFactory) 
     stack.cp.start_scheduler("kube-scheduler")
     directory = tmp_path_factory.mktemp("webhook")
     release = Release(helm, stack, directory)
-    # 2 s, so that a busy machine does not decide a test.
-    release.install("webhook", "--set", "certificates.extraDnsNames={localhost},webhook.timeoutSeconds=2")
+    release.install("webhook", *VALUES)
     installed = Installed(stack, directory)
     installed.start("lastnode-recorder", "recorder")
     return Webhook(installed, release)
 
 
-def test_the_extender_makes_its_certificate_and_has_it_trusted(webhook: Webhook) -> None:
-    data = webhook.stack.api.get(SECRET)["data"]
-    assert data.keys() == {"ca.crt", "ca.key", "tls.crt", "tls.key"}
-    assert webhook.bundle() == data["ca.crt"]
-
-
 def test_an_upgrade_leaves_the_certificate_and_the_trust_as_they_are(webhook: Webhook) -> None:
     before = (webhook.stack.api.get(SECRET)["data"], webhook.bundle())
+    assert before[0]["ca.crt"] == before[1]
     webhook.upgrade("webhook.excludedNamespaces={elsewhere}")
     excluded = webhook.configuration()["namespaceSelector"]["matchExpressions"][0]["values"]
     assert "elsewhere" in excluded
     assert (webhook.stack.api.get(SECRET)["data"], webhook.bundle()) == before
+    webhook.point()
+    calls, failures = asked(webhook.stack), failed(webhook.stack)
+    create(webhook.stack, session_pod("default", "after-an-upgrade", workload="w"))
+    assert asked(webhook.stack) == calls + 1
+    assert failed(webhook.stack) == failures
+
+
+def test_a_new_certificate_is_served_without_a_restart(webhook: Webhook) -> None:
+    """The old one is no longer trusted from the moment on in which Helm has replaced it."""
+    before = webhook.bundle()
+    webhook.upgrade("extender.tls.extraDnsNames={localhost,example.com}")
+    assert webhook.bundle() != before
+    assert not webhook.is_ready()
+    webhook.installed.mount("lastnode-extender", "certificate")
+    webhook.stack.wait(webhook.is_ready, "the new certificate to be served")
+    assert webhook.extender.alive
 
 
 def test_sessions_come_back_with_the_default_scheduler_and_no_library_call(webhook: Webhook) -> None:
@@ -200,6 +212,13 @@ def asked(stack: Stack) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
 
 
+def failed(stack: Stack) -> float:
+    """How often it got no answer that it could trust."""
+    name = "apiserver_admission_webhook_fail_open_count"
+    lines = [line for line in stack.api.get("/metrics").splitlines() if line.startswith(name) and "lastnode" in line]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+
 def test_it_is_removed_and_pods_are_still_created(webhook: Webhook) -> None:
     """And installed again, for the tests that may come after this one."""
     webhook.point()
@@ -209,6 +228,6 @@ def test_it_is_removed_and_pods_are_still_created(webhook: Webhook) -> None:
         remaining = webhook.stack.api.get(WEBHOOK.rpartition("/")[0])["items"]
         assert remaining == []
     finally:
-        webhook.release.install("webhook", "--set", "certificates.extraDnsNames={localhost},webhook.timeoutSeconds=2")
+        webhook.release.install("webhook", *VALUES)
         webhook.extender.stop()
         webhook.start()

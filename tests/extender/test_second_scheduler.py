@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from testbed.apply import apply
+from testbed.binaries import find_tools
 from testbed.component import Component
-from testbed.paths import REPOSITORY
 from testbed.stack import SCHEDULER_CONFIG, Stack
 from tests.extender.cluster import (
     Wire,
@@ -25,12 +25,10 @@ from tests.extender.cluster import (
     sticky_runtime,
 )
 from tests.extender.schedulers import bound_by, unschedulable
+from tests.rbac import manifest
 from tests.waiting import eventually
+from tools.render import NAMESPACE, setup
 
-# The rendered manifests of the variant: the ServiceAccount that the two containers of its pod share, and its rights.
-SHIPPED = list(yaml.safe_load_all((REPOSITORY / "deploy/kustomize/overlays/second-scheduler/added.yaml").read_text()))
-RIGHTS = ("ServiceAccount", "Role", "RoleBinding", "ClusterRoleBinding")
-NAMESPACE = "lastnode-system"
 USER = f"system:serviceaccount:{NAMESPACE}:lastnode-scheduler"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces"
 FIRST, SECOND = f"{LEASES}/kube-system/leases/kube-scheduler", f"{LEASES}/{NAMESPACE}/leases/lastnode-scheduler"
@@ -44,8 +42,8 @@ def cluster() -> Iterator[Stack]:
     with Stack.start() as stack:
         for name in (NAMESPACE, "kube-system"):
             apply(stack.cp, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        apply(stack.cp, REPOSITORY / "deploy" / "rbac" / "extender.yaml")
-        apply(stack.cp, [document for document in SHIPPED if document["kind"] in RIGHTS])
+        # The ServiceAccount that the two containers of its pod share, and its rights.
+        apply(stack.cp, manifest("scheduler"))
         nodes = make_nodes(stack, NODES)
         create(stack, sticky_runtime("known", "default", entry(nodes[WANTED])))
         stack.start_extender(user=USER)
@@ -97,8 +95,9 @@ def plain(name: str, **spec: Any) -> dict[str, Any]:
             "spec": pod_spec(**spec)}  # fmt: skip
 
 
-def test_the_manifests_carry_this_very_configuration() -> None:
-    carried = next(document for document in SHIPPED if document["kind"] == "ConfigMap")["data"]["scheduler.yaml"]
+def test_the_chart_carries_this_very_configuration() -> None:
+    shipped = setup(find_tools().helm.path, "second-scheduler")
+    (carried,) = (obj["data"]["scheduler.yaml"] for obj in shipped if "scheduler.yaml" in obj.get("data", {}))
     here = (SCHEDULER_CONFIG / "second-scheduler.yaml").read_text(encoding="utf-8")
     assert yaml.safe_load(carried) == yaml.safe_load(here)
 

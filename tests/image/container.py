@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# With the image's files read-only, /tmp writable and a folder at /etc/lastnode: how the chart's pods have it. Whoever
-# ends the caller ends the program too, which a change of the user would otherwise undo.
+# With the image's files read-only, /tmp writable, folders at /etc/lastnode and /etc/lastnode-tls: how the chart's pods
+# have it. Whoever ends the caller ends the program too, which a change of the user would otherwise undo.
 _ENTER = """
 set -e
-root=$1 folder=$2 user=$3; shift 3
+root=$1 folder=$2 certificate=$3 user=$4; shift 4
 mount --bind "$root" "$root"
 mount --bind "$folder" "$root/etc/lastnode"
+mount --bind "$certificate" "$root/etc/lastnode-tls"
 mount -t tmpfs tmpfs "$root/tmp"
 mount --rbind /dev "$root/dev"
 mount --rbind /proc "$root/proc"
@@ -34,9 +35,10 @@ class Image:
     command: Sequence[str]
     root: Path
 
-    def argv(self, command: Sequence[str], folder: Path) -> list[str]:
+    def argv(self, command: Sequence[str], folder: Path, certificate: Path | None = None) -> list[str]:
         """The command as the image's user in its environment, on a read-only root, with the folder as its settings."""
-        entered = ["unshare", "--mount", "sh", "-c", _ENTER, "sh", str(self.root), str(folder), self.user]
+        folders = (str(folder), str(certificate or folder))
+        entered = ["unshare", "--mount", "sh", "-c", _ENTER, "sh", str(self.root), *folders, self.user]
         # What runtimes set where no user of that number is known.
         return [*entered, "HOME=/", *self.env, *command]
 
@@ -69,5 +71,6 @@ class Store:
         about = json.loads(self.buildah("inspect", "--type", "image", name))
         config = about["OCIv1"]["config"]
         root = Path(self.buildah("mount", self.buildah("from", name)))
-        (root / "etc/lastnode").mkdir()
+        for folder in ("etc/lastnode", "etc/lastnode-tls"):
+            (root / folder).mkdir()
         return Image(about["FromImageID"], config["User"], config["Env"], config["Cmd"], root)

@@ -27,8 +27,8 @@ from tests.image.container import Image, Store
 from tools.image import Order, build, commit_time
 
 PROGRAMS = ("lastnode-recorder", "lastnode-extender", "kubectl-lastnode")
-BUILT_FROM = ("Dockerfile", ".dockerignore", "pyproject.toml", "README.md", "LICENSE", "requirements", "recorder",
-              "extender", "kubectl_lastnode")  # fmt: skip
+BUILT_FROM = ("Dockerfile", ".dockerignore", "pyproject.toml", "README.md", "LICENSE", "requirements", "lastnode",
+              "recorder", "extender", "kubectl_lastnode")  # fmt: skip
 MEGABYTE = 1_000_000
 WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastnode-webhook"
 
@@ -91,7 +91,8 @@ def start(installed: Installed, image: Image, deployment: str, container: str) -
     shutil.copy(installed.kubeconfig(deployment), folder / "kubeconfig")
     (folder / "kubeconfig").chmod(0o444)
     argv = [*spec["command"], *spec["args"], "--kubeconfig=/etc/lastnode/kubeconfig", f"--bind=127.0.0.1:{port}"]
-    return installed.stack.cp.spawn(f"{deployment} from the image", image.argv(argv, folder)), port
+    entered = image.argv(argv, folder, installed.mount(deployment, "certificate"))
+    return installed.stack.cp.spawn(f"{deployment} from the image", entered), port
 
 
 def is_ready(url: str, trust: ssl.SSLContext | None = None) -> bool:
@@ -102,9 +103,9 @@ def is_ready(url: str, trust: ssl.SSLContext | None = None) -> bool:
         return False
 
 
-def install(stack: Stack, directory: Path, profile: str, *arguments: str) -> tuple[Release, Installed]:
+def install(stack: Stack, directory: Path, setup: str, *arguments: str) -> tuple[Release, Installed]:
     release = Release(find_tools().helm.path, stack, directory)
-    release.install(profile, *arguments)
+    release.install(setup, *arguments)
     return release, Installed(stack, directory)
 
 
@@ -159,18 +160,13 @@ def test_sessions_come_back_by_the_programs_of_the_image(image: Image, stack: St
     release.uninstall()
 
 
-def test_the_extender_of_the_image_makes_its_certificate_and_serves_with_it(
+def test_the_extender_of_the_image_serves_with_the_certificate_of_the_chart(
     image: Image, stack: Stack, tmp_path: Path
 ) -> None:
-    release, installed = install(stack, tmp_path, "webhook", "--set", "certificates.extraDnsNames={localhost}")
+    release, installed = install(stack, tmp_path, "webhook", "--set", "extender.tls.extraDnsNames={localhost}")
     extender, port = start(installed, image, "lastnode-extender", "extender")
-
-    def bundle() -> str:
-        (webhook,) = stack.api.get(WEBHOOK)["webhooks"]
-        return base64.b64decode(webhook["clientConfig"].get("caBundle", "")).decode()
-
-    stack.wait(lambda: bundle() != "", "the caBundle")
-    trust = ssl.create_default_context(cadata=bundle())
+    (webhook,) = stack.api.get(WEBHOOK)["webhooks"]
+    trust = ssl.create_default_context(cadata=base64.b64decode(webhook["clientConfig"]["caBundle"]).decode())
     stack.wait(lambda: is_ready(f"https://localhost:{port}", trust), "the extender to be ready")
     assert extender.stop() == 0
     release.uninstall()

@@ -16,9 +16,10 @@ from testbed.demo.faults import cordoned
 from testbed.paths import REPOSITORY
 from testbed.sessions import Sessions
 from testbed.stack import Stack
+from testbed.webhook import write_certificate
 from tests.monitoring.promserver import PromServer
 
-RULES = REPOSITORY / "deploy" / "monitoring" / "rules" / "lastnode.yaml"
+RULES = REPOSITORY / "deploy" / "chart" / "files" / "rules" / "lastnode.yaml"
 NODES = 5
 WORKLOADS = 4
 SCRAPE_SECONDS = 1.0
@@ -84,14 +85,21 @@ class Observed:
             rounds.one(arm, workload, f"moved-{index}-{time.monotonic_ns()}")
 
     def _start_certified(self) -> str:
-        """An extender that makes its certificate itself, as the chart's does by default."""
-        self.stack.api.post("/api/v1/namespaces/default/secrets", {"metadata": {"name": "lastnode-certificate"}})
+        """An extender whose certificate is renewed meanwhile."""
+        directory = self.stack.cp.dir / "certified"
         address = f"127.0.0.1:{self.stack.cp.free_port()}"
-        flags = ("--self-signed-secret", "default/lastnode-certificate", "--self-signed-names", "127.0.0.1",
-                 "--self-signed-lifetime", "30")  # fmt: skip
         argv = [sys.executable, "-m", "extender.program", "--kubeconfig", str(self.stack.cp.kubeconfig)]
-        self.stack.cp.spawn("certified", [*argv, "--bind", address, *flags], cwd=REPOSITORY)
-        return f"https://{address}"
+        url = f"https://{address}"
+        files = write_certificate(directory)
+        self.stack.cp.spawn(
+            "certified",
+            [*argv, "--bind", address, *files.flags],
+            ready_url=f"{url}/livez",
+            ready_ca=files.ca,
+            cwd=REPOSITORY,
+        )
+        write_certificate(directory)
+        return url
 
 
 @contextmanager

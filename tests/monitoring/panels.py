@@ -9,7 +9,7 @@ from typing import Any
 
 from testbed.paths import REPOSITORY
 
-FOLDER = REPOSITORY / "deploy" / "monitoring" / "dashboards"
+FOLDER = REPOSITORY / "deploy" / "chart" / "files" / "dashboards"
 DASHBOARDS: dict[str, dict[str, Any]] = {
     path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))
 }

@@ -2,7 +2,7 @@
 
 Only times are divided (tests/monitoring/scaled.py): an hour is 30 s here. One alert is not made to happen:
 LastnodeOutcomesUnknown, since `unknown` is what nothing explains, and whatever a test does to a session explains it.
-deploy/monitoring/tests has it, as it has every other alert.
+tests/monitoring/rules has it, as it has every other alert.
 """
 
 from __future__ import annotations

@@ -12,16 +12,15 @@ import yaml
 
 from testbed.binaries import find_tools
 from testbed.paths import REPOSITORY
-from tools.render import profile
+from tools.render import CHART, setup
 
-MONITORING = REPOSITORY / "deploy" / "monitoring"
-RULES_FILE = MONITORING / "rules" / "lastnode.yaml"
+RULES_FILE = CHART / "files" / "rules" / "lastnode.yaml"
 RULES: list[dict[str, Any]] = [
     rule for group in yaml.safe_load(RULES_FILE.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]
 ]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 RECORDS = {rule["record"] for rule in RULES if "record" in rule}
-TEST_FILES = sorted((MONITORING / "tests").glob("*.yaml"))
+TEST_FILES = sorted(Path(__file__).with_name("rules").glob("*.yaml"))
 RUNBOOK = (REPOSITORY / "docs" / "runbook.md").read_text(encoding="utf-8")
 CASES: list[dict[str, Any]] = [
     case for path in TEST_FILES for case in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
@@ -85,7 +84,7 @@ def test_an_entry_says_what_it_means_what_users_notice_where_to_look_and_what_to
 @pytest.mark.parametrize("base", ["", "https://git.example/lastnode/blob/main/"])
 def test_the_charts_alerts_link_to_where_the_user_keeps_the_runbook(base: str) -> None:
     helm = find_tools().helm.path
-    rendered = profile(helm, "everything", "--set", f"monitoring.prometheusRule.runbookBase={base}")
+    rendered = setup(helm, "everything", "--set", f"monitoring.prometheusRule.runbookBase={base}")
     (shipped,) = (obj for obj in rendered if obj["kind"] == "PrometheusRule")
     text = RULES_FILE.read_text(encoding="utf-8").replace("docs/runbook.md#", f"{base}docs/runbook.md#")
     expected = yaml.safe_load(text)

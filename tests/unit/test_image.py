@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from testbed.errors import BinaryError
+from testbed.paths import REPOSITORY
 from tools.image import EARLIEST, Order, builder, certificates, command, commit_time, pip_options
 
 ORDER = Order("r.example/lastnode:1", when=1700000000, base="r.example/python@sha256:00", context=Path("/checkout"))
@@ -63,3 +69,34 @@ def test_pip_trusts_what_it_trusts_on_this_machine() -> None:
     assert certificates({"cert": "/ca.pem"}, {"SSL_CERT_FILE": "/other.pem"}) == "/ca.pem"
     assert certificates({}, {"SSL_CERT_FILE": "/other.pem"}) == "/other.pem"
     assert certificates({}, {}) == ""
+
+
+# A block is freed. The next one comes from the system again or, as glibc has it of its own accord, does not.
+ALLOCATE = """
+import ctypes
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd rest free used top keep".split()]
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Info
+block = bytes(5_000_000)
+del block
+before = libc.mallinfo2().hblks
+block = bytes(300_000)
+print(libc.mallinfo2().hblks - before)
+"""
+
+
+def from_the_system(environment: dict[str, str]) -> int:
+    """How many of one large block come from the system directly, after another was freed."""
+    argv = [sys.executable, "-I", "-c", ALLOCATE]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60, env=os.environ | environment)
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the settings are glibc's")
+def test_the_image_has_glibc_give_back_large_blocks() -> None:
+    text = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+    settings = dict(re.findall(r"(MALLOC_\w+)=(\d+)", text))
+    assert settings == {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "262144"}
+    assert from_the_system(settings) == 1
+    assert from_the_system({}) == 0

@@ -33,12 +33,35 @@
 {{- end }}
 {{- end }}
 
-{{- define "lastnode.certificateSecret" -}}
-{{- if eq .Values.certificates.mode "existingSecret" }}
-{{- .Values.certificates.existingSecret.name }}
-{{- else }}
-{{- include "lastnode.component" (list . "certificate") }}
+{{/* Whose certificate the extender serves: given, certManager or helm; none: it serves plain HTTP, or there is no extender. */}}
+{{- define "lastnode.certificate" -}}
+{{- $tls := .Values.extender.tls }}
+{{- if and $tls.secretName $tls.certManager.enabled }}
+{{- fail "extender.tls.secretName and extender.tls.certManager.enabled exclude each other: who makes the certificate?" }}
 {{- end }}
+{{- if not (and .Values.extender.enabled $tls.enabled) }}
+{{- "none" }}
+{{- else if $tls.secretName }}
+{{- "given" }}
+{{- else }}
+{{- $tls.certManager.enabled | ternary "certManager" "helm" }}
+{{- end }}
+{{- end }}
+
+{{- define "lastnode.certificateSecret" -}}
+{{- .Values.extender.tls.secretName | default (include "lastnode.component" (list . "certificate")) }}
+{{- end }}
+
+{{/* Names that the API server, the recorder, and whoever else calls the Service, may use; with commas. */}}
+{{- define "lastnode.dnsNames" -}}
+{{- $service := include "lastnode.component" (list . "extender") }}
+{{- $names := list (printf "%s.%s.svc" $service .Release.Namespace) (printf "%s.%s" $service .Release.Namespace) (include "lastnode.podsName" (list . "extender")) }}
+{{- join "," (concat $names .Values.extender.tls.extraDnsNames | uniq) }}
+{{- end }}
+
+{{/* http or https: (list root "extender"); kube-scheduler and its sidecar share a pod and speak plain HTTP. */}}
+{{- define "lastnode.scheme" -}}
+{{- and (eq (index . 1) "extender") (ne (include "lastnode.certificate" (index . 0)) "none") | ternary "https" "http" }}
 {{- end }}
 
 {{/* Components whose pods the recorder asks what they answered kube-scheduler; with commas. */}}
@@ -133,17 +156,13 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* Settings of both programs, as the --config file has them. */}}
+{{/* A map of settings as the --config file has them: memoryTtl is memory_ttl. null: not set. */}}
 {{- define "lastnode.settings" -}}
-memory_ttl: {{ .Values.settings.memoryTtl | quote }}
-workload_resources:
-  {{- toYaml .Values.settings.workloadResources | nindent 2 }}
-sandbox_resource: {{ .Values.settings.sandboxResource }}
-{{- with .Values.settings.pageSize }}
-page_size: {{ int . }}
+{{- range $name, $value := . }}
+{{- if not (kindIs "invalid" $value) }}
+{{ snakecase $name }}: {{ toJson $value }}
 {{- end }}
-log_format: {{ .Values.settings.logFormat }}
-log_level: {{ .Values.settings.logLevel }}
+{{- end }}
 {{- end }}
 
 {{/* Pods */}}
@@ -219,7 +238,7 @@ annotations:
 {{- end }}
 
 {{/* A container with one of our programs.
-     (dict "root" $ "program" "recorder" "port" 8889 "scheme" "HTTP" "env" list "resources" map "tls" false) */}}
+     (dict "root" $ "program" "recorder" "port" 8889 "scheme" "http" "env" list "resources" map) */}}
 {{- define "lastnode.container" -}}
 name: {{ .program }}
 image: {{ include "lastnode.image" (dict "image" .root.Values.image "tag" .root.Chart.AppVersion) }}
@@ -231,13 +250,13 @@ env:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 ports:
-  - name: {{ lower .scheme }}
+  - name: {{ .scheme }}
     containerPort: {{ int .port }}
     protocol: TCP
 startupProbe:
   {{- include "lastnode.probe" (merge (dict "path" "/livez") .) | nindent 2 }}
   periodSeconds: 2
-  # Two minutes: one of them may go by until there is a self-made certificate.
+  # Two minutes: on a busy node a Python program starts slowly.
   failureThreshold: 60
 livenessProbe:
   {{- include "lastnode.probe" (merge (dict "path" "/livez") .) | nindent 2 }}
@@ -266,7 +285,7 @@ volumeMounts:
   - name: config
     mountPath: /etc/lastnode
     readOnly: true
-  {{- if .tls }}
+  {{- if eq .scheme "https" }}
   - name: certificate
     mountPath: /etc/lastnode-tls
     readOnly: true
@@ -278,8 +297,8 @@ volumeMounts:
 {{- define "lastnode.probe" -}}
 httpGet:
   path: {{ .path }}
-  port: {{ lower .scheme }}
-  scheme: {{ .scheme }}
+  port: {{ .scheme }}
+  scheme: {{ upper .scheme }}
 {{- end }}
 
 {{/* Whole objects that all components have: (list root "recorder") */}}

@@ -1,1 +1,0 @@
-"""For whoever watches lastnode: rules and their tests as files, and the dashboards with what makes them."""
