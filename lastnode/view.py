@@ -13,7 +13,7 @@ from lastnode import contract, memory, reading
 from lastnode.kube.api import Api
 from lastnode.kube.records import ObjectKey
 from lastnode.kube.store import Store
-from lastnode.kube.watch import PAGE_SIZE, ListWatch, Observer
+from lastnode.kube.watch import NOBODY, PAGE_SIZE, ListWatch, Observer
 from lastnode.memory import Memory
 from lastnode.objects import Node, Sandbox, Session, Workload
 
@@ -115,7 +115,7 @@ class View:
         sessions: bool,
         sandbox_resource: str = contract.SANDBOX_RESOURCE,
         page_size: int = PAGE_SIZE,
-        observer: Observer | None = None,
+        observer: Observer = NOBODY,
     ) -> list[ListWatch[Any]]:
         """What keeps this view, one list-watch a resource, in the order in which objects refer to each other.
 

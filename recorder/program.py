@@ -11,7 +11,9 @@ from importlib.metadata import version
 from typing import Any
 
 from lastnode.daemon import health, logs
-from lastnode.daemon.http import Probes
+from lastnode.daemon.http import Pages, PageServer
+from lastnode.daemon.metrics import CONTENT_TYPE, WatchMetrics, count_version, exposition, new_registry
+from lastnode.daemon.settings import address, fail, load
 from lastnode.daemon.threads import Crew
 from lastnode.kube import api
 from lastnode.kube.election import Elector, Leadership
@@ -21,9 +23,9 @@ from lastnode.kube.queue import WorkQueue
 from lastnode.kube.watch import ListWatch
 from lastnode.objects import WorkloadKey
 from lastnode.view import MemoryCache, View
-from recorder import allocator, metrics
+from recorder import metrics
 from recorder.placements import Placements
-from recorder.settings import RecorderSettings, address, fail, load
+from recorder.settings import RecorderSettings
 from recorder.why.extenders import Extenders
 from recorder.wiring import Outcomes, Tally
 from recorder.writing import Writer
@@ -43,19 +45,13 @@ class Recorder:
 
     def __init__(self, settings: RecorderSettings) -> None:
         server = api.load(settings.kubeconfig, f"{PROG}/{version('lastnode')}", settings.writers + 8)
-        registry = metrics.new_registry()
-        metrics.count_version(registry, "recorder", version("lastnode"))
-        watch_metrics = metrics.WatchMetrics(registry)
+        registry = new_registry()
+        count_version(registry, "recorder", version("lastnode"))
+        watch_metrics = WatchMetrics(registry)
         record_metrics = metrics.RecordMetrics(registry)
 
         view = View(settings.workloads)
-        watches = view.watches(
-            server,
-            sessions=True,
-            sandbox_resource=settings.sandbox_resource,
-            page_size=settings.page_size,
-            observer=watch_metrics,
-        )
+        watches = view.watches(server, sessions=True, page_size=settings.page_size, observer=watch_metrics)
         queue: WorkQueue[WorkloadKey] = WorkQueue()
         cache = MemoryCache(settings.memory_ttl, size=WRITTEN_MEMORIES)
         sessions = metrics.SessionMetrics(registry, settings.namespace_metrics)
@@ -84,19 +80,19 @@ class Recorder:
         loops = {"writers": writer.moved_at, "outcomes": outcomes.reporter.moved_at}
         if settings.leader_elect:
             loops["elector"] = elector.moved_at
-        probes = Probes(
-            address(settings.bind),
+        pages = Pages(
             live=health.live_checks(watches, loops),
             ready=health.ready_checks(watches, current=True),
             pages={
-                "/metrics": lambda _: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
+                "/metrics": lambda _: (CONTENT_TYPE, exposition(registry)),
                 "/sessions": lambda query: ("application/json", outcomes.journal(bool(leadership.held), query)),
             },
         )
+        served = PageServer(address(settings.bind), pages)
 
-        self.port = probes.port
+        self.port = served.port
         self.crew = Crew()
-        self.crew.add("probes", probes.run, probes.stop)
+        self.crew.add("pages", served.run, served.stop)
         self.crew.add("outcomes", outcomes.reporter.run, outcomes.reporter.stop)
         for number in range(settings.writers):
             self.crew.add(f"writer-{number}", writer.work, writer.stop)
@@ -151,7 +147,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = load(RecorderSettings, PROG, sys.argv[1:] if argv is None else argv)
         logs.configure(settings.log_format, settings.log_level)
-        allocator.return_large_blocks()
         recorder = Recorder(settings)
     except ConfigError as error:
         fail(PROG, error)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from extender.certificates import CA_CERT, CERT, KEY, Lifetimes, parse, upkeep
+
 from lastnode.contract import SESSION_LABEL
 
 from .workloads import Object

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-
 from extender.certificates import CA_CERT, CA_KEY, CERT, KEY, Lifetimes, parse, upkeep
+
 from lastnode.contract import WORKLOAD_NAME_LABEL
 from lastnode.injector import prefer_node
 from lastnode.preference import PREFERRED

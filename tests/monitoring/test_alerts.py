@@ -14,8 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-
 from extender.certificates import Lifetimes
+
 from testbed.credentials import NOBODY
 from testbed.stack import Stack
 from testbed.webhook import write_certificate

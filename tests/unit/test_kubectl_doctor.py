@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-
 from extender.certificates import Lifetimes, parse, upkeep
+
 from kubectl_lastnode.doctor import recorders, scheduling, webhook
 from kubectl_lastnode.doctor.installation import has_field
 from kubectl_lastnode.doctor.probe import Probe, samples, total
