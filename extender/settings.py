@@ -23,9 +23,7 @@ class ExtenderSettings(CommonSettings):
     bind: Bind = Field("0.0.0.0:8888", description="HOST:PORT of the verbs, probes and metrics")
     # Smaller than the recorder's: a page is decoded in one step, in which no thread of this process answers.
     page_size: int = Field(100, ge=1, le=10_000, description="objects a page of a list")
-    tls_cert: str | None = Field(
-        None, description="serve TLS with this certificate (PEM file), which is followed"
-    )
+    tls_cert: str | None = Field(None, description="serve TLS with this certificate (PEM file), which is followed")
     tls_key: str | None = Field(None, description="its private key (PEM file)")
     client_ca: str | None = Field(None, description="only let in clients with a certificate of this CA (PEM file)")
     client_ca_verbs: Annotated[str, BeforeValidator(_verbs)] = Field(

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from testbed.certificates import Authority
 from testbed.component import Component
 from testbed.stack import Stack
 from tests.extender import pki
@@ -30,7 +31,7 @@ from tests.extender.cluster import (
     session_pod,
     sticky_runtime,
 )
-from tests.extender.pki import Authority, Mounted, trusting
+from tests.extender.pki import Mounted, trusting
 from tests.extender.schedulers import running
 from tests.extender.tlsclient import TlsExtender, ask, hosts, refused, reloads
 from tests.waiting import eventually
