@@ -1,6 +1,7 @@
 """The HTTP face: routes, and nothing that decides anything. The only module that imports Flask."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Collection, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -45,7 +46,7 @@ def create_app(
     if webhook is not None:
         verbs["/mutate"] = _verb(webhook.mutate, webhook.refuse)
     for path, verb in verbs.items():
-        app.add_url_rule(path, path, _view(verb), methods=["POST"])
+        app.add_url_rule(path, path, functools.partial(_answer, verb), methods=["POST"])
     pages = Pages(
         live,
         ready,
@@ -54,7 +55,7 @@ def create_app(
             "/decisions": lambda query: (JSON, service.decisions.page(next(iter(query.get("pod_uid", ())), ""))),
         },
     )
-    app.wsgi_app = _directly(verbs, pages.before(app.wsgi_app))  # type: ignore[method-assign, assignment]
+    app.wsgi_app = directly(verbs, pages.before(app.wsgi_app))  # type: ignore[method-assign, assignment]
     return app
 
 
@@ -75,11 +76,11 @@ def _verb(answered: Callable[[bytes], bytes], refuse: Callable[[], bytes]) -> "V
     return verb
 
 
-def _view(verb: "Verb") -> Callable[[], tuple[bytes, dict[str, str]]]:
-    return lambda: (verb(request.environ), {"Content-Type": JSON})
+def _answer(verb: "Verb") -> tuple[bytes, dict[str, str]]:
+    return verb(request.environ), {"Content-Type": JSON}
 
 
-def _directly(verbs: "Mapping[str, Verb]", app: "WSGIApplication") -> "WSGIApplication":
+def directly(verbs: "Mapping[str, Verb]", app: "WSGIApplication") -> "WSGIApplication":
     """``app``, but a POST to one of ``verbs`` is answered before Flask routes it, sets up contexts and a session and
     sends signals. Nothing of that is needed there, and kube-scheduler waits for the answer in its serial loop."""
 

@@ -1,5 +1,6 @@
 """``lastnode-extender``: settings in the main process, everything that runs in gunicorn's worker."""
 
+import functools
 import gc
 import logging
 import os
@@ -51,19 +52,21 @@ class Extender:
         watches = view.watches(server, sessions=False, page_size=settings.page_size, observer=watch_metrics)
         watch_metrics.follow(watches, time.monotonic)
 
-        cache = MemoryCache(settings.memory_ttl)
-
-        def find(patience: Patience) -> Lookup:
-            return Lookup(view, cache, settings.memory_ttl, lambda: _synced(watches), patience=patience)
-
+        find = functools.partial(
+            Lookup,
+            view,
+            MemoryCache(settings.memory_ttl),
+            settings.memory_ttl,
+            synced=lambda: all(watch.progress.synced for watch in watches),
+        )
         brief = lookup.brief(waits.of("prioritize"))
         longer = Patience(mutate.SANDBOX_SECONDS, mutate.WAITING_AT_ONCE, waits.of("mutate"))
         self.app: Any = create_app(
-            Service(find(brief), PrioritizeMetrics(registry)),
+            Service(find(patience=brief), PrioritizeMetrics(registry)),
             live=health.live_checks(watches),
             ready=health.ready_checks(watches, current=False),
             metrics=lambda: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
-            webhook=Webhook(find(longer), InjectionMetrics(registry), settings.sticky_scheduler),
+            webhook=Webhook(find(patience=longer), InjectionMetrics(registry), settings.sticky_scheduler),
         )
         self._crew = Crew()
         if files is not None:
@@ -76,7 +79,6 @@ class Extender:
         for watch in watches:
             self._crew.add(f"watch-{watch.resource}", watch.run, watch.stop)
 
-    @property
     def context(self) -> ssl.SSLContext:
         """For the next connection; only with ``files``."""
         return self._tls.context
@@ -114,10 +116,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _connect(settings: ExtenderSettings) -> api.Api:
     return api.load(settings.kubeconfig, f"{PROG}/{version('lastnode')}")
-
-
-def _synced(watches: Sequence[Any]) -> bool:
-    return all(watch.progress.synced for watch in watches)
 
 
 if __name__ == "__main__":

@@ -59,11 +59,8 @@ class Program(Protocol):
 
     app: Any
 
-    @property
     def context(self) -> ssl.SSLContext: ...
-
     def start(self) -> None: ...
-
     def stop(self) -> None: ...
 
 
@@ -118,7 +115,7 @@ class Server(BaseApplication):
             return {}
         # That it serves TLS at all gunicorn sees from the files; what it serves comes from the context alone.
         certificate = {"certfile": str(self._files.cert), "keyfile": str(self._files.key)}
-        return certificate | {"ssl_context": lambda _config, _default: self._program and self._program.context}
+        return certificate | {"ssl_context": lambda _config, _default: self._program and self._program.context()}
 
 
 class Worker(ThreadWorker):

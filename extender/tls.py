@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import Final, NamedTuple, NoReturn, Self
+from typing import Final, NamedTuple, NoReturn
 
 from extender.metrics import TlsMetrics
 from extender.settings import ExtenderSettings
@@ -59,8 +59,8 @@ def build(files: Files, refused: Callable[[], None] = lambda: None) -> ssl.SSLCo
 
     :raises ConfigError: they cannot be read or do not belong together.
     """
-    context = _Context()
-    context.refused = refused
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslsocket_class = _telling(refused)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Costs the server more than the client, and nobody needs it.
     context.options |= ssl.OP_NO_RENEGOTIATION
@@ -73,40 +73,33 @@ def build(files: Files, refused: Callable[[], None] = lambda: None) -> ssl.SSLCo
     return context
 
 
-class _Socket(ssl.SSLSocket):
-    def do_handshake(self, block: bool = False) -> None:
-        try:
-            super().do_handshake(block)
-        except OSError as error:  # what TLS refuses is one as well
-            log.debug("no handshake: %s", error)
-            assert isinstance(self.context, _Context)
-            self.context.refused()
-            # What gunicorn takes for a client that went away, as it is; to others it would try to send a page.
-            raise ConnectionResetError(errno.ECONNRESET, "no handshake") from error
+def _telling(refused: Callable[[], None]) -> type[ssl.SSLSocket]:
+    class Socket(ssl.SSLSocket):
+        def do_handshake(self, block: bool = False) -> None:
+            try:
+                super().do_handshake(block)
+            except OSError as error:  # what TLS refuses is one as well
+                log.debug("no handshake: %s", error)
+                refused()
+                # What gunicorn takes for a client that went away; to others it would try to send a page.
+                raise ConnectionResetError(errno.ECONNRESET, "no handshake") from error
 
-
-class _Context(ssl.SSLContext):
-    sslsocket_class = _Socket
-    refused: Callable[[], None]
-
-    def __new__(cls) -> Self:
-        return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
+    return Socket
 
 
 class Tls:
     """``context`` is for the next connection. :meth:`load` once, then :meth:`run` keeps it up to date."""
 
-    def __init__(self, files: Files, counts: TlsMetrics, look_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(self, files: Files, counts: TlsMetrics) -> None:
         self._files = files
         self._counts = counts
-        self._look_seconds = look_seconds
         self._stopping = Event()
         self._tried: object = None  # the content that was looked at last
         self.context: ssl.SSLContext
 
     def run(self) -> None:
         """Look at the files until :meth:`stop`."""
-        while not self._stopping.wait(self._look_seconds):
+        while not self._stopping.wait(LOOK_SECONDS):
             self.look()
 
     def stop(self) -> None:

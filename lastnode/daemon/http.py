@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from threading import Event, Lock
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -66,11 +66,6 @@ def answer(start_response: "StartResponse", status: HTTPStatus, kind: str, body:
     return (body,)
 
 
-class _Late(NamedTuple):
-    at: float
-    socket_of: Callable[[], socket.socket]
-
-
 class Deadlines:
     """Hangs up on each client whose request, from its first byte to the answer's last one, takes longer than
     ``seconds``: whatever it does meanwhile, and wherever the thread that serves it waits. :meth:`run` in a thread."""
@@ -78,14 +73,15 @@ class Deadlines:
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._running: dict[Hashable, _Late] = {}  # in the order in which they run out
+        # Until when, and of whom: in the order in which they run out.
+        self._running: dict[Hashable, tuple[float, Callable[[], socket.socket]]] = {}
         self._lock = Lock()
         self._stopping = Event()
 
     def begin(self, connection: Hashable, socket_of: Callable[[], socket.socket]) -> None:
         """A request begins; one that had begun goes on. ``socket_of``: asked when it is late (TLS wraps sockets)."""
         with self._lock:
-            self._running.setdefault(connection, _Late(self._clock() + self._seconds, socket_of))
+            self._running.setdefault(connection, (self._clock() + self._seconds, socket_of))
 
     def end(self, connection: Hashable) -> None:
         with self._lock:
@@ -103,13 +99,13 @@ class Deadlines:
         """Hang up on those that are late: the thread that reads from one, or writes to it, finds it at its end."""
         now = self._clock()
         with self._lock:
-            for connection, late in list(self._running.items()):
-                if late.at > now:
+            for connection, (until, socket_of) in list(self._running.items()):
+                if until > now:
                     break
                 del self._running[connection]
                 with contextlib.suppress(OSError):
                     # Not the method of a TLS socket, which would forget its keys while another thread writes.
-                    socket.socket.shutdown(late.socket_of(), socket.SHUT_RDWR)
+                    socket.socket.shutdown(socket_of(), socket.SHUT_RDWR)
 
 
 class PageServer:

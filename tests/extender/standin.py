@@ -231,11 +231,14 @@ class Drip:
 
     def _drip(self) -> None:
         while not self._done.is_set():
-            with contextlib.suppress(OSError), socket.create_connection(self._address, timeout=30) as plain:
-                connection = self._trust.wrap_socket(plain, server_hostname=self._address[0]) if self._trust else plain
+            with contextlib.suppress(OSError), self._connect() as connection:
                 for number, byte in enumerate(b"POST /prioritize HTTP/1.1\r\nX-Slow: " + b"x" * 1000):
                     connection.sendall(bytes([byte]))
                     if number == 0:
                         self.sending.release()
                     if self._done.wait(1):
                         return
+
+    def _connect(self) -> socket.socket:
+        plain = socket.create_connection(self._address, timeout=30)
+        return self._trust.wrap_socket(plain, server_hostname=self._address[0]) if self._trust else plain
