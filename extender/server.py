@@ -84,7 +84,7 @@ class Server(BaseApplication):
         return self._program.app
 
     def _options(self) -> dict[str, Any]:
-        connections = min(CONNECTIONS, max(8, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_FILES))
+        connections = _connections(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         return {
             "bind": [self._bind],
             "workers": 1,
@@ -154,6 +154,11 @@ class Worker(ThreadWorker):
             return bool(poll.poll(STAY_SECONDS * 1000))
         finally:
             self._staying.release()
+
+
+def _connections(files: int) -> int:
+    """How many there may be in a process that may open so many files, that it never runs out of them."""
+    return CONNECTIONS if files == resource.RLIM_INFINITY else max(8, min(CONNECTIONS, files - _OTHER_FILES))
 
 
 def _end(conn: Any) -> None:
