@@ -8,13 +8,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 from extender.waiting import Ending
 from lastnode.reasons import MUTATE, PRIORITIZE
 
-MADE: Final = "made"  # a new certificate was written to the Secret
-PUBLISHED: Final = "published"  # caBundle was put right
-CONFLICT: Final = "conflict"  # another replica was quicker
-FAILED: Final = "failed"
-UNCHANGED: Final = "unchanged"
-UPKEEP_RESULTS: Final = (MADE, PUBLISHED, CONFLICT, FAILED, UNCHANGED)
-
 # From a quarter of a millisecond to far beyond any sensible httpTimeout.
 _SECONDS: Final = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 _NODES: Final = (1, 2, 5, 10, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
@@ -89,7 +82,7 @@ class WaitMetrics:
 
 
 class TlsMetrics:
-    """Counts for the certificate and for clients that were turned away; a :class:`extender.tls.Observer`."""
+    """Counts for the certificate and for clients that were turned away."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._expiry = Gauge(
@@ -124,19 +117,3 @@ class TlsMetrics:
 
     def no_certificate(self) -> None:
         self._no_certificate.inc()
-
-
-class UpkeepMetrics:
-    """Counts for self-made certificates; a :class:`extender.certkeeper.Observer`."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        upkeep = Counter(
-            "lastnode_certificate_upkeep",
-            "Looks at the self-made certificate by what came of them.",
-            ["result"],
-            registry=registry,
-        )
-        self._results = {result: upkeep.labels(result) for result in UPKEEP_RESULTS}
-
-    def upkeep(self, result: str) -> None:
-        self._results[result].inc()

@@ -4,35 +4,30 @@ import functools
 import gc
 import logging
 import os
-import signal
 import ssl
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from extender import lookup, mutate
-from extender.app import create_app
+from extender import lookup, mutate, tls
+from extender.http import create_app, known_clients
 from extender.lookup import Lookup
-from extender.metrics import InjectionMetrics, PrioritizeMetrics, WaitMetrics
+from extender.metrics import InjectionMetrics, PrioritizeMetrics, TlsMetrics, WaitMetrics
 from extender.mutate import Webhook
 from extender.prioritize import Service
-from extender.server import MEMORY_DIR, Server
-from extender.serving import Serving, check, place
+from extender.server import Server
 from extender.settings import ExtenderSettings
+from extender.tls import Files, Tls
 from extender.waiting import Patience
-from lastnode.daemon import health, logs
+from lastnode.daemon import health, logs, metrics
+from lastnode.daemon.settings import fail, load
 from lastnode.daemon.threads import Crew
 from lastnode.kube import api
 from lastnode.kube.errors import ConfigError
 from lastnode.view import MemoryCache, View
-from recorder import metrics
-from recorder.settings import fail, load
-
-if TYPE_CHECKING:
-    from extender.certkeeper import Keeper
 
 PROG = "lastnode-extender"
 STOP_SECONDS = 5.0
@@ -43,23 +38,20 @@ SWITCH_SECONDS = 0.0002
 log = logging.getLogger(__name__)
 
 
-class Worker:
-    """What runs in the worker process: the watches and the app. Made and started after the fork."""
+class Extender:
+    """Everything that runs, with nothing running yet. Read the constructor and you know the program."""
 
-    def __init__(self, settings: ExtenderSettings, serving: Serving) -> None:
+    def __init__(self, settings: ExtenderSettings, files: Files | None) -> None:
         server = _connect(settings)
         registry = metrics.new_registry()
         metrics.count_version(registry, "extender", version("lastnode"))
         watch_metrics = metrics.WatchMetrics(registry)
+        waits = WaitMetrics(registry)
 
         view = View(settings.kinds)
-        watches = view.watches(
-            server,
-            sessions=False,
-            page_size=settings.page_size,
-            observer=watch_metrics,
-        )
+        watches = view.watches(server, sessions=False, page_size=settings.page_size, observer=watch_metrics)
         watch_metrics.follow(watches, time.monotonic)
+
         find = functools.partial(
             Lookup,
             view,
@@ -67,36 +59,44 @@ class Worker:
             settings.memory_ttl,
             synced=lambda: all(watch.progress.synced for watch in watches),
         )
-        waits = WaitMetrics(registry)
         brief = lookup.brief(waits.of("prioritize"))
         longer = Patience(mutate.SANDBOX_SECONDS, mutate.WAITING_AT_ONCE, waits.of("mutate"))
-        self.crew = Crew()
-        self.tls, tls_metrics = serving.add_to(self.crew, server, registry)
-        app = create_app(
+        self.app: Any = create_app(
             Service(find(patience=brief), PrioritizeMetrics(registry)),
             live=health.live_checks(watches),
             ready=health.ready_checks(watches, current=False),
             metrics=lambda: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
             webhook=Webhook(find(patience=longer), InjectionMetrics(registry), settings.sticky_scheduler),
         )
-        self.app: Any = serving.guard(app, tls_metrics)
+        self._crew = Crew()
+        if files is not None:
+            counts = TlsMetrics(registry)
+            self._tls = Tls(files, counts)
+            self._tls.load()
+            self._crew.add("certificate-files", self._tls.run, self._tls.stop)
+            if files.client_ca is not None:
+                self.app = known_clients(self.app, settings.client_ca_verbs.split(","), counts.no_certificate)
         for watch in watches:
-            self.crew.add(f"watch-{watch.resource}", watch.run, watch.stop)
+            self._crew.add(f"watch-{watch.resource}", watch.run, watch.stop)
+
+    def context(self) -> ssl.SSLContext:
+        """For the next connection; only with ``files``."""
+        return self._tls.context
 
     def start(self) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.collect()
         gc.freeze()  # what was imported stays: the collector need not stop everybody to look through it again
-        self.crew.start()
+        self._crew.start()
         threading.Thread(target=self._leave_when_broken, name="crew-guard", daemon=True).start()
 
     def stop(self) -> None:
-        self.crew.stop(STOP_SECONDS)
+        self._crew.stop(STOP_SECONDS)
 
     def _leave_when_broken(self) -> None:
         # Without one of its watches the view would grow stale unseen: gunicorn starts a fresh worker instead.
-        self.crew.ended.wait()
-        if self.crew.failed:
+        self._crew.ended.wait()
+        if self._crew.failed:
             os._exit(1)
 
 
@@ -104,52 +104,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT, then return 0; 2 for settings that cannot be used, 1 where gunicorn gives up."""
     try:
         settings = load(ExtenderSettings, PROG, sys.argv[1:] if argv is None else argv)
-        check(settings)
+        files = tls.given(settings)
         _connect(settings).close()
     except ConfigError as error:
         fail(PROG, error)
     logs.configure(settings.log_format, settings.log_level)
     log.info("%s %s: %s", PROG, version("lastnode"), settings.line())
-    with place(settings, MEMORY_DIR) as directory:
-        return _serve(settings, Serving(settings, directory))
-
-
-def _serve(settings: ExtenderSettings, serving: Serving) -> int:
-    if trouble := serving.first(lambda: _connect(settings), _stop_on_signals):
-        log.critical("gave up waiting for a certificate to serve: %s", trouble)
-        return 1
-    if serving.files is not None and not serving.files.cert.exists():
-        return 0  # told to stop while it waited
-    _default_signals()
-    running: list[Worker] = []
-
-    def make_app() -> Any:
-        worker = Worker(settings, serving)
-        running.append(worker)
-        worker.start()
-        return worker.app
-
-    def on_exit() -> None:
-        while running:
-            running.pop().stop()
-
-    def context() -> ssl.SSLContext:
-        current = running[-1].tls
-        assert current is not None
-        return current.context
-
-    Server(settings.bind, make_app, on_exit, serving.files, context).run()
+    Server(settings.bind, lambda: Extender(settings, files), files).run()
     return 0
-
-
-def _stop_on_signals(keeper: "Keeper") -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: keeper.stop())
-
-
-def _default_signals() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _connect(settings: ExtenderSettings) -> api.Api:

@@ -8,14 +8,16 @@ after the other: what is on disk counts only once it can be used as a whole.
 import contextlib
 import errno
 import logging
+import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import Any, Final, NamedTuple, NoReturn, Protocol, Self
+from typing import Final, NamedTuple, NoReturn
 
-from extender.threads import RECEIVE_SECONDS
+from extender.metrics import TlsMetrics
+from extender.settings import ExtenderSettings
 from lastnode.kube.errors import ConfigError
 
 # The kubelet itself takes about a minute to bring a changed Secret into a pod; three small files are read quickly.
@@ -32,109 +34,72 @@ class Files(NamedTuple):
     client_ca: Path | None = None
 
 
-class Observer(Protocol):
-    """What is counted here; see extender.metrics."""
+def given(settings: ExtenderSettings) -> Files | None:
+    """The files to serve TLS with, tried out; None without TLS.
 
-    def reloaded(self, ok: bool) -> None: ...
-
-    def expires(self, at: float) -> None: ...
-
-    def handshake_failed(self) -> None: ...
-
-
-class _Socket(ssl.SSLSocket):
-    """Never blocks without a limit: in Python's TLS the kernel's own time-out (SO_RCVTIMEO) is no end of a wait."""
-
-    def setblocking(self, flag: bool) -> None:
-        self.settimeout(RECEIVE_SECONDS if flag else 0.0)
-
-    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        try:
-            return super().recv(buflen, flags)
-        except TimeoutError as error:
-            # What gunicorn takes for a client that went away, as it is; a TimeoutError it would log as a fault of ours.
-            raise ConnectionResetError(errno.ECONNRESET, "nothing came for too long") from error
+    :raises ConfigError: the settings do not go together, or the files cannot be used; in one line.
+    """
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        raise ConfigError("tls_cert and tls_key: one without the other cannot be used")
+    if not settings.tls_cert or not settings.tls_key:
+        if settings.client_ca:
+            raise ConfigError("client_ca: client certificates need tls_cert and tls_key")
+        return None
+    client_ca = Path(settings.client_ca) if settings.client_ca else None
+    files = Files(Path(settings.tls_cert), Path(settings.tls_key), client_ca)
+    build(files)
+    return files
 
 
-class Context(ssl.SSLContext):
-    """A server's context whose sockets do not block; a socket that has one already is left as it is."""
-
-    sslsocket_class = _Socket
-    handshake_failed: Callable[[], None] = staticmethod(lambda: None)
-
-    def __new__(cls) -> Self:
-        return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
-
-    def wrap_socket(self, sock: Any, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
-        return sock if isinstance(sock, ssl.SSLSocket) else super().wrap_socket(sock, *args, **kwargs)
-
-
-def build(files: Files) -> Context:
+def build(files: Files, refused: Callable[[], None] = lambda: None) -> ssl.SSLContext:
     """A context of these files: TLS 1.2 or newer, and a client's certificate, if it shows one, must be of the CA.
 
-    Whether a client has to show one depends on what it asks for: see extender.clients.
+    Whether a client has to show one depends on what it asks for: see extender.http. ``refused`` is told of each
+    handshake that fails.
 
     :raises ConfigError: they cannot be read or do not belong together.
     """
-    context = Context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslsocket_class = _telling(refused)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Costs the server more than the client, and nobody needs it.
     context.options |= ssl.OP_NO_RENEGOTIATION
-    load_pair(context, files.cert, files.key)
+    with _one_line(f"{files.cert}, {files.key}"):
+        context.load_cert_chain(files.cert, files.key, password=_no_password)
     if files.client_ca:
-        trust(context, files.client_ca)
+        with _one_line(str(files.client_ca)):
+            context.load_verify_locations(cafile=files.client_ca)
+        context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 
-def load_pair(context: Context, cert: Path, key: Path) -> None:
-    """:raises ConfigError: they cannot be read or do not belong together."""
-    with _one_line(f"{cert}, {key}"):
-        context.load_cert_chain(cert, key, password=_no_password)
+def _telling(refused: Callable[[], None]) -> type[ssl.SSLSocket]:
+    class Socket(ssl.SSLSocket):
+        def do_handshake(self, block: bool = False) -> None:
+            try:
+                super().do_handshake(block)
+            except OSError as error:  # what TLS refuses is one as well
+                log.debug("no handshake: %s", error)
+                refused()
+                # What gunicorn takes for a client that went away; to others it would try to send a page.
+                raise ConnectionResetError(errno.ECONNRESET, "no handshake") from error
 
-
-def trust(context: Context, client_ca: Path) -> None:
-    """:raises ConfigError: there is no CA in it."""
-    with _one_line(str(client_ca)):
-        context.load_verify_locations(cafile=client_ca)
-    context.verify_mode = ssl.CERT_OPTIONAL
-
-
-def expiry(pem: bytes) -> datetime:
-    """When the first certificate of a PEM file stops being valid.
-
-    :raises ConfigError: it holds none.
-    """
-    from cryptography import x509  # here, so that without TLS its memory is not spent
-
-    try:
-        return x509.load_pem_x509_certificate(pem).not_valid_after_utc
-    except ValueError as error:
-        raise ConfigError(f"no certificate: {error}") from error
+    return Socket
 
 
 class Tls:
     """``context`` is for the next connection. :meth:`load` once, then :meth:`run` keeps it up to date."""
 
-    def __init__(self, files: Files, observer: Observer, look_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(self, files: Files, counts: TlsMetrics) -> None:
         self._files = files
-        self._observer = observer
-        self._look_seconds = look_seconds
+        self._counts = counts
         self._stopping = Event()
-        self._tried: tuple[bytes, ...] | str = ""  # the last content that was looked at, or why there was none
-        self._trouble = ""
-        self.context: Context
-
-    def load(self) -> None:
-        """:raises ConfigError: the files cannot be used."""
-        content = self._read()
-        if isinstance(content, str):
-            raise ConfigError(content)
-        self._take(build(self._files), content)
-        self._tried = content
+        self._tried: object = None  # the content that was looked at last
+        self.context: ssl.SSLContext
 
     def run(self) -> None:
         """Look at the files until :meth:`stop`."""
-        while not self._stopping.wait(self._look_seconds):
+        while not self._stopping.wait(LOOK_SECONDS):
             self.look()
 
     def stop(self) -> None:
@@ -142,52 +107,69 @@ class Tls:
 
     def look(self) -> None:
         """Take over what is on disk if it is new and usable; else go on with what there is, and say why once."""
-        content = self._read()
-        if content == self._tried:
+        if self._content() == self._tried:
             return
         try:
-            if isinstance(content, str):
-                raise ConfigError(content)
-            context = build(self._files)
-            if self._read() != content:
-                return  # replaced meanwhile: which of the two was loaded is not known
-            self._take(context, content)
+            self.load()
         except ConfigError as error:
-            self._refuse(str(error))
+            self._counts.reloaded(False)
+            log.warning("the certificate in use is kept: %s", error)
         else:
-            self._trouble = ""
-            self._observer.reloaded(True)
-        self._tried = content
+            self._counts.reloaded(True)
 
-    def _take(self, context: Context, content: tuple[bytes, ...]) -> None:
-        until = expiry(content[0])
-        context.handshake_failed = self._observer.handshake_failed
+    def load(self) -> None:
+        """Take over what is on disk.
+
+        :raises ConfigError: it cannot be used.
+        """
+        context = None
+        while context is None or self._content() != self._tried:  # replaced meanwhile: which was loaded is not known
+            self._tried = self._content()
+            context = build(self._files, self._counts.handshake_failed)
+            with _one_line(str(self._files.cert)):
+                until = expiry(self._files.cert.read_text(encoding="ascii", errors="replace"))
         self.context = context
-        self._observer.expires(until.timestamp())
+        self._counts.expires(until.timestamp())
         late = until <= datetime.now(UTC)
         log.log(
-            logging.WARNING if late else logging.INFO,
-            "new connections get the certificate of %s, which %s %s",
-            self._files.cert,
-            "expired at" if late else "is valid until",
-            until.isoformat(),
-        )
+            logging.WARNING if late else logging.INFO, "new connections get the certificate of %s, which %s %s",
+            self._files.cert, "expired at" if late else "is valid until", until.isoformat(),
+        )  # fmt: skip
 
-    def _refuse(self, trouble: str) -> None:
-        self._observer.reloaded(False)
-        if trouble != self._trouble:
-            log.warning("the certificate in use is kept: %s", trouble)
-        self._trouble = trouble
+    def _content(self) -> tuple[bytes | None, ...]:
+        return tuple(_read(path) for path in self._files if path)
 
-    def _read(self) -> tuple[bytes, ...] | str:
-        try:
-            return tuple(path.read_bytes() for path in self._files if path)
-        except OSError as error:
-            return f"{error.filename}: {error.strerror}"
+
+def _read(path: Path) -> bytes | None:
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    return None
+
+
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+# The two moments of a certificate's Validity, in DER: it comes behind nothing but numbers and the issuer's name.
+_VALIDITY: Final = re.compile(
+    rb"\x30.(?:\x17\x0d\d{12}Z|\x18\x0f\d{14}Z)(?:\x17\x0d(\d{12}Z)|\x18\x0f(\d{14}Z))", re.DOTALL
+)
+
+
+def expiry(pem: str) -> datetime:
+    """When the first certificate of a PEM text stops being valid.
+
+    Python's ssl says so only of certificates that it has verified, and it verifies none that has expired.
+
+    :raises ValueError: there is none.
+    """
+    first = pem[pem.index(_BEGIN) : pem.index(_END) + len(_END)]
+    found = _VALIDITY.search(ssl.PEM_cert_to_DER_cert(first))
+    if found is None:
+        raise ValueError("no certificate with a validity")
+    utc, general = found.groups(b"")
+    return datetime.strptime((utc or general).decode(), "%y%m%d%H%M%SZ" if utc else "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
 
 
 @contextlib.contextmanager
-def _one_line(what: str) -> Any:
+def _one_line(what: str) -> Iterator[None]:
     try:
         yield
     except ssl.SSLError as error:

@@ -14,9 +14,9 @@ import click
 
 from kubectl_lastnode.cluster import Cluster
 from lastnode import contract
+from lastnode.daemon.settings import PREFIX, seconds
 from lastnode.kinds import DEFAULT_RESOURCES
 from lastnode.kube.api import Api, contexts, load, own_namespace
-from recorder.settings import PREFIX, seconds
 
 PROG = "kubectl lastnode"
 F = TypeVar("F", bound=Callable[..., Any])

@@ -14,7 +14,7 @@ from lastnode.kinds import BUILT_IN, Kind, ways
 from lastnode.kube.api import Api
 from lastnode.kube.records import ObjectKey
 from lastnode.kube.store import Store
-from lastnode.kube.watch import PAGE_SIZE, ListWatch, Observer
+from lastnode.kube.watch import NOBODY, PAGE_SIZE, ListWatch, Observer
 from lastnode.memory import Memory, parse_text
 from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
 from lastnode.reading import read_controller, read_node, read_session, read_workload
@@ -114,7 +114,7 @@ class View:
         return attribute(session, self.controllers, self.workloads.values())
 
     def watches(
-        self, api: Api, *, sessions: bool, page_size: int = PAGE_SIZE, observer: Observer | None = None
+        self, api: Api, *, sessions: bool, page_size: int = PAGE_SIZE, observer: Observer = NOBODY
     ) -> list[ListWatch[Any]]:
         """What keeps this view, one list-watch a resource, in the order in which objects refer to each other.
 

@@ -4,48 +4,22 @@ Label values come from closed sets and configured resource names; never a worklo
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
-import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 from lastnode.attribution import Verdict
 from lastnode.journal import SessionRecord
 from lastnode.kube.store import Store
-from lastnode.kube.watch import ListWatch
 from lastnode.objects import Workload
 from lastnode.outcome import Outcome
 from lastnode.reasons import MOVED, Meant
 from recorder.decision import Write
 from recorder.why.extenders import Found
 
-CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
-
 # From a pod's Ready to the annotation: ready times have whole seconds, so up to 1 s of it is only their rounding.
 _LAG_BUCKETS = (1, 2, 5, 30, 300)
 # From a container that is there already to an image of tens of gigabytes.
 _STARTUP_BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300)
-
-
-def new_registry() -> CollectorRegistry:
-    """An empty registry, without the ``_created`` series, which promtool rightly calls a unit error."""
-    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
-    registry = CollectorRegistry()
-    prometheus_client.ProcessCollector(registry=registry)
-    return registry
-
-
-def exposition(registry: CollectorRegistry) -> bytes:
-    """Everything in a registry as Prometheus reads it."""
-    return prometheus_client.generate_latest(registry)
-
-
-def count_version(registry: CollectorRegistry, program: str, version: str) -> None:
-    """``lastnode_build_info``: 1, with program and version as labels."""
-    info = Gauge(
-        "lastnode_build_info", "The running program and its version.", ["program", "version"], registry=registry
-    )
-    info.labels(program, version).set(1)
 
 
 class Told(Meant):
@@ -55,56 +29,6 @@ class Told(Meant):
     SUPPRESSED = "suppressed", "too many Events of this workload, or altogether"
     REFUSED = "refused", "no right to create Events, or the namespace is gone"
     FAILED = "failed", "the API server did not answer"
-
-
-class WatchMetrics:
-    """Counts for every list-watch of a program; a :class:`lastnode.kube.watch.Observer`."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._events = Counter(
-            "lastnode_watch_events", "Watch events by resource, bookmarks among them.", ["resource"], registry=registry
-        )
-        self._failures = Counter(
-            "lastnode_watch_failures",
-            "Ended or failed list and watch requests by resource and reason.",
-            ["resource", "reason"],
-            registry=registry,
-        )
-        self._skipped = Counter(
-            "lastnode_objects_skipped", "Objects of a shape that could not be read.", ["resource"], registry=registry
-        )
-        # Lists are few: buckets would be a third of all series, and say no more than count and sum.
-        self._lists = Summary(
-            "lastnode_list_duration_seconds", "Time that a complete list took.", ["resource"], registry=registry
-        )
-        self._registry = registry
-
-    def listed(self, resource: str, seconds: float, objects: int) -> None:
-        self._lists.labels(resource).observe(seconds)
-
-    def event(self, resource: str, kind: str) -> None:
-        self._events.labels(resource).inc()
-
-    def skipped(self, resource: str) -> None:
-        self._skipped.labels(resource).inc()
-
-    def failed(self, resource: str, reason: str) -> None:
-        self._failures.labels(resource, reason).inc()
-
-    def follow(self, watches: Iterable[ListWatch[Any]], clock: Callable[[], float]) -> None:
-        """Gauges read from the streams at each scrape: synced, and how long ago the server was last heard."""
-        synced = Gauge(
-            "lastnode_watch_synced", "1 once the resource was listed completely.", ["resource"], registry=self._registry
-        )
-        age = Gauge(
-            "lastnode_watch_age_seconds",
-            "Seconds since the API server last sent anything for the resource; bookmarks come about once a minute.",
-            ["resource"],
-            registry=self._registry,
-        )
-        for watch in watches:
-            synced.labels(watch.resource).set_function(_synced(watch))
-            age.labels(watch.resource).set_function(_age(watch, clock))
 
 
 class RecordMetrics:
@@ -229,15 +153,3 @@ class _Limited:
                 return "_other"
             self._known.add(value)
         return value
-
-
-def _synced(watch: ListWatch[Any]) -> Callable[[], float]:
-    return lambda: float(watch.progress.synced)
-
-
-def _age(watch: ListWatch[Any], clock: Callable[[], float]) -> Callable[[], float]:
-    def age() -> float:
-        heard = watch.progress.heard_at
-        return float("inf") if heard is None else clock() - heard
-
-    return age

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 
 from lastnode.daemon import health, logs
-from lastnode.daemon.http import Probes
+from lastnode.daemon.http import Pages, PageServer
+from lastnode.daemon.metrics import CONTENT_TYPE, WatchMetrics, count_version, exposition, new_registry
+from lastnode.daemon.settings import address, fail, load
 from lastnode.daemon.threads import Crew
 from lastnode.kube import api
 from lastnode.kube.election import Elector, Leadership
@@ -19,11 +21,11 @@ from lastnode.kube.lease import Timing
 from lastnode.kube.queue import WorkQueue
 from lastnode.objects import WorkloadKey
 from lastnode.view import MemoryCache, View
-from recorder import allocator, metrics
+from recorder import metrics
 from recorder.counting import Counting, SessionLog
 from recorder.events import Events
 from recorder.sessions import Sessions
-from recorder.settings import RecorderSettings, address, fail, load
+from recorder.settings import RecorderSettings
 from recorder.why.extenders import Extenders
 from recorder.why.inquiry import Inquiry
 from recorder.writing import Writer
@@ -43,9 +45,9 @@ class Recorder:
 
     def __init__(self, settings: RecorderSettings) -> None:
         server = api.load(settings.kubeconfig, f"{PROG}/{version('lastnode')}", settings.writers + 8)
-        registry = metrics.new_registry()
-        metrics.count_version(registry, "recorder", version("lastnode"))
-        watch_metrics = metrics.WatchMetrics(registry)
+        registry = new_registry()
+        count_version(registry, "recorder", version("lastnode"))
+        watch_metrics = WatchMetrics(registry)
         record_metrics = metrics.RecordMetrics(registry)
         session_metrics = metrics.SessionMetrics(registry, settings.namespace_metrics)
 
@@ -86,22 +88,22 @@ class Recorder:
         loops = {"writers": writer.moved_at, "outcomes": counting.moved_at}
         if settings.leader_elect:
             loops["elector"] = elector.moved_at
-        probes = Probes(
-            address(settings.bind),
+        pages = Pages(
             live=health.live_checks(watches, loops),
             ready=health.ready_checks(watches, current=True),
             pages={
-                "/metrics": lambda _: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
+                "/metrics": lambda _: (CONTENT_TYPE, exposition(registry)),
                 "/sessions": lambda query: (
                     "application/json",
                     journal.page(leadership.held, next(iter(query.get("pod_uid", ())), "")),
                 ),
             },
         )
+        served = PageServer(address(settings.bind), pages)
 
-        self.port = probes.port
+        self.port = served.port
         self.crew = Crew()
-        self.crew.add("probes", probes.run, probes.stop)
+        self.crew.add("pages", served.run, served.stop)
         self.crew.add("outcomes", counting.run, counting.stop)
         for number in range(settings.writers):
             self.crew.add(f"writer-{number}", writer.work, writer.stop)
@@ -149,7 +151,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = load(RecorderSettings, PROG, sys.argv[1:] if argv is None else argv)
         logs.configure(settings.log_format, settings.log_level)
-        allocator.return_large_blocks()
         recorder = Recorder(settings)
     except ConfigError as error:
         fail(PROG, error)

@@ -1,131 +1,26 @@
-"""Settings of a program: flag, else environment, else ``--config`` file, else default; read once, checked together.
+"""The recorder's settings; how they are read is :mod:`lastnode.daemon.settings`."""
 
-The only module that looks at the environment. Both programs use :func:`load`; what only the recorder has stands in
-:class:`RecorderSettings`.
-"""
-
-import os
 import re
-import sys
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Final
 
-import yaml
-from pydantic import BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
-from pydantic_settings.sources import InitSettingsSource
+from pydantic import BeforeValidator, Field
 
-from lastnode import contract
-from lastnode.kinds import DEFAULT_RESOURCES, Kind, kinds_of
-from lastnode.kube.discovery import split
-from lastnode.kube.errors import ConfigError
+from lastnode.daemon.settings import Bind, CommonSettings, Seconds, listed
+from recorder.why.extenders import NONE
 
-PREFIX = "LASTNODE_"
-
-# What the kubelet itself puts into the environment for a Service whose name begins with "lastnode".
-_SERVICE_LINK = re.compile(r"LASTNODE_(.*_)?(SERVICE_(HOST|PORT)(_.*)?|PORT(_\d+_.*)?)$")
-_DURATION = re.compile(r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
-_URL = re.compile(r"https?://[^\s/?#,@]+(/[^\s?#,]*)?")
-_OBJECT_NAME = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
-_UNITS = (86400.0, 3600.0, 60.0, 1.0)
+_URL: Final = re.compile(r"https?://[^\s/?#,@]+(/[^\s?#,]*)?")
+_OBJECT_NAME: Final = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 
 
-def seconds(value: object) -> object:
-    """``"24h"``, ``"1h30m"``, ``"0"`` or a number of seconds, as seconds.
-
-    :raises ValueError: anything else.
-    """
-    if not isinstance(value, str):
-        return value
-    try:
-        return float(value)
-    except ValueError:
-        match = _DURATION.fullmatch(value)
-    if match is None:
-        raise ValueError(f"{value!r} is no duration: expected seconds or a form like 24h, 1h30m, 0")
-    return sum(float(part) * unit for part, unit in zip(match.groups(), _UNITS, strict=True) if part)
-
-
-def address(value: object) -> tuple[str, int]:
-    """``"HOST:PORT"`` (``"[::1]:80"`` for IPv6) as host and port.
-
-    :raises ValueError: not of that form.
-    """
-    host, colon, port = str(value).rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError(f"{value!r} is not HOST:PORT")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def _urls(value: object) -> object:
-    """A YAML list or a text with commas, as the latter; or ``none``."""
-    urls = [str(url).strip() for url in value] if isinstance(value, list) else str(value).split(",")
+def _urls(value: object) -> str:
+    """``none``, or URLs by commas."""
+    urls = listed(value)
     for url in urls:
-        if url not in ("", "none") and not _URL.fullmatch(url):
+        if url not in ("", NONE) and not _URL.fullmatch(url):
             raise ValueError(f"{url!r} is not http(s)://HOST[:PORT]")
-    if "none" in urls and len(urls) > 1:
+    if NONE in urls and len(urls) > 1:
         raise ValueError("none stands alone")
     return ",".join(urls)
-
-
-def _address_text(value: object) -> object:
-    address(value)
-    return value
-
-
-def _resources(value: object) -> object:
-    """A YAML list or a text with commas, as the latter."""
-    names = value if isinstance(value, list) else str(value).split(",")
-    return ",".join(dict.fromkeys(str(_resource(str(name).strip())) for name in names))
-
-
-def _resource(value: object) -> object:
-    try:
-        if not split(str(value))[1]:
-            raise ConfigError(f"{value!r} lacks its group: expected plural.group, like {contract.SANDBOX_RESOURCE}")
-    except ConfigError as error:
-        raise ValueError(str(error)) from error
-    return value
-
-
-Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, allow_inf_nan=False)]
-Bind = Annotated[str, BeforeValidator(_address_text)]
-# Text with commas, not a tuple: pydantic-settings takes the text of anything that is a collection for JSON.
-Resources = Annotated[str, BeforeValidator(_resources)]
-
-
-class CommonSettings(BaseSettings):
-    """What both programs have."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        extra="forbid",
-        frozen=True,
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_hide_none_type=True,
-    )
-
-    kubeconfig: str | None = Field(None, description="kubeconfig file (default: in-cluster, then the usual one)")
-    memory_ttl: Seconds = Field(
-        contract.DEFAULT_MEMORY_TTL_SECONDS,
-        description="how long a placement counts, from its session's ready time (24h, 1h30m, seconds; 0: for ever)",
-    )
-    workload_resources: Resources = Field(
-        ",".join(DEFAULT_RESOURCES), description="kinds of workloads, plural.group, by commas"
-    )
-    page_size: int = Field(500, ge=1, le=10_000, description="objects a page of a list")
-    log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, else JSON")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")
-
-    @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """The rows of the workload resources, each once."""
-        return kinds_of(self.workload_resources.split(","))
-
-    def line(self) -> str:
-        """Every setting in force, for one log line."""
-        return " ".join(f"{name}={value}" for name, value in self)
 
 
 class RecorderSettings(CommonSettings):
@@ -157,106 +52,5 @@ class RecorderSettings(CommonSettings):
     writers: int = Field(8, ge=1, le=64, description="workloads written at the same time")
 
 
-S = TypeVar("S", bound=CommonSettings)
-
-
-# Settings that only the extender has: one environment may serve both programs, so these are no mistakes here.
-EXTENDER_ONLY = (
-    "sticky_scheduler",
-    "tls_cert",
-    "tls_key",
-    "client_ca",
-    "client_ca_verbs",
-    "self_signed_secret",
-    "self_signed_names",
-    "self_signed_lifetime",
-    "self_signed_wait",
-    "webhook_configuration",
-)
-# In the same way, what only kubectl lastnode has.
-KUBECTL_ONLY = ("recorder_url", "extender_url", "extender_ca")
-
-
-def load(kind: type[S], prog: str, argv: Sequence[str]) -> S:
-    """The settings of ``prog``.
-
-    ``--help`` prints the help and exits.
-
-    :raises ConfigError: unknown keys, bad values, an unreadable file: every mistake in one line.
-    """
-    argv, path = _take_config(argv)
-    path = path if path is not None else os.environ.get(PREFIX + "CONFIG")
-    _refuse_unknown_environment()
-
-    class Loaded(kind):  # type: ignore[valid-type,misc]
-        @classmethod
-        def settings_customise_sources(cls, settings_cls: Any, env_settings: Any, **_: Any) -> tuple[Any, ...]:
-            flags: Any = CliSettingsSource(
-                settings_cls, cli_parse_args=list(argv), cli_prog_name=prog, cli_exit_on_error=False
-            )
-            return flags, env_settings, InitSettingsSource(settings_cls, _read_file(path))
-
-    Loaded.__doc__ = f"{kind.__doc__}\n{_HELP}"
-    try:
-        return Loaded()
-    except ValidationError as error:
-        raise ConfigError("; ".join(_explain(problem) for problem in error.errors())) from error
-    except SettingsError as error:
-        raise ConfigError(str(error).removeprefix("error parsing CLI: ")) from error
-
-
-_HELP = """
-Every setting is also a key of the YAML file given with --config FILE, and an environment variable: --memory-ttl is
-LASTNODE_MEMORY_TTL. A flag wins over the environment, that over the file, that over the default."""
-
-
-def _take_config(argv: Sequence[str]) -> tuple[list[str], str | None]:
-    """--config goes its own way: it says where other settings are. Returns the other arguments and its value."""
-    rest, path = [], None
-    arguments = iter(argv)
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if name != "--config":
-            rest.append(argument)
-        elif (path := value if equals else next(arguments, "")) == "":
-            raise ConfigError("--config needs a file")
-    return rest, path
-
-
-def _read_file(path: str | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        with open(path, encoding="utf-8") as file:
-            content = yaml.safe_load(file)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"--config {path}: {' '.join(str(error).split())}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
-        raise ConfigError(f"--config {path}: expected settings as 'name: value' lines")
-    return {key.replace("-", "_"): value for key, value in content.items()}
-
-
-def _refuse_unknown_environment() -> None:
-    names = (*RecorderSettings.model_fields, *EXTENDER_ONLY, *KUBECTL_ONLY, "config")
-    known = {PREFIX + name.upper() for name in names}
-    unknown = sorted(
-        name for name in os.environ if name.startswith(PREFIX) and name not in known and not _SERVICE_LINK.match(name)
-    )
-    if unknown:
-        raise ConfigError(f"unknown setting in the environment: {', '.join(unknown)}")
-
-
-def _explain(problem: Any) -> str:
-    name = ".".join(str(part) for part in problem["loc"]) or "settings"
-    text = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        return f"unknown setting {name!r}"
-    return f"{name}: {text} (got {problem['input']!r})"
-
-
-def fail(prog: str, error: ConfigError) -> NoReturn:
-    """One line on standard error and exit status 2, as command-line tools do for a wrong call."""
-    print(f"{prog}: {error}", file=sys.stderr)
-    raise SystemExit(2)
+# For the other programs: see the entry points in pyproject.toml.
+NAMES: Final = tuple(RecorderSettings.model_fields)

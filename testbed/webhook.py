@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from extender.certificates import CA_CERT, CERT, KEY, Lifetimes, parse, upkeep
 from lastnode.contract import SESSION_LABEL
 
+from .certificates import CA_CERT, CERT, DAY, KEY, Authority
 from .workloads import Object
 
 CONFIGURATIONS: Final = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
@@ -36,13 +36,14 @@ class Files(NamedTuple):
         return ("--tls-cert", str(self.cert), "--tls-key", str(self.key))
 
 
-def write_certificate(directory: Path, lifetimes: Lifetimes | None = None) -> Files:
+def write_certificate(directory: Path, lifetime: timedelta = 90 * DAY) -> Files:
     """A new certificate for this machine's loopback address, signed by a new CA; ``directory`` is made.
 
-    It holds the CA's key too (CA_KEY), for whoever wants another certificate of this CA."""
+    It holds the CA's key too, for whoever wants another certificate of it: Authority.load()."""
     directory.mkdir(parents=True, exist_ok=True)
-    made = upkeep(parse({}), ["127.0.0.1"], datetime.now(UTC), lifetimes or Lifetimes()).data()
-    for name, pem in made.items():
+    authority = Authority("webhook", 365 * DAY)
+    authority.save(directory)
+    for name, pem in zip((CERT, KEY), authority.server(lifetime), strict=True):
         (directory / name).write_bytes(pem)
         (directory / name).chmod(0o600)
     return Files(directory / CERT, directory / KEY, directory / CA_CERT)

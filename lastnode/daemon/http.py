@@ -1,36 +1,122 @@
-"""The recorder's small HTTP server: /livez, /readyz, /healthz, and pages: /metrics, /sessions."""
+"""What every program serves over HTTP: probes, metrics and other pages; and how it hangs up on slow clients.
 
-from collections.abc import Callable, Mapping
+:class:`Pages` is a WSGI application, :class:`PageServer` serves one where there is no other server.
+"""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
+from socketserver import ThreadingMixIn
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from lastnode.daemon import health
 from lastnode.kube.errors import ConfigError
 
-# A probe or a scrape sends a few hundred bytes at once; a client that does not is hung up on.
-_CLIENT_SECONDS = 10.0
-
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 # What a page is made from, its query (name -> values), and what comes of it: content type and body.
 Page = Callable[[Mapping[str, list[str]]], tuple[str, bytes]]
 
+TEXT: Final = "text/plain; charset=utf-8"
+# A probe or a scrape sends a few hundred bytes at once and reads its answer at once.
+CLIENT_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 0.25
 
-class Probes:
-    """Serves ``live`` and ``ready`` checks and ``pages`` by path. Binding happens here, serving in :meth:`run`."""
 
-    def __init__(
-        self,
-        bind: tuple[str, int],
-        live: health.Checks,
-        ready: health.Checks,
-        pages: Mapping[str, Page],
-    ) -> None:
+class Pages:
+    """GET of ``/livez``, ``/healthz`` and ``/readyz`` (with ``?verbose``: check by check) and of ``pages``, by path."""
+
+    def __init__(self, live: health.Checks, ready: health.Checks, pages: Mapping[str, Page]) -> None:
+        self._probes = {"/livez": live, "/healthz": live, "/readyz": ready}
+        self._pages = pages
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+        if not self.has(path):
+            return answer(start_response, HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return answer(start_response, HTTPStatus.METHOD_NOT_ALLOWED, TEXT, b"only to be read\n")
+        if page := self._pages.get(path):
+            return answer(start_response, HTTPStatus.OK, *page(query))
+        report = health.report(path.strip("/"), self._probes[path], "verbose" in query)
+        return answer(start_response, HTTPStatus(report.status), TEXT, report.text.encode())
+
+    def has(self, path: str) -> bool:
+        return path in self._probes or path in self._pages
+
+    def before(self, app: "WSGIApplication") -> "WSGIApplication":
+        """These pages, and ``app`` for every other path."""
+
+        def either(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+            return (self if self.has(environ["PATH_INFO"]) else app)(environ, start_response)
+
+        return either
+
+
+def answer(start_response: "StartResponse", status: HTTPStatus, kind: str, body: bytes) -> Iterable[bytes]:
+    """A whole WSGI answer."""
+    start_response(f"{status.value} {status.phrase}", [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    return (body,)
+
+
+class Deadlines:
+    """Hangs up on each client whose request, from its first byte to the answer's last one, takes longer than
+    ``seconds``: whatever it does meanwhile, and wherever the thread that serves it waits. :meth:`run` in a thread."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        # Until when, and of whom: in the order in which they run out.
+        self._running: dict[Hashable, tuple[float, Callable[[], socket.socket]]] = {}
+        self._lock = Lock()
+        self._stopping = Event()
+
+    def begin(self, connection: Hashable, socket_of: Callable[[], socket.socket]) -> None:
+        """A request begins; one that had begun goes on. ``socket_of``: asked when it is late (TLS wraps sockets)."""
+        with self._lock:
+            self._running.setdefault(connection, (self._clock() + self._seconds, socket_of))
+
+    def end(self, connection: Hashable) -> None:
+        with self._lock:
+            self._running.pop(connection, None)
+
+    def run(self) -> None:
+        """Until :meth:`stop`."""
+        while not self._stopping.wait(_LOOK_SECONDS):
+            self.look()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def look(self) -> None:
+        """Hang up on those that are late: the thread that reads from one, or writes to it, finds it at its end."""
+        now = self._clock()
+        with self._lock:
+            for connection, (until, socket_of) in list(self._running.items()):
+                if until > now:
+                    break
+                del self._running[connection]
+                with contextlib.suppress(OSError):
+                    # Not the method of a TLS socket, which would forget its keys while another thread writes.
+                    socket.socket.shutdown(socket_of(), socket.SHUT_RDWR)
+
+
+class PageServer:
+    """Serves ``app``, a thread for each client. Binding happens here, serving in :meth:`run`."""
+
+    def __init__(self, bind: tuple[str, int], app: "WSGIApplication") -> None:
         try:
-            self._server = _Server(bind, _handler(live, ready, pages))
+            self._server = _Server(bind, _Handler)
         except OSError as error:
             raise ConfigError(f"--bind {bind[0]}:{bind[1]} cannot be used: {error.strerror or error}") from error
-        self._server.daemon_threads = True
+        self._server.set_app(app)
 
     @property
     def port(self) -> int:
@@ -44,39 +130,31 @@ class Probes:
         self._server.shutdown()
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
     # Without it a restart within a minute would find its own port taken.
     allow_reuse_address = True
+
+    def __init__(self, bind: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
+        self.deadlines = Deadlines(CLIENT_SECONDS)
+        super().__init__(bind, handler)
+
+    def service_actions(self) -> None:
+        """Called at each turn of the server's loop."""
+        self.deadlines.look()
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        self.deadlines.begin(request, lambda: request)
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.deadlines.end(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that broke off is no event."""
 
 
-def _handler(live: health.Checks, ready: health.Checks, pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
-    probes = {"/livez": live, "/healthz": live, "/readyz": ready}
-
-    class Handler(BaseHTTPRequestHandler):
-        timeout = _CLIENT_SECONDS
-
-        def do_GET(self) -> None:
-            url = urlsplit(self.path)
-            query = parse_qs(url.query, keep_blank_values=True)
-            if url.path in pages:
-                self._answer(HTTPStatus.OK, *pages[url.path](query))
-            elif url.path in probes:
-                report = health.report(url.path.strip("/"), probes[url.path], "verbose" in query)
-                self._answer(report.status, "text/plain; charset=utf-8", report.text.encode())
-            else:
-                self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"not found\n")
-
-        def _answer(self, status: int, kind: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Probes come every few seconds; their lines would bury the others."""
-
-    return Handler
+class _Handler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Probes come every few seconds; their lines would bury the others."""

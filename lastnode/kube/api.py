@@ -1,4 +1,4 @@
-"""The API server: credentials, connections and bytes. The only module that imports ``kubernetes`` or urllib3.
+"""The API server: credentials, connections and bytes. Beside fetch, the only module that imports urllib3.
 
 The official client reads kubeconfigs, refreshes tokens and builds the connection pool. Its typed models are not
 used: a typed list of 20,000 pods costs 55 times the CPU and 130 times the memory of partial decoding.
@@ -20,7 +20,7 @@ import urllib3
 from kubernetes import client, config
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from lastnode.kube.errors import ApiError, ConfigError, Silent, Unreachable, api_error
+from lastnode.kube.errors import ConfigError, Silent, Unreachable, api_error
 
 # Everything but a watch is answered within this, or counts as unreachable: kube-apiserver's own limit is 60 s.
 REQUEST_TIMEOUT = 30.0
@@ -64,9 +64,9 @@ def load(kubeconfig: str | None, user_agent: str, connections: int = 16, context
         return Api(configuration, user_agent)
     except (config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         where = kubeconfig or "in-cluster or the usual kubeconfig"
-        raise ConfigError(f"no credentials for a cluster ({where}): {_one_line(error)}") from error
+        raise ConfigError(f"no credentials for a cluster ({where}): {one_line(error)}") from error
     except Exception as error:  # a YAML error of the client's own parser has no common base class
-        raise ConfigError(f"kubeconfig {kubeconfig or 'of the user'} cannot be read: {_one_line(error)}") from error
+        raise ConfigError(f"kubeconfig {kubeconfig or 'of the user'} cannot be read: {one_line(error)}") from error
 
 
 def _load_default(configuration: client.Configuration) -> None:
@@ -143,10 +143,10 @@ class Api:
         try:
             data = bytes(response.data)
         except (HTTPError, HTTPException, OSError) as error:
-            raise Unreachable(_one_line(error)) from error
+            raise Unreachable(one_line(error)) from error
         finally:
             response.release_conn()
-        _raise_for(response, data)
+        raise_for(response, data)
         return data
 
     def stream(self, path: str, query: Mapping[str, str], silence: float, accept: str = "application/json") -> "Stream":
@@ -155,7 +155,7 @@ class Api:
         response = self._open("GET", _url(path, query), {"Accept": accept}, timeout, None)
         if response.status >= 300:
             with Stream(response):
-                _raise_for(response, bytes(response.data))
+                raise_for(response, bytes(response.data))
         return Stream(response)
 
     def _open(
@@ -173,7 +173,7 @@ class Api:
                 preload_content=False,
             )
         except (HTTPError, HTTPException, OSError) as error:
-            raise Unreachable(f"{self.host}: {_one_line(error)}") from error
+            raise Unreachable(f"{self.host}: {one_line(error)}") from error
 
 
 class _Credentials:
@@ -197,7 +197,7 @@ class _Credentials:
         try:
             settings = self._configuration.auth_settings()
         except Exception as error:  # credential plugins may raise anything
-            raise Unreachable(f"credentials: {_one_line(error)}") from error
+            raise Unreachable(f"credentials: {one_line(error)}") from error
         token = settings.get("BearerToken")
         return {"Authorization": token["value"]} if token and token["value"] else {}
 
@@ -230,7 +230,7 @@ class Stream:
             raise Silent("nothing came for longer than the silence limit") from error
         except (HTTPError, HTTPException, OSError, AttributeError, ValueError) as error:
             # urllib3 reads from a None file object when another thread aborts: AttributeError, ValueError.
-            raise Unreachable(_one_line(error)) from error
+            raise Unreachable(one_line(error)) from error
 
     def abort(self) -> None:
         """Wake the reader: a plain close would leave it in its read until the silence limit."""
@@ -242,7 +242,8 @@ def _url(path: str, query: Mapping[str, str] | None) -> str:
     return f"{path}?{urlencode(query)}" if query else path
 
 
-def _raise_for(response: urllib3.BaseHTTPResponse, data: bytes) -> None:
+def raise_for(response: urllib3.BaseHTTPResponse, data: bytes) -> None:
+    """:raises ApiError: the answer is no success."""
     if response.status < 300:
         return
     raise api_error(response.status, _message(data) or str(response.reason), _retry_after(response))
@@ -263,8 +264,5 @@ def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
     return min(float(value), RETRY_AFTER_CAP) if value.isascii() and value.isdigit() else None
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-__all__ = ["JSON", "METADATA", "Accept", "Api", "ApiError", "Stream", "load"]

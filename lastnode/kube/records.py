@@ -4,7 +4,7 @@
 them again and again while lists are read (half of the time of a large list: measured for untyped decoding).
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -51,3 +51,16 @@ class Keys:
 
     def __len__(self) -> int:
         return sum(map(len, self._names.values()))
+
+
+R_contra = TypeVar("R_contra", bound=Record, contravariant=True)
+
+
+class Sink(Protocol[R_contra]):
+    """Who keeps what the list-watch brings. :class:`lastnode.kube.store.Store` is one."""
+
+    def upsert(self, obj: R_contra, /) -> None: ...
+
+    def remove(self, obj: R_contra, /) -> None: ...
+
+    def retain(self, keys: Keys, /) -> None: ...

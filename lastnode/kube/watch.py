@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from threading import Event, Lock
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
@@ -19,31 +19,19 @@ from lastnode.kube.api import JSON, METADATA, Api, Stream
 from lastnode.kube.backoff import Backoff
 from lastnode.kube.discovery import NotServed, collection_path
 from lastnode.kube.errors import Gone, KubeError, Silent, Undecodable
-from lastnode.kube.records import Keys, Record
-
-R_contra = TypeVar("R_contra", bound=Record, contravariant=True)
+from lastnode.kube.records import Keys, Record, Sink
 
 
-class Sink(Protocol[R_contra]):
-    """Who keeps what the list-watch brings. :class:`lastnode.kube.store.Store` is one."""
-
-    def upsert(self, obj: R_contra, /) -> None: ...
-
-    def remove(self, obj: R_contra, /) -> None: ...
-
-    def retain(self, keys: Keys, /) -> None: ...
-
-
-class Observer(Protocol):
-    """Who counts. Every method is called from the stream's thread and must return quickly."""
+class Observer:
+    """Who counts; this one counts nothing. Called from the streams' threads, and has to return quickly."""
 
     def listed(self, resource: str, seconds: float, objects: int) -> None: ...
-
     def event(self, resource: str, kind: str) -> None: ...
-
     def skipped(self, resource: str) -> None: ...
-
     def failed(self, resource: str, reason: str) -> None: ...
+
+
+NOBODY: Final = Observer()
 
 
 class Progress:
@@ -102,7 +90,7 @@ class ListWatch(Generic[R]):
         *,
         selectors: Mapping[str, str] | None = None,
         metadata_only: bool = False,
-        observer: Observer | None = None,
+        observer: Observer = NOBODY,
         page_size: int = PAGE_SIZE,
         silence: float = SILENCE_SECONDS,
         backoff: Backoff | None = None,
@@ -129,11 +117,6 @@ class ListWatch(Generic[R]):
         self._stopping = Event()
         self._lock = Lock()
 
-    @property
-    def path(self) -> str | None:
-        """Where the collection is served; None while that is not known."""
-        return self._path
-
     def run(self) -> None:
         """Follow the resource until :meth:`stop`; errors are waited out, never raised."""
         while not self._stopping.is_set():
@@ -144,7 +127,7 @@ class ListWatch(Generic[R]):
                 delay = self._recover(error)
             else:
                 delay = self._after()
-            self._moved()
+            self.progress.moved_at = self._clock()
             self._stopping.wait(delay)
 
     def stop(self) -> None:
@@ -180,7 +163,7 @@ class ListWatch(Generic[R]):
         if self._was_healthy() or self._stopping.is_set():
             self._start_over()
             return 0.0
-        self._failed("closed")
+        self._observer.failed(self.resource, "closed")
         return self._backoff.next()
 
     def _recover(self, error: KubeError) -> float:
@@ -192,7 +175,7 @@ class ListWatch(Generic[R]):
             self._start_over()
         if isinstance(error, Silent):
             log.debug("%s: %s; watched anew", self.resource, error)
-            self._failed("silent")
+            self._observer.failed(self.resource, "silent")
             return 0.0 if healthy else self._backoff.next()
         if isinstance(error, Gone):
             self._version = None
@@ -204,7 +187,7 @@ class ListWatch(Generic[R]):
         if isinstance(error, NotServed | Undecodable) or getattr(error, "status", None) == 404:
             self._forget_place(absent=isinstance(error, NotServed))
         delay = self._backoff.next(getattr(error, "retry_after", None))
-        self._failed(type(error).__name__.lower())
+        self._observer.failed(self.resource, type(error).__name__.lower())
         self._say(error, delay)
         return delay
 
@@ -240,7 +223,11 @@ class ListWatch(Generic[R]):
             token, version = self._take_page(path, token, seen)
         if not self._stopping.is_set():
             self._sink.retain(seen)
-            self._listed(self._clock() - started, len(seen))
+            taken = self._clock() - started
+            log.info(
+                "%s: %d objects listed in %.2f s", self.resource, len(seen), taken, extra={"resource": self.resource}
+            )
+            self._observer.listed(self.resource, taken, len(seen))
         return version
 
     def _take_page(self, path: str, token: str, seen: Keys) -> tuple[str, str]:
@@ -250,8 +237,7 @@ class ListWatch(Generic[R]):
         page = wire.page(self._api.get(path, query, self._accept.a_list))
         self._heard()
         for item in page.items or ():
-            obj = self._decode_object(item)
-            if obj is not None:
+            if (obj := self._decode_object(item)) is not None:
                 seen.add(obj)
                 self._sink.upsert(obj)
         return page.token, page.version
@@ -291,17 +277,12 @@ class ListWatch(Generic[R]):
             self._apply(event)
         # Only now: an event that broke halfway must be asked for again.
         self._version = wire.version(event) or self._version
-        if self._observer is not None:
-            self._observer.event(self.resource, event.type)
+        self._observer.event(self.resource, event.type)
 
     def _apply(self, event: wire.Event) -> None:
-        obj = self._decode_object(event.object)
-        if obj is None:
-            return
-        if event.type == "DELETED":
-            self._sink.remove(obj)
-        else:
-            self._sink.upsert(obj)
+        take = self._sink.remove if event.type == "DELETED" else self._sink.upsert
+        if (obj := self._decode_object(event.object)) is not None:
+            take(obj)
 
     def _decode_object(self, data: msgspec.Raw) -> R | None:
         """The record, or None for one of a shape that cannot be read: that one is skipped, never the others."""
@@ -309,21 +290,8 @@ class ListWatch(Generic[R]):
             return self._read(data)
         except Undecodable as error:
             log.warning("%s: an object is skipped: %s", self.resource, error, extra={"resource": self.resource})
-            if self._observer is not None:
-                self._observer.skipped(self.resource)
+            self._observer.skipped(self.resource)
             return None
-
-    def _moved(self) -> None:
-        self.progress.moved_at = self._clock()
 
     def _heard(self) -> None:
         self.progress.moved_at = self.progress.heard_at = self._clock()
-
-    def _listed(self, seconds: float, objects: int) -> None:
-        log.info("%s: %d objects listed in %.2f s", self.resource, objects, seconds, extra={"resource": self.resource})
-        if self._observer is not None:
-            self._observer.listed(self.resource, seconds, objects)
-
-    def _failed(self, reason: str) -> None:
-        if self._observer is not None:
-            self._observer.failed(self.resource, reason)

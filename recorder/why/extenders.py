@@ -1,17 +1,15 @@
 """Asks the extender's replicas what they decided about a pod: ``GET /decisions``, from each address of each URL."""
 
-import http.client
 import logging
 import socket
-import ssl
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from http import HTTPStatus
-from typing import Any, Final, NamedTuple
-from urllib.parse import SplitResult, urlencode, urlsplit
+from typing import Final, NamedTuple
+from urllib.parse import urlencode, urlsplit
 
 from lastnode.journal import DECISIONS, Decision, Decisions
-from lastnode.kube.errors import KubeError, Unreachable
+from lastnode.kube.errors import KubeError
+from lastnode.kube.fetch import fetch
 from lastnode.kube.wire import decode
 from lastnode.reasons import Meant
 
@@ -46,7 +44,7 @@ class Extenders:
 
     def __init__(self, urls: str, ca_file: str | None = None) -> None:
         self._none = urls == NONE
-        self._urls = [] if self._none else [urlsplit(url) for url in urls.split(",") if url]
+        self._urls = [] if self._none else [url for url in urls.split(",") if url]
         self._ca_file = ca_file
 
     def decided(self, pod_uid: str, created_at: datetime) -> Answer:
@@ -56,42 +54,24 @@ class Extenders:
         answers = [answer for url in self._urls for answer in self._ask_all(url, pod_uid)]
         return sum_up(answers, created_at)
 
-    def _ask_all(self, url: SplitResult, pod_uid: str) -> Iterator[Decisions | None]:
+    def _ask_all(self, url: str, pod_uid: str) -> Iterator[Decisions | None]:
         """Each replica's answer, None for one that did not give any."""
+        place = urlsplit(url)
         try:
-            addresses = socket.getaddrinfo(url.hostname, url.port or _PORTS[url.scheme], type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(place.hostname, place.port or _PORTS[place.scheme], type=socket.SOCK_STREAM)
         except OSError as error:
-            log.debug("extender %s: %s", url.geturl(), error)
+            log.debug("extender %s: %s", url, error)
             yield None
             return
-        for *_, address in addresses:
+        asked = f"{url.rstrip('/')}/decisions?{urlencode({'pod_uid': pod_uid})}"
+        for *_, address in found:
             try:
-                yield self._ask(url, address, pod_uid)
-            except (KubeError, OSError, http.client.HTTPException) as error:  # an unreadable CA among them
-                log.debug("extender %s at %s: %s", url.geturl(), address[0], error)
+                # The CA is read anew each time: the extender's certificate may be made after this program has started.
+                body = fetch(asked, seconds=SECONDS, ca=self._ca_file, address=str(address[0]))
+                yield decode(DECISIONS, body, "decisions")
+            except KubeError as error:
+                log.debug("extender %s at %s: %s", url, address[0], error)
                 yield None
-
-    def _ask(self, url: SplitResult, address: tuple[Any, ...], pod_uid: str) -> Decisions:
-        with self._connect(url, address) as there:
-            connection = http.client.HTTPConnection(url.hostname or "", url.port)
-            connection.sock = there
-            connection.request("GET", f"{url.path.rstrip('/')}/decisions?{urlencode({'pod_uid': pod_uid})}")
-            answer = connection.getresponse()
-            if answer.status != HTTPStatus.OK:
-                raise Unreachable(f"{answer.status} {answer.reason}")
-            return decode(DECISIONS, answer.read(), "decisions")
-
-    def _connect(self, url: SplitResult, address: tuple[Any, ...]) -> socket.socket:
-        # Read anew each time: the extender may make its certificate after the recorder has started, and renew it.
-        tls = ssl.create_default_context(cafile=self._ca_file) if url.scheme == "https" else None
-        plain = socket.create_connection(address[:2], SECONDS)
-        if tls is None:
-            return plain
-        try:
-            return tls.wrap_socket(plain, server_hostname=url.hostname)
-        except BaseException:
-            plain.close()
-            raise
 
 
 def sum_up(answers: Sequence[Decisions | None], created_at: datetime) -> Answer:

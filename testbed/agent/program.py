@@ -16,7 +16,7 @@ from lastnode.kube.backoff import Backoff
 from lastnode.kube.errors import Refused
 from lastnode.kube.records import Keys, ObjectKey
 from lastnode.kube.store import Store
-from lastnode.kube.watch import ListWatch
+from lastnode.kube.watch import ListWatch, Observer
 from testbed.agent import nodes, requests, wire
 from testbed.agent.kubelets import Kubelets
 from testbed.agent.requests import Request
@@ -54,7 +54,7 @@ class _Mirror(Store[Any]):
         super().retain(self._keys)
 
 
-class _Lists:
+class _Lists(Observer):
     """The observer of one list-watch: hears of whole lists, and of nothing else."""
 
     def __init__(self, mirror: _Mirror, when_listed: Callable[[], None]) -> None:
@@ -64,15 +64,6 @@ class _Lists:
     def listed(self, resource: str, seconds: float, objects: int) -> None:
         self._mirror.settle()
         self._when_listed()
-
-    def event(self, resource: str, kind: str) -> None:
-        pass
-
-    def skipped(self, resource: str) -> None:
-        pass
-
-    def failed(self, resource: str, reason: str) -> None:
-        pass
 
 
 class Agent:

@@ -1,49 +1,15 @@
-"""Certificates for tests: authorities, what they sign, and directories that are renewed as the kubelet renews them."""
+"""Certificates in tests: directories that are renewed as the kubelet renews them, and what clients make of them."""
 
 from __future__ import annotations
 
-import ipaddress
 import itertools
 import ssl
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives import serialization
 
-DAY = timedelta(days=1)
 _numbers = itertools.count(1)
-
-
-class Authority:
-    """A CA; ``pem`` is its certificate."""
-
-    def __init__(self, name: str) -> None:
-        self._name = _name(f"{name} {next(_numbers)}")
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(self._name, self._key.public_key(), DAY).issuer_name(self._name)
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        self.pem = _pem(builder.sign(self._key, hashes.SHA256()))
-
-    def server(self, lifetime: timedelta = DAY) -> tuple[bytes, bytes]:
-        """Certificate and key for 127.0.0.1."""
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        return self._issue(ExtendedKeyUsageOID.SERVER_AUTH, lifetime, names)
-
-    def client(self, lifetime: timedelta = DAY) -> tuple[bytes, bytes]:
-        names = x509.SubjectAlternativeName([x509.DNSName("kube-scheduler")])
-        return self._issue(ExtendedKeyUsageOID.CLIENT_AUTH, lifetime, names)
-
-    def _issue(
-        self, purpose: x509.ObjectIdentifier, lifetime: timedelta, names: x509.SubjectAlternativeName
-    ) -> tuple[bytes, bytes]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_name("leaf"), key.public_key(), lifetime).issuer_name(self._name)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-        cert = builder.add_extension(names, critical=False).sign(self._key, hashes.SHA256())
-        return _pem(cert), _key_pem(key)
 
 
 class Mounted:
@@ -96,23 +62,3 @@ def encrypted(key: bytes) -> bytes:
     loaded = serialization.load_pem_private_key(key, None)
     form = serialization.PrivateFormat.PKCS8
     return loaded.private_bytes(serialization.Encoding.PEM, form, serialization.BestAvailableEncryption(b"secret"))
-
-
-def _builder(subject: x509.Name, key: ec.EllipticCurvePublicKey, lifetime: timedelta) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    start = min(now, now + lifetime) - timedelta(minutes=1)
-    builder = x509.CertificateBuilder().subject_name(subject).public_key(key)
-    return builder.serial_number(x509.random_serial_number()).not_valid_before(start).not_valid_after(now + lifetime)
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _pem(cert: x509.Certificate) -> bytes:
-    return cert.public_bytes(serialization.Encoding.PEM)
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    form = serialization.PrivateFormat.PKCS8
-    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from collections.abc import Callable, Sequence
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Semaphore, Thread
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -202,3 +203,42 @@ class Crowd:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._open.close()
+
+
+class Drip:
+    """A context manager: so many clients that each send a byte a second of a request, and come back when they are
+    hung up on. ``trust``: through TLS."""
+
+    def __init__(self, host: str, port: int, clients: int, trust: ssl.SSLContext | None = None) -> None:
+        self._address = (host, port)
+        self._clients = clients
+        self._trust = trust
+        self._done = Event()
+        self._threads = [Thread(target=self._drip, daemon=True) for _ in range(clients)]
+        self.sending = Semaphore(0)  # released by each client once it has sent a first byte
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        for _ in range(self._clients):
+            assert self.sending.acquire(timeout=60)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _drip(self) -> None:
+        while not self._done.is_set():
+            with contextlib.suppress(OSError), self._connect() as connection:
+                for number, byte in enumerate(b"POST /prioritize HTTP/1.1\r\nX-Slow: " + b"x" * 1000):
+                    connection.sendall(bytes([byte]))
+                    if number == 0:
+                        self.sending.release()
+                    if self._done.wait(1):
+                        return
+
+    def _connect(self) -> socket.socket:
+        plain = socket.create_connection(self._address, timeout=30)
+        return self._trust.wrap_socket(plain, server_hostname=self._address[0]) if self._trust else plain

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from extender import prefer_node
-from extender.app import create_app
+from extender.http import create_app
 from extender.lookup import Lookup
 from extender.metrics import RESULTS, PrioritizeMetrics
 from extender.prioritize import Service

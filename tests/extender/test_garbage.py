@@ -7,12 +7,13 @@ import http.client
 import json
 import random
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from extender.server import THREADS
+from extender.server import REQUEST_SECONDS, THREADS
 from testbed.stack import Stack
 from tests.extender.cluster import (
     Wire,
@@ -24,8 +25,11 @@ from tests.extender.cluster import (
     session_pod,
     sticky_runtime,
 )
+from tests.extender.standin import Drip
 from tests.waiting import eventually
 
+# More than an API server that creates pods as fast as it can has connections.
+DRIPPING = 40
 HEAD = b"POST /prioritize HTTP/1.1\r\nHost: extender\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
@@ -253,3 +257,13 @@ def test_clients_that_stop_in_the_middle_do_not_block_the_others(wire: Wire, goo
 
         eventually(answered, "an answer beside clients that are stuck", 60)
         good.still_answered()
+
+
+def test_clients_that_send_a_byte_a_second_are_hung_up_on_and_keep_nobody_waiting(wire: Wire, good: Good) -> None:
+    with Drip(wire.host, wire.port, DRIPPING) as drip:
+        until = time.monotonic() + 2 * REQUEST_SECONDS
+        while time.monotonic() < until:
+            assert wire.request("POST", "/prioritize", good.body, seconds=5)[0] == 200
+            assert wire.request("GET", "/livez", seconds=5) == (200, b"ok")
+            time.sleep(0.2)
+        assert drip.sending.acquire(timeout=60), "none of them had to come back"

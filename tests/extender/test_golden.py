@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from extender.app import create_app
+from extender.http import create_app
 from testbed.stack import Stack
 from tests.extender.cluster import Wire, create, entry, favoured, make_nodes, session_pod, sticky_runtime
 from tests.extender.golden import NAMESPACE, NODES, WANTED, WORKLOAD, Golden, known, load, record

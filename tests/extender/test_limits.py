@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from extender.app import MAX_BODY_BYTES
+from extender.http import MAX_BODY_BYTES
 from extender.server import HEADER_FIELD_BYTES, HEADER_FIELDS, REQUEST_LINE_BYTES
 from tests.extender.cluster import Wire
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from extender.app import create_app
+from extender.http import create_app
 from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
 from extender.prioritize import Service

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from extender.server import REQUEST_SECONDS, THREADS
+from testbed.certificates import Authority
 from testbed.component import Component
 from testbed.stack import Stack
 from tests.extender import pki
@@ -30,14 +33,16 @@ from tests.extender.cluster import (
     session_pod,
     sticky_runtime,
 )
-from tests.extender.pki import Authority, Mounted, trusting
+from tests.extender.pki import Mounted, trusting
 from tests.extender.schedulers import running
+from tests.extender.standin import Drip
 from tests.extender.tlsclient import TlsExtender, ask, hosts, refused, reloads
 from tests.waiting import eventually
 
 NODES = [f"tls-{number:02}" for number in range(12)]
 WANTED = NODES[7]
-STALLED = 20  # more than the extender has threads
+STALLED = THREADS + 20
+DRIPPING = 40
 
 _numbers = itertools.count(1)
 
@@ -256,6 +261,16 @@ def test_nor_do_requests_that_stop_behind_a_good_handshake(
         for _ in range(STALLED):
             stalled.enter_context(guarded.handshake(known)).sendall(sent)
         assert prefers(guarded, known)
+
+
+def test_nor_do_clients_that_send_a_byte_a_second(guarded: TlsExtender, known: ssl.SSLContext) -> None:
+    with Drip("127.0.0.1", guarded.port, DRIPPING, known) as drip:
+        until = time.monotonic() + 2 * REQUEST_SECONDS
+        while time.monotonic() < until:
+            assert prefers(guarded, known)
+            assert guarded.request(known, "GET", "/livez") == (200, b"ok")
+            time.sleep(0.2)
+        assert drip.sending.acquire(timeout=60), "none of them had to come back"
 
 
 def test_a_request_in_small_pieces_is_answered(guarded: TlsExtender, known: ssl.SSLContext) -> None:

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from extender.certificates import CA_CERT, CA_KEY, CERT, KEY, Lifetimes, parse, upkeep
 from lastnode.contract import WORKLOAD_NAME_LABEL
 from lastnode.injector import prefer_node
 from lastnode.preference import PREFERRED
 from testbed import webhook as local
+from testbed.certificates import CERT, KEY, Authority
 from testbed.stack import Stack
 from testbed.workloads import Object
 from tests.extender.cluster import Wire as PlainWire
@@ -281,8 +281,6 @@ def expired(directory: Path) -> dict[str, bytes]:
     """A certificate of the directory's own CA that was valid for half a minute, two minutes ago; by file name.
 
     A CA is valid from some minutes before it was made, so that clocks that differ do no harm; here that is of use."""
-    known = parse({CA_CERT: (directory / CA_CERT).read_bytes(), CA_KEY: (directory / CA_KEY).read_bytes()})
     then = datetime.now(UTC) - timedelta(minutes=2)
-    made = upkeep(known, ["127.0.0.1"], then, Lifetimes(leaf=timedelta(seconds=30)))
-    assert made.ca == known.ca
-    return {name: made.data()[name] for name in (CERT, KEY)}
+    pair = Authority.load(directory).server(timedelta(seconds=30), then)
+    return dict(zip((CERT, KEY), pair, strict=True))

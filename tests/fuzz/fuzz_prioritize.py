@@ -22,7 +22,7 @@ with atheris.instrument_imports(include=["extender.prioritize", "extender.priori
                                          "lastnode.kube.wire", "lastnode.attribution"]):  # fmt: skip
     from prometheus_client import CollectorRegistry
 
-    from extender.app import create_app
+    from extender.http import create_app
     from lastnode.contract import AGENTCUBE_PREFIX, MAX_RECENT_NODES, is_hostname_value, is_node_name
     from lastnode.memory import merge, parse, parse_text, render
     from tests.extender.golden import NODES, WANTED, Golden, known, load

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from extender.certificates import Lifetimes
 from testbed.credentials import NOBODY
 from testbed.stack import Stack
 from testbed.webhook import write_certificate
@@ -125,8 +124,7 @@ def test_an_extender_that_gets_no_processor_is_slow(broken: Broken) -> None:
 
 def test_a_certificate_that_nobody_renews_is_told(broken: Broken, tmp_path: Path) -> None:
     broken.rests("LastnodeCertificateExpiring")
-    soon = Lifetimes(leaf=timedelta(days=7) / FACTOR / 2)
-    files = write_certificate(tmp_path, soon)
+    files = write_certificate(tmp_path, timedelta(days=7) / FACTOR / 2)
     with broken.further("old", "extender", *files.flags, ca=files.ca):
         broken.fires("LastnodeCertificateExpiring")
         write_certificate(tmp_path)

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from extender.settings import ExtenderSettings
+from kubectl_lastnode import SETTINGS as KUBECTL
+from lastnode.daemon.settings import load
 from lastnode.kube.errors import ConfigError
-from recorder.settings import EXTENDER_ONLY, KUBECTL_ONLY, RecorderSettings, load
+from recorder.settings import RecorderSettings
 from testbed.paths import REPOSITORY
 from testbed.stack import Stack
 from tests.recorder.tcpproxy import TcpProxy
@@ -115,7 +117,6 @@ def test_all_bad_values_are_told_in_one_line(tmp_path: Path, file: Path) -> None
         ("page-size", "10001"),
         ("log-level", "loud"),
         ("log-format", "xml"),
-        ("sandbox-resource", "sandboxes"),
         ("workload-resources", ""),
         ("workload-resources", "a.example.com,,b.example.com"),
         ("lease-name", "A/b"),
@@ -203,9 +204,8 @@ def test_what_the_kubelet_adds_for_services_of_our_name_is_no_mistake(monkeypatc
     assert settings().bind == "0.0.0.0:8889"
 
 
-def test_what_only_the_extender_has_is_exactly_what_the_recorder_tolerates(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert set(EXTENDER_ONLY) == set(ExtenderSettings.model_fields) - set(RecorderSettings.model_fields)
-    for name in EXTENDER_ONLY:
+def test_the_extender_s_own_settings_do_not_trouble_the_recorder(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in set(ExtenderSettings.model_fields) - set(RecorderSettings.model_fields):
         monkeypatch.setenv(f"LASTNODE_{name.upper()}", "/etc/tls")
     assert settings().writers == 8
 
@@ -217,9 +217,10 @@ def test_the_recorder_s_own_settings_do_not_trouble_the_extender(monkeypatch: py
 
 
 def test_what_only_kubectl_lastnode_has_troubles_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in KUBECTL_ONLY:
+    for name in set(KUBECTL) - set(RecorderSettings.model_fields):
         monkeypatch.setenv(f"LASTNODE_{name.upper()}", "http://localhost:8889")
     assert settings().writers == 8
+    assert load(ExtenderSettings, "lastnode-extender", []).tls_cert is None
 
 
 def test_help_names_every_setting_and_exits_with_0(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from extender.certificates import Lifetimes, parse, upkeep
 from kubectl_lastnode.doctor import recorders, scheduling, webhook
 from kubectl_lastnode.doctor.installation import has_field
 from kubectl_lastnode.doctor.probe import Probe, samples, total
 from lastnode.reasons import Reason
+from testbed.certificates import Authority
 from tests.kubectl.journal import moved, reused
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -64,10 +64,10 @@ def test_sessions_whose_node_was_not_offered_show_that_sampling_hides_it() -> No
 
 
 def test_a_bundle_is_good_while_one_of_its_certificates_is_valid() -> None:
-    pem = upkeep(parse({}), ["h"], NOW, Lifetimes(ca=timedelta(days=1))).ca.certs.decode()
+    pem = Authority("one", timedelta(days=1), NOW).pem.decode()
     assert webhook.expired(pem, NOW) == ""
     assert webhook.expired(pem, NOW + timedelta(days=2)).startswith("no certificate in caBundle is valid now")
-    later = upkeep(parse({}), ["h"], NOW + timedelta(days=2), Lifetimes()).ca.certs.decode()
+    later = Authority("another", timedelta(days=1), NOW + timedelta(days=2)).pem.decode()
     assert webhook.expired(pem + later, NOW + timedelta(days=2)) == ""
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from extender.app import create_app
+from extender.http import create_app
 from tests.extender.cluster import favoured
 from tests.extender.golden import NODES, WANTED, known, load
 from tests.extender.golden.edits import FIELDS, parent, places

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry
 
-from extender.metrics import InjectionMetrics, PrioritizeMetrics, TlsMetrics, UpkeepMetrics, WaitMetrics
+from extender.metrics import InjectionMetrics, PrioritizeMetrics, TlsMetrics, WaitMetrics
+from lastnode.daemon.metrics import WatchMetrics, count_version, exposition, new_registry
 from lastnode.journal import SessionRecord
 from lastnode.kinds import DEFAULT_RESOURCES
 from lastnode.outcome import Outcome
 from lastnode.reasons import MOVED, Reason
-from recorder.metrics import RecordMetrics, SessionMetrics, WatchMetrics, count_version, exposition, new_registry
+from recorder.metrics import RecordMetrics, SessionMetrics
 
 # What a scrape may have: a few programs of ours must not be what fills somebody's Prometheus.
 MOST_SERIES = 200
@@ -67,7 +68,6 @@ def test_an_extender_that_has_seen_everything_stays_small() -> None:
     PrioritizeMetrics(registry)
     InjectionMetrics(registry)
     TlsMetrics(registry)
-    UpkeepMetrics(registry)
     waits = WaitMetrics(registry)
     for verb in ("prioritize", "mutate"):
         waits.of(verb)

@@ -1,0 +1,119 @@
+"""The HTTP face: routes, and nothing that decides anything. The only module that imports Flask."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Collection, Iterable, Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from flask import Flask, request
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wsgi import get_input_stream
+
+from extender.mutate import Webhook
+from extender.prioritize import Service
+from extender.settings import VERBS
+from lastnode.daemon import health
+from lastnode.daemon.http import TEXT, Pages, answer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    Verb = Callable[[WSGIEnvironment], bytes]
+
+# 5,000 names and a large pod are 0.1 MB. Whole Node objects (nodeCacheCapable: false) of a large cluster are beyond
+# it, and are answered without a preference, as documented in scheduler-config/.
+MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+# How much more is read only to be thrown away: a client that still writes when its connection is closed sees a
+# broken pipe, not the answer.
+_MAX_DISCARDED_BYTES: Final = 64 * 1024 * 1024
+_DISCARDED_AT_ONCE: Final = 64 * 1024
+JSON: Final = "application/json"
+# The kubelet's probes and Prometheus have no certificate.
+OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
+
+
+def create_app(
+    service: Service,
+    live: health.Checks,
+    ready: health.Checks,
+    metrics: Callable[[], tuple[str, bytes]],
+    webhook: Webhook | None = None,
+) -> Flask:
+    """The WSGI application: POST /prioritize, /mutate with ``webhook``; beside them probes, /metrics, /decisions."""
+    app = Flask("lastnode", static_folder=None)
+    verbs = {"/prioritize": _verb(service.prioritize, service.refuse)}
+    if webhook is not None:
+        verbs["/mutate"] = _verb(webhook.mutate, webhook.refuse)
+    for path, verb in verbs.items():
+        app.add_url_rule(path, path, functools.partial(_answer, verb), methods=["POST"])
+    pages = Pages(
+        live,
+        ready,
+        {
+            "/metrics": lambda _: metrics(),
+            "/decisions": lambda query: (JSON, service.decisions.page(next(iter(query.get("pod_uid", ())), ""))),
+        },
+    )
+    app.wsgi_app = directly(verbs, pages.before(app.wsgi_app))  # type: ignore[method-assign, assignment]
+    return app
+
+
+def _verb(answered: Callable[[bytes], bytes], refuse: Callable[[], bytes]) -> "Verb":
+    """``answered`` for the body of a request, ``refuse`` for one that cannot be read: both are answered with 200, since
+    another status would only be one more thing that can go wrong in kube-scheduler or kube-apiserver."""
+
+    def verb(environ: "WSGIEnvironment") -> bytes:
+        try:
+            body = get_input_stream(environ, max_content_length=MAX_BODY_BYTES).read()
+        except RequestEntityTooLarge:
+            _discard_body(environ)
+            return refuse()
+        except Exception:  # broken off, or in chunks that are none: gunicorn has classes of its own for that
+            return refuse()
+        return answered(body)
+
+    return verb
+
+
+def _answer(verb: "Verb") -> tuple[bytes, dict[str, str]]:
+    return verb(request.environ), {"Content-Type": JSON}
+
+
+def directly(verbs: "Mapping[str, Verb]", app: "WSGIApplication") -> "WSGIApplication":
+    """``app``, but a POST to one of ``verbs`` is answered before Flask routes it, sets up contexts and a session and
+    sends signals. Nothing of that is needed there, and kube-scheduler waits for the answer in its serial loop."""
+
+    def either(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        verb = verbs.get(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
+        if verb is None:
+            return app(environ, start_response)
+        return answer(start_response, HTTPStatus.OK, JSON, verb(environ))
+
+    return either
+
+
+def known_clients(app: "WSGIApplication", guarded: Collection[str], refused: Callable[[], None]) -> "WSGIApplication":
+    """``app``, for whom it is open and for whoever shows a certificate; 403 and ``refused()`` for all others.
+
+    The handshake refuses certificates of anybody else, but not clients that show none: probes and Prometheus have
+    none, and kube-apiserver shows its own to webhooks only where it was given a kubeconfig for that. ``guarded``: the
+    verbs that need one; what is not known here always needs one.
+    """
+    unguarded = OPEN_PATHS | {f"/{verb}" for verb in VERBS if verb not in guarded}
+
+    def checked(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        # The handshake has verified the certificate if there is one.
+        if environ["PATH_INFO"] in unguarded or environ["gunicorn.socket"].getpeercert():
+            return app(environ, start_response)
+        refused()
+        return answer(start_response, HTTPStatus.FORBIDDEN, TEXT, b"a client certificate is needed\n")
+
+    return checked
+
+
+def _discard_body(environ: "WSGIEnvironment") -> None:
+    source, read = environ["wsgi.input"], 0
+    with contextlib.suppress(Exception):  # what it says does not matter any more
+        while read < _MAX_DISCARDED_BYTES and (chunk := source.read(_DISCARDED_AT_ONCE)):
+            read += len(chunk)

@@ -1,0 +1,209 @@
+"""Settings of a program: flag, else environment, else ``--config`` file, else default; read once, checked together.
+
+The only module that looks at the environment. What a program has beside :class:`CommonSettings` stands in its own
+package; how others' settings are called is found through the entry points of the group ``lastnode.settings``.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence, Set
+from importlib.metadata import entry_points
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
+
+import yaml
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings.sources import InitSettingsSource
+
+from lastnode import contract
+from lastnode.kinds import DEFAULT_RESOURCES, Kind, kinds_of
+from lastnode.kube.discovery import split
+from lastnode.kube.errors import ConfigError
+
+PREFIX = "LASTNODE_"
+# The group of entry points that each lead to the names of one program's settings.
+SETTINGS = "lastnode.settings"
+
+# What the kubelet itself puts into the environment for a Service whose name begins with "lastnode".
+_SERVICE_LINK = re.compile(r"LASTNODE_(.*_)?(SERVICE_(HOST|PORT)(_.*)?|PORT(_\d+_.*)?)$")
+_DURATION = re.compile(r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
+_UNITS = (86400.0, 3600.0, 60.0, 1.0)
+
+
+def seconds(value: object) -> object:
+    """``"24h"``, ``"1h30m"``, ``"0"`` or a number of seconds, as seconds.
+
+    :raises ValueError: anything else.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        match = _DURATION.fullmatch(value)
+    if match is None:
+        raise ValueError(f"{value!r} is no duration: expected seconds or a form like 24h, 1h30m, 0")
+    return sum(float(part) * unit for part, unit in zip(match.groups(), _UNITS, strict=True) if part)
+
+
+def address(value: object) -> tuple[str, int]:
+    """``"HOST:PORT"`` (``"[::1]:80"`` for IPv6) as host and port.
+
+    :raises ValueError: not of that form.
+    """
+    host, colon, port = str(value).rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{value!r} is not HOST:PORT")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _address_text(value: object) -> object:
+    address(value)
+    return value
+
+
+def listed(value: object) -> list[str]:
+    """The parts of a YAML list or of a text with commas, each once, in their order."""
+    parts = value if isinstance(value, list) else str(value).split(",")
+    return list(dict.fromkeys(str(part).strip() for part in parts))
+
+
+def _resources(value: object) -> str:
+    names = listed(value)
+    for name in names:
+        try:
+            if not split(name)[1]:
+                raise ConfigError(f"{name!r} lacks its group: expected plural.group, like {DEFAULT_RESOURCES[0]}")
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+    return ",".join(names)
+
+
+Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, allow_inf_nan=False)]
+Bind = Annotated[str, BeforeValidator(_address_text)]
+# Text with commas, not a tuple: pydantic-settings takes the text of anything that is a collection for JSON.
+Resources = Annotated[str, BeforeValidator(_resources)]
+
+
+class CommonSettings(BaseSettings):
+    """What both programs have."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        extra="forbid",
+        frozen=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+    )
+
+    kubeconfig: str | None = Field(None, description="kubeconfig file (default: in-cluster, then the usual one)")
+    memory_ttl: Seconds = Field(
+        contract.DEFAULT_MEMORY_TTL_SECONDS,
+        description="how long a placement counts, from its session's ready time (24h, 1h30m, seconds; 0: for ever)",
+    )
+    workload_resources: Resources = Field(
+        ",".join(DEFAULT_RESOURCES), description="kinds of workloads, plural.group, by commas"
+    )
+    page_size: int = Field(500, ge=1, le=10_000, description="objects a page of a list")
+    log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, else JSON")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The rows of the workload resources, each once."""
+        return kinds_of(self.workload_resources.split(","))
+
+    def line(self) -> str:
+        """Every setting in force, for one log line."""
+        return " ".join(f"{name}={value}" for name, value in self)
+
+
+S = TypeVar("S", bound=CommonSettings)
+
+
+def load(kind: type[S], prog: str, argv: Sequence[str]) -> S:
+    """The settings of ``prog``.
+
+    ``--help`` prints the help and exits.
+
+    :raises ConfigError: unknown keys, bad values, an unreadable file: every mistake in one line.
+    """
+    argv, path = _take_config(argv)
+    path = path if path is not None else os.environ.get(PREFIX + "CONFIG")
+    _refuse_unknown_environment({"config", *kind.model_fields})
+
+    class Loaded(kind):  # type: ignore[valid-type,misc]
+        @classmethod
+        def settings_customise_sources(cls, settings_cls: Any, env_settings: Any, **_: Any) -> tuple[Any, ...]:
+            flags: Any = CliSettingsSource(
+                settings_cls, cli_parse_args=list(argv), cli_prog_name=prog, cli_exit_on_error=False
+            )
+            return flags, env_settings, InitSettingsSource(settings_cls, _read_file(path))
+
+    Loaded.__doc__ = f"{kind.__doc__}\n{_HELP}"
+    try:
+        return Loaded()
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(problem) for problem in error.errors())) from error
+    except SettingsError as error:
+        raise ConfigError(str(error).removeprefix("error parsing CLI: ")) from error
+
+
+_HELP = """
+Every setting is also a key of the YAML file given with --config FILE, and an environment variable: --memory-ttl is
+LASTNODE_MEMORY_TTL. A flag wins over the environment, that over the file, that over the default."""
+
+
+def _take_config(argv: Sequence[str]) -> tuple[list[str], str | None]:
+    """--config goes its own way: it says where other settings are. Returns the other arguments and its value."""
+    rest, path = [], None
+    arguments = iter(argv)
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name != "--config":
+            rest.append(argument)
+        elif (path := value if equals else next(arguments, "")) == "":
+            raise ConfigError("--config needs a file")
+    return rest, path
+
+
+def _read_file(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = yaml.safe_load(file)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"--config {path}: {' '.join(str(error).split())}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
+        raise ConfigError(f"--config {path}: expected settings as 'name: value' lines")
+    return {key.replace("-", "_"): value for key, value in content.items()}
+
+
+def _refuse_unknown_environment(own: Set[str]) -> None:
+    """One environment may serve several programs: what another one of ours is told is no mistake here."""
+    named = {name.removeprefix(PREFIX).lower(): name for name in os.environ if name.startswith(PREFIX)}
+    foreign = {name for name, variable in named.items() if name not in own and not _SERVICE_LINK.match(variable)}
+    if foreign:
+        foreign -= {name for found in entry_points(group=SETTINGS) for name in found.load()}
+    if foreign:
+        unknown = sorted(named[name] for name in foreign)
+        raise ConfigError(f"unknown setting in the environment: {', '.join(unknown)}")
+
+
+def _explain(problem: Any) -> str:
+    name = ".".join(str(part) for part in problem["loc"]) or "settings"
+    text = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}"
+    return f"{name}: {text} (got {problem['input']!r})"
+
+
+def fail(prog: str, error: ConfigError) -> NoReturn:
+    """One line on standard error and exit status 2, as command-line tools do for a wrong call."""
+    print(f"{prog}: {error}", file=sys.stderr)
+    raise SystemExit(2)
