@@ -7,8 +7,8 @@ from typing import Final
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from kubectl_lastnode.call import Call, shared
 from kubectl_lastnode.cluster import Cluster
+from kubectl_lastnode.options import Call, shared
 from lastnode.kube.errors import KubeError
 
 SHELLS: Final = ("bash", "zsh", "fish")

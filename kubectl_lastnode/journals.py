@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from kubectl_lastnode.programs import Program
+from kubectl_lastnode.replicas import Program
 from lastnode.kube.errors import KubeError, NotFound
 from lastnode.kube.wire import decode
 from lastnode.outcome import JOURNAL, Journal, Reason, SessionRecord

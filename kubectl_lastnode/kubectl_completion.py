@@ -14,8 +14,8 @@ from typing import Final
 import click
 from click.shell_completion import ShellComplete
 
-from kubectl_lastnode.call import PROG
-from kubectl_lastnode.program import cli
+from kubectl_lastnode.__main__ import cli
+from kubectl_lastnode.options import PROG
 
 _NO_FILES: Final = 4  # Cobra's ShellCompDirectiveNoFileComp
 _FILES: Final = 0  # ShellCompDirectiveDefault

@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from kubectl_lastnode import journals
-from kubectl_lastnode.call import Call
 from kubectl_lastnode.doctor.probe import Probe, probe
-from kubectl_lastnode.programs import EXTENDER, RECORDER, SELECTOR, Program, at, in_cluster
+from kubectl_lastnode.options import Call
+from kubectl_lastnode.replicas import EXTENDER, RECORDER, SELECTOR, Program, at, in_cluster
 from lastnode import contract
 from lastnode.objects import Workload
 

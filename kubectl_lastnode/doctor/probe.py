@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from prometheus_client.parser import text_string_to_metric_families
 
 from kubectl_lastnode.doctor.finding import Finding, fail, ok
-from kubectl_lastnode.programs import Program
+from kubectl_lastnode.replicas import Program
 from lastnode.kube.errors import ApiError, KubeError
 
 _NOT_READY: Final = 503

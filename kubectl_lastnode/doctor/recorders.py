@@ -8,7 +8,7 @@ from kubectl_lastnode.doctor.finding import Finding, fail, ok, warn
 from kubectl_lastnode.doctor.look import Look
 from kubectl_lastnode.doctor.probe import reached, total
 from kubectl_lastnode.output import short
-from kubectl_lastnode.programs import RECORDER
+from kubectl_lastnode.replicas import RECORDER
 from lastnode.kube.errors import NotFound
 
 _LEASES: Final = "/apis/coordination.k8s.io/v1"

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from kubectl_lastnode.doctor.finding import Finding, fail, ok, warn
 from kubectl_lastnode.doctor.look import Account, Look
-from kubectl_lastnode.programs import RECORDER
+from kubectl_lastnode.replicas import RECORDER
 from lastnode import contract
 from lastnode.kube.errors import Refused
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import click
 
-from kubectl_lastnode.call import Call, output, shared
 from kubectl_lastnode.doctor.examine import examine
 from kubectl_lastnode.doctor.finding import Finding, Level
 from kubectl_lastnode.doctor.look import Look
+from kubectl_lastnode.options import Call, output, shared
 from kubectl_lastnode.output import counted, document, tinted
 
 _HELP = """Check whether everything fits together: one line a check, with what to do about it.

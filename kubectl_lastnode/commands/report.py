@@ -10,9 +10,9 @@ import click
 import msgspec
 
 from kubectl_lastnode import journals
-from kubectl_lastnode.call import Call, Duration, Failure, output, shared, warn
+from kubectl_lastnode.options import Call, Duration, Failure, output, shared, warn
 from kubectl_lastnode.output import age, counted, document, duration, share, table
-from kubectl_lastnode.programs import RECORDER, Program, at, in_cluster
+from kubectl_lastnode.replicas import RECORDER, Program, at, in_cluster
 from kubectl_lastnode.summary import Group, Summary, in_window, summarise
 from lastnode.outcome import MEANING, Reason, SessionRecord
 

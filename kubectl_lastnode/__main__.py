@@ -4,14 +4,14 @@ import sys
 
 import click
 
-from kubectl_lastnode.call import PROG, Call, shared_by_all
+from kubectl_lastnode.commands.doctor import doctor
+from kubectl_lastnode.commands.explain import explain
+from kubectl_lastnode.commands.forget import forget
+from kubectl_lastnode.commands.list import list_command, show
+from kubectl_lastnode.commands.report import report
 from kubectl_lastnode.completion import VARIABLE, completion
-from kubectl_lastnode.doctoring import doctor
-from kubectl_lastnode.explaining import explain
-from kubectl_lastnode.forgetting import forget
-from kubectl_lastnode.looking import list_command, show
+from kubectl_lastnode.options import PROG, Call, shared_by_all
 from kubectl_lastnode.output import wants_colour
-from kubectl_lastnode.reporting import report
 from lastnode.kube.errors import ConfigError, KubeError
 
 _HELP = """Where did each workload's last session run, would the next one come back there, and does it?

@@ -8,11 +8,11 @@ import click
 import msgspec
 
 from kubectl_lastnode import completion, explanation, journals
-from kubectl_lastnode.call import Call, Failure, output, shared, warn
 from kubectl_lastnode.cluster import Reference
 from kubectl_lastnode.explanation import Explanation, Source
+from kubectl_lastnode.options import Call, Failure, output, shared, warn
 from kubectl_lastnode.output import age, document, duration, tinted
-from kubectl_lastnode.programs import RECORDER, at, in_cluster
+from kubectl_lastnode.replicas import RECORDER, at, in_cluster
 from lastnode import contract, reading
 from lastnode.attribution import attribute
 from lastnode.kube.discovery import NotServed

@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 import click
 
 from kubectl_lastnode import completion
-from kubectl_lastnode.call import Call, Failure, shared
 from kubectl_lastnode.cluster import Cluster
-from kubectl_lastnode.listing import full_name
-from kubectl_lastnode.looking import existing
+from kubectl_lastnode.commands.list import existing
+from kubectl_lastnode.options import Call, Failure, shared
 from kubectl_lastnode.output import columns, counted
+from kubectl_lastnode.remembered import full_name
 from lastnode.kube.errors import Conflict, KubeError, NotFound
 from lastnode.memory import parse_text, render
 from lastnode.objects import Workload

@@ -5,10 +5,10 @@ from typing import Any
 import click
 
 from kubectl_lastnode import completion
-from kubectl_lastnode.call import Call, Failure, everywhere, output, shared
 from kubectl_lastnode.cluster import Reference
-from kubectl_lastnode.listing import Remembered, entry_row, headings, remembered, row
+from kubectl_lastnode.options import Call, Failure, everywhere, output, shared
 from kubectl_lastnode.output import document, table
+from kubectl_lastnode.remembered import Remembered, entry_row, headings, remembered, row
 from lastnode.objects import Workload
 
 _LIST_HELP = """Every sticky workload with its last node, and whether that would be used now.
