@@ -1,23 +1,26 @@
 """What the checks look at: read once, when the first of them asks."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
-from kubectl_lastnode import journals
-from kubectl_lastnode.doctor.probe import Probe, probe
-from kubectl_lastnode.options import Call
-from kubectl_lastnode.replicas import EXTENDER, RECORDER, SELECTOR, Program, at, in_cluster
+from kubectl_lastnode import replicas
+from kubectl_lastnode.options import Options
+from kubectl_lastnode.replicas import EXTENDER, RECORDER, SELECTOR, Journals, Replica
 from lastnode import contract
+from lastnode.kube.errors import ApiError, KubeError
 from lastnode.objects import Workload
 
 CONFIGURATION_KIND: Final = "KubeSchedulerConfiguration"
 # Session pods that are looked at for the profiles they name.
 _SOME_PODS: Final = "500"
+_NOT_READY: Final = 503
 
 
 class Account(NamedTuple):
@@ -40,17 +43,30 @@ class SchedulerConfiguration(NamedTuple):
     content: dict[str, Any]
 
 
-class Look:
+class Probe(NamedTuple):
+    """What a running program says of itself. ``unreachable``, ``unready``: why, empty where it is not so."""
+
+    title: str
+    unreachable: str = ""
+    unready: str = ""
+    samples: tuple[Sample, ...] = ()
+
+    @property
+    def version(self) -> str:
+        return next((s.labels.get("version", "") for s in self.samples if s.name == "lastnode_build_info"), "")
+
+
+class Facts:
     """``scheduler_config``: a file; without one, ConfigMaps of ours are looked for. All properties may raise."""
 
-    def __init__(self, call: Call, scheduler_config: str | None) -> None:
-        self.call = call
-        self.cluster = call.cluster
+    def __init__(self, options: Options, scheduler_config: str | None) -> None:
+        self.options = options
+        self.cluster = options.cluster
         self._scheduler_config = scheduler_config
 
     @property
     def now(self) -> datetime:
-        return self.call.now
+        return self.options.now
 
     @functools.cached_property
     def workloads(self) -> list[Workload]:
@@ -61,26 +77,24 @@ class Look:
         return sum(1 for _ in self.cluster.items("/api/v1/nodes"))
 
     @functools.cached_property
-    def recorders(self) -> list[Program]:
-        url = self.call.recorder_url
-        return at(url) if url else in_cluster(self.cluster, RECORDER)
+    def recorders(self) -> list[Replica]:
+        return replicas.find(self.cluster, RECORDER, self.options.recorder_url)
 
     @functools.cached_property
-    def extenders(self) -> list[Program]:
-        url = self.call.extender_url
-        return at(url, self.call.extender_ca) if url else in_cluster(self.cluster, EXTENDER)
+    def extenders(self) -> list[Replica]:
+        return replicas.find(self.cluster, EXTENDER, self.options.extender_url, self.options.extender_ca)
 
     @functools.cached_property
     def recorder_probes(self) -> list[Probe]:
-        return [probe(program) for program in self.recorders]
+        return [probe(replica) for replica in self.recorders]
 
     @functools.cached_property
     def extender_probes(self) -> list[Probe]:
-        return [probe(program) for program in self.extenders]
+        return [probe(replica) for replica in self.extenders]
 
     @functools.cached_property
-    def journals(self) -> journals.Journals:
-        return journals.read(self.recorders)
+    def journals(self) -> Journals:
+        return replicas.read_journals(self.recorders)
 
     @functools.cached_property
     def accounts(self) -> list[Account]:
@@ -109,6 +123,43 @@ class Look:
         query = {"labelSelector": contract.SESSION_LABEL, "limit": _SOME_PODS}
         pods = self.cluster.read_page("/api/v1/pods", query)
         return {pod["spec"].get("schedulerName", "default-scheduler") for pod in pods}
+
+
+def probe(replica: Replica) -> Probe:
+    """Asks once for /readyz and /metrics; never raises."""
+    try:
+        unready = _readiness(replica)
+        return Probe(replica.title, unready=unready, samples=samples(replica.get("/metrics").decode(errors="replace")))
+    except (KubeError, ValueError) as error:
+        return Probe(replica.title, unreachable=str(error) or type(error).__name__)
+
+
+def samples(text: str) -> tuple[Sample, ...]:
+    """A page of metrics. :raises ValueError: it is none."""
+    return tuple(sample for family in text_string_to_metric_families(text) for sample in family.samples)
+
+
+def total(probes: Iterable[Probe], name: str, **labels: str) -> float:
+    """The sum of a metric's samples that have these labels, over all replicas; 0 without any."""
+    found = (sample for each in probes for sample in each.samples if sample.name == name)
+    return sum(sample.value for sample in found if labels.items() <= sample.labels.items())
+
+
+def by(probes: Iterable[Probe], name: str, label: str) -> dict[str, float]:
+    """A metric's values by one label, over all replicas; those of 0 left out."""
+    probes = list(probes)
+    values = {s.labels[label] for each in probes for s in each.samples if s.name == name and label in s.labels}
+    return {value: sum_ for value in sorted(values) if (sum_ := total(probes, name, **{label: value}))}
+
+
+def _readiness(replica: Replica) -> str:
+    try:
+        replica.get("/readyz?verbose")
+        return ""
+    except ApiError as error:
+        if error.status != _NOT_READY:
+            raise
+        return error.reason
 
 
 def _accounts(deployment: Any) -> Iterator[Account]:
