@@ -1,18 +1,18 @@
-"""The command report."""
+"""kubectl lastnode report: the recorders' journals in numbers, as tables, as data or as a page."""
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import msgspec
 
-from kubectl_lastnode import journals
-from kubectl_lastnode.options import Call, Duration, Failure, output, shared, warn
+from kubectl_lastnode import replicas
+from kubectl_lastnode.options import Duration, Failure, Options, output, shared, warn
 from kubectl_lastnode.output import age, counted, document, duration, share, table
-from kubectl_lastnode.replicas import RECORDER, Program, at, in_cluster
 from kubectl_lastnode.summary import Group, Summary, in_window, summarise
 from lastnode.outcome import MEANING, Reason, SessionRecord
 
@@ -35,47 +35,52 @@ _CSV = ("by", "name", "sessions", "first", "reused", "moved", "reuse_ratio",
         "startup_mean_seconds", "startup_p50_seconds", "startup_p95_seconds")  # fmt: skip
 
 
+class _Read(NamedTuple):
+    """What a report is made of; ``since``: how far back the sessions go."""
+
+    sessions: Sequence[SessionRecord]
+    since: datetime
+    complete_since: datetime
+    dropped: int
+    unread: Sequence[str]
+
+
 @click.command(help=_HELP, short_help="How often sessions come back, why not, and what it saves.")
 @shared
 @output("table", "json", "yaml", "csv")
 @click.option("--since", type=Duration(), help="Only sessions that became Ready within this time, as 1h.")
 @click.option("--html", type=click.Path(dir_okay=False), metavar="FILE", help="Write one page with plots instead.")
 @click.pass_obj
-def report(call: Call, form: str | None, since: float | None, html: str | None) -> None:
-    read = journals.read(recorders(call))
-    for line in read.trouble:
-        warn(f"{line}: its sessions are missing below")
-    if read.since is None or read.complete_since is None:
-        raise Failure("no recorder's journal could be read")
-    now = call.now
-    start = max(read.since, now - timedelta(seconds=since)) if since is not None else read.since
-    sessions = [r for r in read.sessions if call.namespace in (None, r.namespace) and in_window(r, start)]
+def report(options: Options, form: str | None, since: float | None, html: str | None) -> None:
+    now = options.now
+    read = _read(options, now - timedelta(seconds=since) if since is not None else None)
     if html:
-        _write_page(html, sessions, read, start, call)
+        _write_page(html, read, options.namespace, now)
         return
-    summary = summarise(
-        sessions, since=start, complete_since=read.complete_since, until=now, dropped=read.dropped, unread=read.trouble
-    )
-    _print(summary, form or "table")
-
-
-def recorders(call: Call) -> list[Program]:
-    """The recorders to ask. :raises Failure: there is none, with what to do."""
-    found = at(call.recorder_url) if call.recorder_url else in_cluster(call.cluster, RECORDER)
-    if not found:
-        raise Failure(
-            "no recorder's pod found (app.kubernetes.io/part-of=lastnode); elsewhere? name it: --recorder-url"
-        )
-    return found
-
-
-def _print(summary: Summary, form: str) -> None:
+    summary = summarise(until=now, **read._asdict())
     if form in ("json", "yaml"):
         click.echo(document(summary, form))
     elif form == "csv":
         click.echo(as_csv(summary), nl=False)
     else:
-        _tables(summary)
+        _print_tables(summary)
+
+
+def _read(options: Options, start: datetime | None) -> _Read:
+    """:raises Failure: there is no recorder, or none answers; with what to do."""
+    recorders = replicas.find(options.cluster, replicas.RECORDER, options.recorder_url)
+    if not recorders:
+        raise Failure(
+            "no recorder's pod found (app.kubernetes.io/part-of=lastnode); elsewhere? name it: --recorder-url"
+        )
+    read = replicas.read_journals(recorders)
+    for line in read.trouble:
+        warn(f"{line}: its sessions are missing below")
+    if read.since is None or read.complete_since is None:
+        raise Failure("no recorder's journal could be read")
+    since = max(read.since, start) if start else read.since
+    sessions = [r for r in read.sessions if options.namespace in (None, r.namespace) and in_window(r, since)]
+    return _Read(sessions, since, max(since, read.complete_since), read.dropped, read.trouble)
 
 
 def as_csv(summary: Summary) -> str:
@@ -83,13 +88,12 @@ def as_csv(summary: Summary) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_CSV)
-    writer.writerow(["total", *_plain_cells(summary.total)])
-    for by, groups in _groups(summary):
-        writer.writerows([by, *_plain_cells(one)] for one in groups)
+    writer.writerows([by, *_plain_cells(one)] for by, groups in _groups(summary) for one in groups)
     return text.getvalue()
 
 
 def _groups(summary: Summary) -> Iterable[tuple[str, list[Group]]]:
+    yield "total", [summary.total]
     yield "kind", summary.by_kind
     yield "namespace", summary.by_namespace
     yield "outcome", summary.by_outcome
@@ -97,28 +101,34 @@ def _groups(summary: Summary) -> Iterable[tuple[str, list[Group]]]:
 
 
 def _plain_cells(one: Group) -> list[object]:
+    return [one.name, one.sessions, one.first, one.reused, one.moved, one.reuse_ratio, *_times(one)]
+
+
+def _times(one: Group) -> tuple[float | None, ...]:
     times = one.startup_seconds
-    seconds = [times.mean, times.p50, times.p95] if times else [None] * 3
-    return [one.name, one.sessions, one.first, one.reused, one.moved, one.reuse_ratio, *seconds]
+    return (times.mean, times.p50, times.p95) if times else (None, None, None)
 
 
-def _tables(summary: Summary) -> None:
+def _print_tables(summary: Summary) -> None:
     click.echo(reach(summary))
     if not summary.total.sessions:
         click.echo("No session became Ready in this time.", err=True)
         return
+    for rows in _tables(summary):
+        click.echo()
+        table(rows)
+    click.echo(f"\n{saved(summary)}")
+
+
+def _tables(summary: Summary) -> Iterable[list[list[str]]]:
+    """Headings and rows."""
     for heading, groups in (("KIND", summary.by_kind), ("NAMESPACE", summary.by_namespace)):
         total = [msgspec.structs.replace(summary.total, name="<all>")] if len(groups) > 1 else []
-        click.echo()
-        table([[heading, "SESSIONS", "FIRST", "REUSED", "MOVED", "REUSE"], *map(_reuse_row, [*groups, *total])])
+        yield [[heading, "SESSIONS", "FIRST", "REUSED", "MOVED", "REUSE"], *map(_reuse_row, [*groups, *total])]
     if summary.by_reason:
-        click.echo()
-        table(
-            [["MOVED-BECAUSE", "SESSIONS", "SHARE", "MEANING"], *(_reason_row(o, summary) for o in summary.by_reason)]
-        )
-    click.echo()
-    table([["START-UP", "SESSIONS", "MEAN", "P50", "P95"], *map(_startup_row, summary.by_outcome)])
-    click.echo(f"\n{saved(summary)}")
+        moved = summary.total.moved
+        yield [["MOVED-BECAUSE", "SESSIONS", "SHARE", "MEANING"], *(_reason_row(o, moved) for o in summary.by_reason)]
+    yield [["START-UP", "SESSIONS", "MEAN", "P50", "P95"], *map(_startup_row, summary.by_outcome)]
 
 
 def reach(summary: Summary) -> str:
@@ -145,35 +155,25 @@ def _reuse_row(one: Group) -> list[str]:
     return [one.name, str(one.sessions), str(one.first), str(one.reused), str(one.moved), share(one.reuse_ratio)]
 
 
-def _reason_row(one: Group, summary: Summary) -> list[str]:
-    ratio = share(one.moved / summary.total.moved)
-    return [one.name, str(one.moved), ratio, MEANING[Reason(one.name)]]
+def _reason_row(one: Group, moved: int) -> list[str]:
+    return [one.name, str(one.moved), share(one.moved / moved), MEANING[Reason(one.name)]]
 
 
 def _startup_row(one: Group) -> list[str]:
-    times = one.startup_seconds
-    numbers = [times.mean, times.p50, times.p95] if times else [None] * 3
-    return [one.name, str(times.count if times else 0), *map(duration, numbers)]
+    count = one.startup_seconds.count if one.startup_seconds else 0
+    return [one.name, str(count), *map(duration, _times(one))]
 
 
 def _moment(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _write_page(file: str, sessions: list[SessionRecord], read: journals.Journals, since: datetime, call: Call) -> None:
-    from kubectl_lastnode.page.document import page  # its plots and templates are for nobody who asks for a table
+def _write_page(file: str, read: _Read, namespace: str | None, now: datetime) -> None:
+    from kubectl_lastnode.page import page  # its plots and templates are for nobody who asks for a table
 
-    text = page(
-        sessions,
-        title=f"Sessions of {call.namespace}" if call.namespace else "Sessions of all namespaces",
-        now=call.now,
-        since=since,
-        dropped=read.dropped,
-        complete_since=max(since, read.complete_since or since),
-        unread=read.trouble,
-    )
+    title = f"Sessions of {namespace}" if namespace else "Sessions of all namespaces"
     try:
-        Path(file).write_text(text, encoding="utf-8")
+        Path(file).write_text(page(title=title, now=now, **read._asdict()), encoding="utf-8")
     except OSError as error:
         raise Failure(f"{file} cannot be written: {error.strerror or error}") from error
-    click.echo(f"{file}: {counted(len(sessions), 'session')}")
+    click.echo(f"{file}: {counted(len(read.sessions), 'session')}")
