@@ -3,3 +3,9 @@
 It reads from the API server and from the recorders; only ``forget`` writes. Needs nothing of ours to run in the
 cluster, and says what it cannot know without it.
 """
+
+from typing import Final
+
+# What it reads from the environment (LASTNODE_…), for the other programs, which refuse what nobody knows: the entry
+# point group "lastnode.settings".
+SETTINGS: Final = ("kubeconfig", "memory_ttl", "workload_resources", "recorder_url", "extender_url", "extender_ca")

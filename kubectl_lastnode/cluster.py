@@ -32,6 +32,11 @@ class Reference(NamedTuple):
         return self.kind in ("", kind, plural, workload.resource, f"{kind}.{group}")
 
 
+def full_name(kind: str, resource: str, name: str) -> str:
+    """As ``kubectl get -o name`` prints it: ``agentruntime.runtime.agentcube.volcano.sh/NAME``."""
+    return f"{kind.lower()}.{resource.partition('.')[2]}/{name}"
+
+
 class Cluster:
     """``warn`` is told, in a line each, what is left out."""
 

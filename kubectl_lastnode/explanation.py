@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import msgspec
 
+from lastnode.contract import MOVED_REASON_ANNOTATION
 from lastnode.memory import Entry, Memory, choose, parse_text
 from lastnode.objects import Node, Session, Workload
 from lastnode.outcome import MEANING, Outcome, Reason, SessionRecord
 from lastnode.preference import carries
 
 MOVED_EVENT: Final = "SessionMoved"
-REASON_ANNOTATION: Final = "runtime.agentcube.io/moved-reason"
 # As the recorder words it; the annotation says the reason too, for Events whose text is cut.
 _MESSAGE: Final = re.compile(r"session (?P<pod>\S+) ran on (?P<node>\S+) and not on (?P<last>[^\s:]+): (?P<reason>\w+)")
 
@@ -57,44 +57,25 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 def from_record(record: SessionRecord, workload: Workload | None, *, exists: bool) -> Explanation:
     """What the recorder knew when the session became Ready; ``workload`` as it is now."""
     return Explanation(
-        namespace=record.namespace,
-        pod=record.pod,
-        pod_uid=record.pod_uid,
-        exists=exists,
-        workload=record.workload,
-        kind=record.kind,
-        source=Source.JOURNAL,
-        last_node=record.last_node,
-        entry=_entry_of(workload, record.last_node, record.pod_uid),
-        asked=record.asked,
-        node=record.node,
-        outcome=str(record.outcome),
-        **_because(record.reason),
-        startup_seconds=record.startup_seconds,
-        scheduled_seconds=_between(record.created_at, record.scheduled_at),
-        ready_seconds=_between(record.scheduled_at, record.ready_at),
-    )
+        namespace=record.namespace, pod=record.pod, pod_uid=record.pod_uid, exists=exists, source=Source.JOURNAL,
+        workload=record.workload, kind=record.kind, last_node=record.last_node, asked=record.asked,
+        entry=_entry_of(workload, record.last_node, record.pod_uid), node=record.node, outcome=str(record.outcome),
+        **_because(record.reason), **_times(record.created_at, record.scheduled_at, record.ready_at),
+    )  # fmt: skip
 
 
 def from_event(event: Mapping[str, Any], *, exists: bool) -> Explanation:
     """What a SessionMoved Event says; it is written for sessions that moved only."""
-    related, involved = event.get("related") or {}, event.get("involvedObject") or {}
+    pod, workload = event.get("related") or {}, event.get("involvedObject") or {}
     said = _MESSAGE.match(event.get("message") or "")
-    annotated = (event.get("metadata", {}).get("annotations") or {}).get(REASON_ANNOTATION)
+    annotated = (event.get("metadata", {}).get("annotations") or {}).get(MOVED_REASON_ANNOTATION)
     return Explanation(
-        namespace=related.get("namespace", ""),
-        pod=related.get("name", ""),
-        pod_uid=related.get("uid", ""),
-        exists=exists,
-        workload=involved.get("name", ""),
-        kind=involved.get("kind", ""),
-        source=Source.EVENT,
-        last_node=said["last"] if said else "",
-        node=said["node"] if said else "",
-        outcome=str(Outcome.MOVED),
+        namespace=pod.get("namespace", ""), pod=pod.get("name", ""), pod_uid=pod.get("uid", ""), exists=exists,
+        source=Source.EVENT, workload=workload.get("name", ""), kind=workload.get("kind", ""),
+        last_node=said["last"] if said else "", node=said["node"] if said else "", outcome=str(Outcome.MOVED),
         **_because(_reason(annotated or (said["reason"] if said else ""))),
         notes=["An Event does not tell who asked for the node, nor how long the start took."],
-    )
+    )  # fmt: skip
 
 
 def derived(
@@ -112,33 +93,22 @@ def derived(
     A term in the pod's spec is certain. Without one, the memory is taken as it was before the pod was made, as far as
     that can be seen: the session's own entry has replaced an older one of its node, if there was one.
     """
-    memory = parse_text(workload.last_node, workload.recent_nodes) if workload else ()
+    memory = _memory(workload)
     wanted = _asked_by_term(terms, memory, nodes)
-    before = [entry for entry in memory if _was_there(entry, session)]
+    before = tuple(entry for entry in memory if _was_there(entry, session))
     recorded = any(entry.pod_uid == session.uid for entry in memory)
-    last = wanted or ("" if recorded else _choice(tuple(before), now, ttl, nodes))
+    last = wanted or ("" if recorded else _choice(before, now, ttl, nodes))
     outcome, notes = _outcome(session, last, recorded=recorded and not wanted)
     if workload and not workload.sticky and not wanted:
         outcome, notes = None, ["Its workload is not sticky: nothing is remembered, and nothing was preferred."]
     return Explanation(
-        namespace=session.namespace,
-        pod=session.name,
-        pod_uid=session.uid,
-        exists=True,
-        workload=workload.name if workload else "",
-        kind=workload.kind if workload else "",
-        source=Source.DERIVED,
-        last_node=last,
-        entry=next((entry for entry in before if entry.node == last), None),
-        asked="term" if wanted else "",
-        node=session.node or "",
-        outcome=str(outcome or ""),
+        namespace=session.namespace, pod=session.name, pod_uid=session.uid, exists=True, source=Source.DERIVED,
+        workload=workload.name if workload else "", kind=workload.kind if workload else "", last_node=last,
+        entry=next((entry for entry in before if entry.node == last), None), asked="term" if wanted else "",
+        node=session.node or "", outcome=str(outcome or ""), notes=notes,
         **_because(Reason.UNKNOWN if outcome is Outcome.MOVED else None),
-        startup_seconds=_between(session.created_at, session.ready_at),
-        scheduled_seconds=_between(session.created_at, scheduled_at),
-        ready_seconds=_between(scheduled_at, session.ready_at),
-        notes=notes,
-    )
+        **_times(session.created_at, scheduled_at, session.ready_at),
+    )  # fmt: skip
 
 
 def newest_event(events: Iterable[Mapping[str, Any]], pod: str, pod_uid: str) -> Mapping[str, Any] | None:
@@ -185,8 +155,11 @@ def _was_there(entry: Entry, session: Session) -> bool:
 
 
 def _entry_of(workload: Workload | None, node: str, pod_uid: str) -> Entry | None:
-    memory = parse_text(workload.last_node, workload.recent_nodes) if workload and node else ()
-    return next((entry for entry in memory if entry.node == node and entry.pod_uid != pod_uid), None)
+    return next((entry for entry in _memory(workload) if entry.node == node and entry.pod_uid != pod_uid), None)
+
+
+def _memory(workload: Workload | None) -> Memory:
+    return parse_text(workload.last_node, workload.recent_nodes) if workload else ()
 
 
 def _because(reason: Reason | None) -> dict[str, Any]:
@@ -203,6 +176,11 @@ def _is_about(related: Mapping[str, Any], pod: str, pod_uid: str) -> bool:
 
 def _event_time(event: Mapping[str, Any]) -> str:
     return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
+
+
+def _times(created: datetime | None, scheduled: datetime | None, ready: datetime | None) -> dict[str, Any]:
+    spans = {"startup": (created, ready), "scheduled": (created, scheduled), "ready": (scheduled, ready)}
+    return {f"{name}_seconds": _between(*span) for name, span in spans.items()}
 
 
 def _between(start: datetime | None, end: datetime | None) -> float | None:

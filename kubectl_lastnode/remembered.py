@@ -1,16 +1,14 @@
-"""What is remembered of a workload, as list and show tell it. Pure: records to a struct, and that to cells."""
+"""What is remembered of workloads, as list and show tell it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
-from kubectl_lastnode.output import age, short
+from kubectl_lastnode.options import Options
+from kubectl_lastnode.output import short
 from lastnode.memory import Entry, Validity, choose, parse_text, validity
 from lastnode.objects import Node, Workload
-
-HEADINGS = ("NAMESPACE", "KIND", "NAME", "LAST-NODE", "AGE", "STATUS")
-WIDE = ("HOSTNAME", "EXPIRES-IN", "ENTRIES")
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -40,23 +38,9 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     reason: Validity
     memory: list[Placement]
 
-    @property
-    def title(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
-
-    @property
-    def full_name(self) -> str:
-        """As ``kubectl get -o name`` prints it."""
-        return full_name(self.kind, self.resource, self.name)
-
-
-def full_name(kind: str, resource: str, name: str) -> str:
-    """``agentruntime.runtime.agentcube.volcano.sh/NAME``."""
-    return f"{kind.lower()}.{resource.partition('.')[2]}/{name}"
-
 
 def remembered(workload: Workload, nodes: Mapping[str, Node] | None, ttl: float, now: datetime) -> Remembered:
-    """``nodes``: every node by name, None where they are not known; ``ttl`` in seconds, 0 for ever."""
+    """``nodes``: every node by name, None where they are not known; ``ttl`` in seconds, 0 for ever. Pure."""
     entries = parse_text(workload.last_node, workload.recent_nodes)
     chosen, reason = choose(entries, now=now, ttl=ttl, nodes=nodes)
     newest = validity(entries[0], now=now, ttl=ttl, nodes=nodes) if entries else reason
@@ -74,22 +58,11 @@ def remembered(workload: Workload, nodes: Mapping[str, Node] | None, ttl: float,
     )
 
 
-def row(one: Remembered, now: datetime, *, namespace: bool, wide: bool) -> list[str]:
-    """The cells under :func:`headings`."""
-    newest = one.memory[0] if one.memory else None
-    cells = [one.kind, one.name, one.last_node or "<none>", age(newest.ready_at, now) if newest else "<none>"]
-    more = [newest.hostname if newest and newest.hostname else "<none>", expiry(newest, now), str(len(one.memory))]
-    return [*([one.namespace] if namespace else []), *cells, *(more if wide else []), _status(one)]
-
-
-def headings(*, namespace: bool, wide: bool) -> list[str]:
-    *first, status = HEADINGS if namespace else HEADINGS[1:]
-    return [*first, *(WIDE if wide else ()), status]
-
-
-def entry_row(entry: Placement, now: datetime) -> list[str]:
-    """NODE, HOSTNAME, AGE, EXPIRES-IN, STATUS."""
-    return [entry.node, entry.hostname or "<unknown>", age(entry.ready_at, now), expiry(entry, now), str(entry.status)]
+def look_up(options: Options, workloads: Sequence[Workload]) -> list[Remembered]:
+    """With the nodes as they are now, in the order of names."""
+    nodes = options.cluster.nodes() if workloads else {}
+    made = [remembered(workload, nodes, options.memory_ttl, options.now) for workload in workloads]
+    return sorted(made, key=lambda one: (one.namespace, one.kind, one.name))
 
 
 def expiry(entry: Placement | None, now: datetime) -> str:
@@ -97,11 +70,6 @@ def expiry(entry: Placement | None, now: datetime) -> str:
     if entry is None or entry.status is Validity.EXPIRED:
         return "-"
     return "never" if entry.expires_at is None else short((entry.expires_at - now).total_seconds())
-
-
-def _status(one: Remembered) -> str:
-    stands_in = one.preferred not in (None, one.last_node)
-    return f"{one.preferred} steps in" if stands_in else str(one.reason)
 
 
 def _placement(entry: Entry, nodes: Mapping[str, Node] | None, ttl: float, now: datetime) -> Placement:

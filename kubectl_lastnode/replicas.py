@@ -1,14 +1,17 @@
-"""Running recorders and extenders, and how to ask them: at a URL, or through the API server's proxy of their pods."""
+"""Running recorders and extenders, and how to ask them: at a URL, or through the API server's proxy of their pods; and
+the recorders' journals, joined by the pod's UID."""
 
-import ssl
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from http.client import HTTPException
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+import urllib3
+from urllib3.exceptions import HTTPError
+
 from kubectl_lastnode.cluster import Cluster
-from lastnode.kube.errors import Unreachable, api_error
+from lastnode.kube.errors import KubeError, NotFound, Unreachable, api_error
+from lastnode.kube.wire import decode
+from lastnode.outcome import JOURNAL, Journal, Reason, SessionRecord
 
 RECORDER: Final = "recorder"
 EXTENDER: Final = "extender"
@@ -16,53 +19,107 @@ EXTENDER: Final = "extender"
 # second scheduler's pods.
 SELECTOR: Final = {"labelSelector": "app.kubernetes.io/part-of=lastnode"}
 _SECONDS: Final = 5.0
+_SESSIONS: Final = "/sessions"
 
 
-class Program(NamedTuple):
-    """One replica. ``title``: for people. ``get``: the body of a GET of a path, raises ApiError, Unreachable."""
+class Replica(NamedTuple):
+    """``title``: for people. ``get``: the body of a GET of a path, raises ApiError, Unreachable."""
 
     title: str
     get: Callable[[str], bytes]
 
 
-def at(urls: str, ca: str | None = None) -> list[Program]:
-    """The replicas at these URLs, by commas. ``ca``: PEM file that https is verified with; default: the system's."""
-    return [Program(url, _getter(url.rstrip("/"), ca)) for url in map(str.strip, urls.split(",")) if url]
+class Journals(NamedTuple):
+    """``found``: one a replica. ``trouble``: a line for each replica that could not be read."""
+
+    found: tuple[Journal, ...] = ()
+    trouble: tuple[str, ...] = ()
+
+    @property
+    def sessions(self) -> list[SessionRecord]:
+        return join(self.found)
+
+    @property
+    def since(self) -> datetime | None:
+        """How far back the oldest of them goes."""
+        return min((journal.since for journal in self.found), default=None)
+
+    @property
+    def complete_since(self) -> datetime | None:
+        """From when on nothing is missing: what a replica counted before it was started anew is forgotten.
+
+        Only where no replica is missing and none dropped anything; else as far as the found ones know.
+        """
+        return max((journal.since for journal in self.found), default=None)
+
+    @property
+    def dropped(self) -> int:
+        return sum(journal.dropped for journal in self.found)
 
 
-def in_cluster(cluster: Cluster, program: str) -> list[Program]:
-    """The replicas that run as pods, in any namespace.
+def find(cluster: Cluster, program: str, urls: str = "", ca: str | None = None) -> list[Replica]:
+    """Those at the URLs (by commas; ``ca``: PEM file for https, else the system's), or those that run as pods anywhere.
 
     :raises ApiError, Unreachable: the pods cannot be listed.
     """
+    if urls:
+        return [_at(url, ca) for url in map(str.strip, urls.split(",")) if url]
     pods = cluster.objects("/api/v1/pods", SELECTOR)
     return [_by_proxy(cluster, pod, container) for pod in pods for container in _containers(pod, program)]
 
 
+def read_journals(recorders: Iterable[Replica], pod_uid: str = "") -> Journals:
+    """All journals, or what they know of one pod."""
+    found, trouble = [], []
+    path = f"{_SESSIONS}?pod_uid={pod_uid}" if pod_uid else _SESSIONS
+    for recorder in recorders:
+        try:
+            found.append(decode(JOURNAL, recorder.get(path), "not a journal that this version reads"))
+        except NotFound:
+            trouble.append(f"recorder {recorder.title} has no {_SESSIONS}: an older version, or its pod is gone")
+        except KubeError as error:
+            trouble.append(f"recorder {recorder.title} does not answer: {error}")
+    return Journals(tuple(found), tuple(trouble))
+
+
+def join(journals: Sequence[Journal]) -> list[SessionRecord]:
+    """Every session once, by the time when it became Ready; where two replicas counted one, whoever knows more."""
+    known: dict[str, SessionRecord] = {}
+    for record in (record for journal in journals for record in journal.sessions):
+        before = known.get(record.pod_uid)
+        if before is None or _knowledge(record) > _knowledge(before):
+            known[record.pod_uid] = record
+    return sorted(known.values(), key=lambda r: (r.ready_at.timestamp() if r.ready_at else 0.0, r.namespace, r.pod))
+
+
+def get(url: str, *, seconds: float, ca: str | None = None) -> bytes:
+    """The body of a GET. :raises ApiError, Unreachable: it was refused, or there was no answer."""
+    try:
+        with urllib3.PoolManager(ca_certs=ca, timeout=seconds, retries=False) as pool:
+            answer = pool.request("GET", url)
+    except (HTTPError, OSError, ValueError) as error:
+        raise Unreachable(" ".join(str(error).split())) from error
+    if answer.status >= 300:
+        raise api_error(answer.status, answer.data.decode(errors="replace") or str(answer.reason))
+    return answer.data
+
+
+def _at(url: str, ca: str | None) -> Replica:
+    return Replica(url, lambda path: get(url.rstrip("/") + path, seconds=_SECONDS, ca=ca))
+
+
 def _containers(pod: Any, program: str) -> Iterator[Any]:
-    if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
-        return
-    yield from (each for each in pod["spec"]["containers"] if each["name"] == program)
+    if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
+        yield from (each for each in pod["spec"]["containers"] if each["name"] == program)
 
 
-def _by_proxy(cluster: Cluster, pod: Any, container: Any) -> Program:
+def _by_proxy(cluster: Cluster, pod: Any, container: Any) -> Replica:
     namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
     port = next(iter(container.get("ports") or [{}]))
     scheme = "https:" if port.get("name") == "https" else ""
     base = f"/api/v1/namespaces/{namespace}/pods/{scheme}{name}:{port.get('containerPort', 80)}/proxy"
-    return Program(f"{namespace}/{name}", lambda path: cluster.api.request("GET", base + path, seconds=_SECONDS))
+    return Replica(f"{namespace}/{name}", lambda path: cluster.api.request("GET", base + path, seconds=_SECONDS))
 
 
-def _getter(url: str, ca: str | None) -> Callable[[str], bytes]:
-    def get(path: str) -> bytes:
-        try:
-            trust = ssl.create_default_context(cafile=ca) if url.startswith("https:") else None
-            with urllib.request.urlopen(url + path, timeout=_SECONDS, context=trust) as answer:
-                return bytes(answer.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                raise api_error(error.code, error.read().decode(errors="replace") or error.reason) from error
-        except (OSError, HTTPException, ValueError) as error:
-            raise Unreachable(str(getattr(error, "reason", error))) from error
-
-    return get
+def _knowledge(record: SessionRecord) -> tuple[bool, bool]:
+    return record.reason is not Reason.UNKNOWN, bool(record.asked)

@@ -1,4 +1,4 @@
-"""The command explain: asks the recorders, the Events and the pod itself, in this order."""
+"""kubectl lastnode explain: asks the recorders, the Events and the pod itself, in this order."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,12 +7,11 @@ from typing import Any, Final, NamedTuple
 import click
 import msgspec
 
-from kubectl_lastnode import completion, explanation, journals
+from kubectl_lastnode import completion, explanation, replicas
 from kubectl_lastnode.cluster import Reference
 from kubectl_lastnode.explanation import Explanation, Source
-from kubectl_lastnode.options import Call, Failure, output, shared, warn
+from kubectl_lastnode.options import Failure, Options, output, shared, warn
 from kubectl_lastnode.output import age, document, duration, tinted
-from kubectl_lastnode.replicas import RECORDER, at, in_cluster
 from lastnode import contract, reading
 from lastnode.attribution import attribute
 from lastnode.kube.discovery import NotServed
@@ -61,13 +60,13 @@ class _Live(NamedTuple):
 @click.argument("pod", shell_complete=completion.pods)
 @output("json", "yaml")
 @click.pass_obj
-def explain(call: Call, pod: str, form: str | None) -> None:
+def explain(options: Options, pod: str, form: str | None) -> None:
     name = pod.removeprefix("pod/").removeprefix("pods/")
-    found = _explain(call, call.current_namespace, name)
+    found = _explain(options, options.current_namespace, name)
     if form:
         click.echo(document(found, form))
         return
-    for line in lines(found, call.now):
+    for line in lines(found, options.now):
         click.echo(line)
 
 
@@ -101,27 +100,27 @@ def _startup(found: Explanation) -> str:
     return duration(found.startup_seconds) + (phases if found.scheduled_seconds is not None else "")
 
 
-def _explain(call: Call, namespace: str, name: str) -> Explanation:
-    live = _live(call, namespace, name)
+def _explain(options: Options, namespace: str, name: str) -> Explanation:
+    live = _live(options, namespace, name)
     uid = live.session.uid if live else ""
-    record = explanation.newest_record(_sessions(call, uid), namespace, name, uid)
+    record = explanation.newest_record(_sessions(options, uid), namespace, name, uid)
     if record is not None:
-        return explanation.from_record(record, _recorded_workload(call, record), exists=live is not None)
-    event = explanation.newest_event(_events(call, namespace), name, uid)
+        return explanation.from_record(record, _recorded_workload(options, record), exists=live is not None)
+    event = explanation.newest_event(_events(options, namespace), name, uid)
     if event is not None:
         return explanation.from_event(event, exists=live is not None)
     if live is None:
         raise Failure(f"no pod {name} in namespace {namespace}, and neither a journal nor an Event knows it")
-    workload, note = _workload(call, live.session)
-    nodes: Mapping[str, Node] = call.cluster.nodes() or {}
-    found = explanation.derived(*live, workload, nodes, now=call.now, ttl=call.memory_ttl)
+    workload, note = _workload(options, live.session)
+    nodes: Mapping[str, Node] = options.cluster.nodes() or {}
+    found = explanation.derived(*live, workload, nodes, now=options.now, ttl=options.memory_ttl)
     return msgspec.structs.replace(found, notes=[*found.notes, *note])
 
 
-def _live(call: Call, namespace: str, name: str) -> _Live | None:
+def _live(options: Options, namespace: str, name: str) -> _Live | None:
     """:raises Failure: that pod is no session's."""
     try:
-        pod = decode(_POD, call.api.get(f"/api/v1/namespaces/{namespace}/pods/{name}"))
+        pod = decode(_POD, options.api.get(f"/api/v1/namespaces/{namespace}/pods/{name}"))
     except NotFound:
         return None
     if not pod.is_session:
@@ -131,52 +130,52 @@ def _live(call: Call, namespace: str, name: str) -> _Live | None:
     return _Live(reading.session_of(pod), pod.preferred_terms, utc(scheduled[0]) if scheduled else None)
 
 
-def _sessions(call: Call, uid: str) -> list[SessionRecord]:
+def _sessions(options: Options, uid: str) -> list[SessionRecord]:
     try:
-        replicas = at(call.recorder_url) if call.recorder_url else in_cluster(call.cluster, RECORDER)
+        recorders = replicas.find(options.cluster, replicas.RECORDER, options.recorder_url)
     except KubeError as error:
         warn(f"the recorders' pods cannot be listed (name them with --recorder-url): {error}")
         return []
-    read = journals.read(replicas, uid)
+    read = replicas.read_journals(recorders, uid)
     for line in read.trouble:
         warn(line)
     return read.sessions
 
 
-def _events(call: Call, namespace: str) -> list[Any]:
+def _events(options: Options, namespace: str) -> list[Any]:
     query = {"fieldSelector": f"reason={explanation.MOVED_EVENT}"}
     try:
-        return call.cluster.objects(f"/api/v1/namespaces/{namespace}/events", query)
+        return options.cluster.objects(f"/api/v1/namespaces/{namespace}/events", query)
     except Refused as error:
         warn(f"Events are not looked at: {error}")
         return []
 
 
-def _recorded_workload(call: Call, record: SessionRecord) -> Workload | None:
+def _recorded_workload(options: Options, record: SessionRecord) -> Workload | None:
     """The record's workload as it is now, for its memory; None where it is gone or cannot be read."""
     try:
-        found = call.cluster.find(Reference.parse(f"{record.kind}/{record.workload}"), record.namespace)
+        found = options.cluster.find(Reference.parse(f"{record.kind}/{record.workload}"), record.namespace)
         return found[0] if found else None
     except KubeError as error:
         warn(f"the memory is not looked at: {error}")
         return None
 
 
-def _workload(call: Call, session: Session) -> tuple[Workload | None, list[str]]:
+def _workload(options: Options, session: Session) -> tuple[Workload | None, list[str]]:
     """Whose session it is, by the rule of the recorder, and a note where that cannot be known."""
     key = session.key
-    sandboxes = {ObjectKey(key.namespace, s.name): s for s in _sandbox(call, session)}
-    everything = call.cluster.workloads(key.namespace)
-    kinds = [{w.key: w for w in everything if w.resource == resource} for resource in call.cluster.resources]
+    sandboxes = {ObjectKey(key.namespace, s.name): s for s in _sandbox(options, session)}
+    everything = options.cluster.workloads(key.namespace)
+    kinds = [{w.key: w for w in everything if w.resource == resource} for resource in options.cluster.resources]
     found = attribute(session, sandboxes, kinds)
     return found.workload, [] if found.workload else [f"Whose session it is cannot be known: {found.verdict}."]
 
 
-def _sandbox(call: Call, session: Session) -> list[Sandbox]:
+def _sandbox(options: Options, session: Session) -> list[Sandbox]:
     if not session.sandbox:
         return []
     try:
-        path = call.cluster.path(contract.SANDBOX_RESOURCE, session.namespace, session.sandbox)
-        return [reading.sandbox(call.api.get(path))]
+        path = options.cluster.path(contract.SANDBOX_RESOURCE, session.namespace, session.sandbox)
+        return [reading.sandbox(options.api.get(path))]
     except (NotFound, NotServed):
         return []

@@ -1,18 +1,15 @@
-"""The command forget: takes entries out of memories, after it said which and was told to."""
+"""kubectl lastnode forget: takes entries out of memories, after it said which and was told to."""
 
 import sys
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 import click
 
 from kubectl_lastnode import completion
-from kubectl_lastnode.cluster import Cluster
-from kubectl_lastnode.commands.list import existing
-from kubectl_lastnode.options import Call, Failure, shared
+from kubectl_lastnode.cluster import Cluster, full_name
+from kubectl_lastnode.options import Failure, Options, shared
 from kubectl_lastnode.output import columns, counted
-from kubectl_lastnode.remembered import full_name
 from lastnode.kube.errors import Conflict, KubeError, NotFound
 from lastnode.memory import parse_text, render
 from lastnode.objects import Workload
@@ -54,6 +51,30 @@ class Removal(NamedTuple):
     nodes: list[str]
 
 
+@click.command(help=_HELP, short_help="Take a workload's memory, or a node out of all memories.")
+@shared
+@click.argument("workload", required=False, shell_complete=completion.workloads)
+@click.option("--node", metavar="NODE", help="Every entry that names this node.", shell_complete=completion.nodes)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Let the server check everything and change nothing.")
+@click.pass_obj
+def forget(options: Options, workload: str | None, node: str | None, yes: bool, dry_run: bool) -> None:
+    if (workload is None) == (node is None):
+        raise click.UsageError("either WORKLOAD or --node NODE")
+    among = options.existing(workload) if workload else options.cluster.workloads(options.namespace or "")
+    planned = [(one, plan) for one in among if (plan := removal(one, node))]
+    if not planned:
+        click.echo("Nothing to forget.", err=True)
+        return
+    rows = [[one.namespace, _name(one), ", ".join(plan.nodes) or "<unreadable>"] for one, plan in planned]
+    click.echo("\n".join(columns([["NAMESPACE", "NAME", "FORGETS"], *rows])))
+    if not (yes or dry_run):
+        _ask(len(planned))
+    forgotten = [_forget(options.cluster, one, node, dry_run) for one, _ in planned]
+    if not all(forgotten):
+        raise Failure(f"{forgotten.count(False)} of {len(planned)} workloads could not be written")
+
+
 def removal(workload: Workload, node: str | None) -> Removal | None:
     """Of a workload's memory everything, or what names ``node``; None where there is nothing. Pure.
 
@@ -67,7 +88,26 @@ def removal(workload: Workload, node: str | None) -> Removal | None:
     return Removal(render(rest), [node]) if rest != memory or workload.last_node == node else None
 
 
-def forget_one(cluster: Cluster, workload: Workload, node: str | None, *, dry_run: bool) -> Result:
+def _ask(workloads: int) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody to ask: add --yes, or --dry-run")
+    if not click.confirm(f"Forget this in {counted(workloads, 'workload')}?"):
+        raise Failure("nothing was changed")
+
+
+def _forget(cluster: Cluster, workload: Workload, node: str | None, dry_run: bool) -> bool:
+    """Says what became of it; False where it could not be written."""
+    told = f"{_name(workload)} in {workload.namespace}"
+    try:
+        result = _try_to_forget(cluster, workload, node, dry_run)
+        click.echo(f"{told}: {result}{' (server dry run)' if dry_run else ''}")
+        return True
+    except KubeError as error:
+        click.echo(f"{told}: not forgotten: {error}", err=True)
+        return False
+
+
+def _try_to_forget(cluster: Cluster, workload: Workload, node: str | None, dry_run: bool) -> Result:
     """Write it, onto this very object (UID) in the version that was seen; after a 409 again on what is there then.
 
     :raises ApiError, Unreachable: it was refused, or met other writers again and again.
@@ -96,48 +136,5 @@ def _write(cluster: Cluster, workload: Workload, node: str | None, dry_run: bool
     return Result.FORGOTTEN
 
 
-@click.command(help=_HELP, short_help="Take a workload's memory, or a node out of all memories.")
-@shared
-@click.argument("workload", required=False, shell_complete=completion.workloads)
-@click.option("--node", metavar="NODE", help="Every entry that names this node.", shell_complete=completion.nodes)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("--dry-run", is_flag=True, help="Let the server check everything and change nothing.")
-@click.pass_obj
-def forget(call: Call, workload: str | None, node: str | None, yes: bool, dry_run: bool) -> None:
-    if (workload is None) == (node is None):
-        raise click.UsageError("either WORKLOAD or --node NODE")
-    among = existing(call, workload) if workload else call.cluster.workloads(call.namespace or "")
-    planned = [(one, plan) for one in among if (plan := removal(one, node))]
-    if not planned:
-        click.echo("Nothing to forget.", err=True)
-        return
-    for line in columns([["NAMESPACE", "NAME", "FORGETS"], *(_plan_row(one, plan) for one, plan in planned)]):
-        click.echo(line)
-    if not (yes or dry_run):
-        _ask(len(planned))
-    _forget_all([one for one, _ in planned], lambda one: forget_one(call.cluster, one, node, dry_run=dry_run), dry_run)
-
-
-def _ask(workloads: int) -> None:
-    if not sys.stdin.isatty():
-        raise click.UsageError("nobody to ask: add --yes, or --dry-run")
-    if not click.confirm(f"Forget this in {counted(workloads, 'workload')}?"):
-        raise Failure("nothing was changed")
-
-
-def _forget_all(workloads: list[Workload], forget: Callable[[Workload], Result], dry_run: bool) -> None:
-    failed = 0
-    for one in workloads:
-        name = f"{full_name(one.kind, one.resource, one.name)} in {one.namespace}"
-        try:
-            click.echo(f"{name}: {forget(one)}{' (server dry run)' if dry_run else ''}")
-        except KubeError as error:
-            failed += 1
-            click.echo(f"{name}: not forgotten: {error}", err=True)
-    if failed:
-        raise Failure(f"{failed} of {len(workloads)} workloads could not be written")
-
-
-def _plan_row(workload: Workload, plan: Removal) -> list[str]:
-    name = full_name(workload.kind, workload.resource, workload.name)
-    return [workload.namespace, name, ", ".join(plan.nodes) or "<unreadable>"]
+def _name(workload: Workload) -> str:
+    return full_name(workload.kind, workload.resource, workload.name)

@@ -1,17 +1,15 @@
-"""The commands list and show."""
+"""kubectl lastnode list: the sticky workloads, one a line."""
 
-from typing import Any
+from datetime import datetime
 
 import click
 
-from kubectl_lastnode import completion
-from kubectl_lastnode.cluster import Reference
-from kubectl_lastnode.options import Call, Failure, everywhere, output, shared
-from kubectl_lastnode.output import document, table
-from kubectl_lastnode.remembered import Remembered, entry_row, headings, remembered, row
-from lastnode.objects import Workload
+from kubectl_lastnode.cluster import full_name
+from kubectl_lastnode.options import Options, everywhere, output, shared
+from kubectl_lastnode.output import age, document, table
+from kubectl_lastnode.remembered import Remembered, expiry, look_up
 
-_LIST_HELP = """Every sticky workload with its last node, and whether that would be used now.
+_HELP = """Every sticky workload with its last node, and whether that would be used now.
 
 STATUS is "valid", or the reason why the newest entry is not (expired, node_gone, node_replaced, node_not_ready,
 node_cordoned), or which older node steps in.
@@ -22,73 +20,44 @@ Examples:
   kubectl lastnode list -A -o wide          # of all, with hostname and expiry
   kubectl lastnode list -A -o json | jq -r '.items[] | select(.reason == "node_gone") | .name'
 """
-_SHOW_HELP = """Everything remembered of one workload, newest first, and when it expires.
-
-WORKLOAD is a NAME, of whatever kind, or KIND/NAME.
-
-\b
-Examples:
-  kubectl lastnode show agent-1
-  kubectl lastnode show agentruntime/agent-1 -n team-a -o yaml
-"""
+# Only with -o wide.
+_WIDE = {"HOSTNAME", "EXPIRES-IN", "ENTRIES"}
 
 
-@click.command("list", help=_LIST_HELP, short_help="Workloads, their last node, and whether it counts.")
+@click.command("list", help=_HELP, short_help="Workloads, their last node, and whether it counts.")
 @shared
 @everywhere
 @output("wide", "json", "yaml", "name")
 @click.option("--no-headers", is_flag=True, help="Leave the headings out.")
 @click.pass_obj
-def list_command(call: Call, everywhere: bool, form: str | None, no_headers: bool) -> None:
-    namespace = call.scope(everywhere)
-    found = _remembered(call, [each for each in call.cluster.workloads(namespace) if each.sticky])
+def list_command(options: Options, everywhere: bool, form: str | None, no_headers: bool) -> None:
+    namespace = "" if everywhere else options.current_namespace
+    found = look_up(options, [each for each in options.cluster.workloads(namespace) if each.sticky])
     if form in ("json", "yaml"):
         click.echo(document({"kind": "List", "items": found}, form))
     elif not found:
-        where = f" in {namespace} namespace" if namespace else ""
-        click.echo(f"No resources found{where}.", err=True)
+        click.echo(f"No resources found{f' in {namespace} namespace' if namespace else ''}.", err=True)
     elif form == "name":
-        click.echo("\n".join(one.full_name for one in found))
+        click.echo("\n".join(full_name(one.kind, one.resource, one.name) for one in found))
     else:
-        how = {"namespace": everywhere, "wide": form == "wide"}
-        now = call.now
-        table([headings(**how), *(row(one, now, **how) for one in found)], headers=not no_headers)
+        left_out = ({"NAMESPACE"} if namespace else set()) | (set() if form == "wide" else _WIDE)
+        rows = [row(one, options.now) for one in found]
+        heads = [head for head in rows[0] if head not in left_out]
+        table([heads, *([cells[head] for head in heads] for cells in rows)], headers=not no_headers)
 
 
-@click.command(help=_SHOW_HELP, short_help="What is remembered of one workload, and until when.")
-@shared
-@click.argument("workload", shell_complete=completion.workloads)
-@output("json", "yaml")
-@click.pass_obj
-def show(call: Call, workload: str, form: str | None) -> None:
-    found = _remembered(call, existing(call, workload))
-    if form:
-        click.echo(document(found[0] if len(found) == 1 else {"kind": "List", "items": found}, form))
-        return
-    for one in found:
-        _show(one, call)
-
-
-def existing(call: Call, text: str) -> list[Workload]:
-    """The workloads that a person means. :raises Failure: there is none."""
-    namespace = call.current_namespace
-    found = call.cluster.find(Reference.parse(text), namespace)
-    if not found:
-        raise Failure(f"no workload {text} in namespace {namespace}")
-    return found
-
-
-def _show(one: Remembered, call: Call) -> None:
-    click.echo(f"{one.title}: {'sticky' if one.sticky else 'not sticky'}")
-    if not one.memory:
-        click.echo("  Nothing is remembered.")
-        return
-    now = call.now
-    heading = ["  NODE", "HOSTNAME", "AGE", "EXPIRES-IN", "STATUS"]
-    table([heading, *([f"  {node}", *rest] for node, *rest in (entry_row(entry, now) for entry in one.memory))])
-
-
-def _remembered(call: Call, workloads: list[Workload]) -> list[Remembered]:
-    nodes: Any = call.cluster.nodes() if workloads else {}
-    made = [remembered(workload, nodes, call.memory_ttl, call.now) for workload in workloads]
-    return sorted(made, key=lambda one: (one.namespace, one.kind, one.name))
+def row(one: Remembered, now: datetime) -> dict[str, str]:
+    """The cells by their headings."""
+    newest = one.memory[0] if one.memory else None
+    stands_in = one.preferred not in (None, one.last_node)
+    return {
+        "NAMESPACE": one.namespace,
+        "KIND": one.kind,
+        "NAME": one.name,
+        "LAST-NODE": one.last_node or "<none>",
+        "AGE": age(newest.ready_at, now) if newest else "<none>",
+        "HOSTNAME": newest.hostname if newest and newest.hostname else "<none>",
+        "EXPIRES-IN": expiry(newest, now),
+        "ENTRIES": str(len(one.memory)),
+        "STATUS": f"{one.preferred} steps in" if stands_in else str(one.reason),
+    }

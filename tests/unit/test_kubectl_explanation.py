@@ -8,6 +8,7 @@ import pytest
 
 from kubectl_lastnode import explanation
 from kubectl_lastnode.explanation import Explanation
+from lastnode.contract import MOVED_REASON_ANNOTATION
 from lastnode.objects import Node, Session, Workload, pack
 from lastnode.outcome import Outcome, Reason
 from lastnode.preference import term
@@ -91,7 +92,7 @@ def test_phases_are_told_as_far_as_they_are_known() -> None:
 
 def test_an_event_whose_text_is_cut_still_has_its_reason() -> None:
     event = {
-        "metadata": {"annotations": {explanation.REASON_ANNOTATION: "no_room"}},
+        "metadata": {"annotations": {MOVED_REASON_ANNOTATION: "no_room"}},
         "related": {"kind": "Pod", "name": "p", "uid": "u"},
         "message": "session p ran",
     }
