@@ -80,13 +80,9 @@ class Cluster:
         query = {"labelSelector": contract.SESSION_LABEL}
         return [pod["metadata"]["name"] for pod in self.objects(f"/api/v1/namespaces/{namespace}/pods", query)]
 
-    def objects(self, path: str, query: Mapping[str, str] | None = None) -> list[Any]:
+    def objects(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[Any]:
         """A collection's objects in builtins."""
-        return [msgspec.json.decode(item) for item in self.items(path, query)]
-
-    def read_page(self, path: str, query: Mapping[str, str]) -> list[Any]:
-        """The first page of a collection, in builtins."""
-        return [msgspec.json.decode(item) for item in wire.page(self.api.get(path, query)).items or ()]
+        return map(msgspec.json.decode, self.items(path, query))
 
     def read(self, path: str) -> Any:
         """One object in builtins. :raises NotFound: it is not there."""

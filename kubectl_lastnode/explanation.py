@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -54,6 +54,14 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     notes: list[str] = []
 
 
+class Live(NamedTuple):
+    """A session's pod as it is now. ``terms``: its preferred terms in builtins."""
+
+    session: Session
+    terms: object
+    scheduled_at: datetime | None
+
+
 def from_record(record: SessionRecord, workload: Workload | None, *, exists: bool) -> Explanation:
     """What the recorder knew when the session became Ready; ``workload`` as it is now."""
     return Explanation(
@@ -79,22 +87,15 @@ def from_event(event: Mapping[str, Any], *, exists: bool) -> Explanation:
 
 
 def derived(
-    session: Session,
-    terms: object,
-    scheduled_at: datetime | None,
-    workload: Workload | None,
-    nodes: Mapping[str, Node],
-    *,
-    now: datetime,
-    ttl: float,
+    live: Live, workload: Workload | None, nodes: Mapping[str, Node], *, now: datetime, ttl: float
 ) -> Explanation:
-    """From the live pod and the memory as it is now. ``terms``: the pod's preferred terms in builtins.
+    """From the live pod and the memory as it is now.
 
     A term in the pod's spec is certain. Without one, the memory is taken as it was before the pod was made, as far as
     that can be seen: the session's own entry has replaced an older one of its node, if there was one.
     """
-    memory = _memory(workload)
-    wanted = _asked_by_term(terms, memory, nodes)
+    session, memory = live.session, _memory(workload)
+    wanted = _asked_by_term(live.terms, memory, nodes)
     before = tuple(entry for entry in memory if _was_there(entry, session))
     recorded = any(entry.pod_uid == session.uid for entry in memory)
     last = wanted or ("" if recorded else _choice(before, now, ttl, nodes))
@@ -107,7 +108,7 @@ def derived(
         entry=next((entry for entry in before if entry.node == last), None), asked="term" if wanted else "",
         node=session.node or "", outcome=str(outcome or ""), notes=notes,
         **_because(Reason.UNKNOWN if outcome is Outcome.MOVED else None),
-        **_times(session.created_at, scheduled_at, session.ready_at),
+        **_times(session.created_at, live.scheduled_at, session.ready_at),
     )  # fmt: skip
 
 

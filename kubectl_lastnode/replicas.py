@@ -92,7 +92,7 @@ def join(journals: Sequence[Journal]) -> list[SessionRecord]:
     return sorted(known.values(), key=lambda r: (r.ready_at.timestamp() if r.ready_at else 0.0, r.namespace, r.pod))
 
 
-def get(url: str, *, seconds: float, ca: str | None = None) -> bytes:
+def fetch(url: str, *, seconds: float, ca: str | None = None) -> bytes:
     """The body of a GET. :raises ApiError, Unreachable: it was refused, or there was no answer."""
     try:
         with urllib3.PoolManager(ca_certs=ca, timeout=seconds, retries=False) as pool:
@@ -105,7 +105,7 @@ def get(url: str, *, seconds: float, ca: str | None = None) -> bytes:
 
 
 def _at(url: str, ca: str | None) -> Replica:
-    return Replica(url, lambda path: get(url.rstrip("/") + path, seconds=_SECONDS, ca=ca))
+    return Replica(url, lambda path: fetch(url.rstrip("/") + path, seconds=_SECONDS, ca=ca))
 
 
 def _containers(pod: Any, program: str) -> Iterator[Any]:

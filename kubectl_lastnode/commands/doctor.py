@@ -39,7 +39,7 @@ _CHECKS: Final = (
     ("webhook-called", webhook.reached),
     ("scheduler", cluster.configured),
     ("sampling", cluster.sampling),
-    ("hidden", cluster.hidden),
+    ("hidden", lambda facts: cluster.hidden(facts.journals.sessions)),
     ("journals", programs.journals),
     ("versions", programs.versions),
     ("clocks", cluster.clocks),

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import click
 import msgspec
 
 from kubectl_lastnode import completion, explanation, replicas
 from kubectl_lastnode.cluster import Reference
-from kubectl_lastnode.explanation import Explanation, Source
+from kubectl_lastnode.explanation import Explanation, Live, Source
 from kubectl_lastnode.options import Failure, Options, output, shared, warn
 from kubectl_lastnode.output import age, document, duration, tinted
 from lastnode import contract, reading
@@ -45,14 +45,6 @@ _SOURCES: Final = {
     Source.EVENT: "an Event on the workload",
     Source.DERIVED: "derived from the pod and the memory as they are now",
 }
-
-
-class _Live(NamedTuple):
-    """The pod as it is now."""
-
-    session: Session
-    terms: object
-    scheduled_at: datetime | None
 
 
 @click.command(help=_HELP, short_help="Why a session ran where it ran.")
@@ -113,11 +105,11 @@ def _explain(options: Options, namespace: str, name: str) -> Explanation:
         raise Failure(f"no pod {name} in namespace {namespace}, and neither a journal nor an Event knows it")
     workload, note = _workload(options, live.session)
     nodes: Mapping[str, Node] = options.cluster.nodes() or {}
-    found = explanation.derived(*live, workload, nodes, now=options.now, ttl=options.memory_ttl)
+    found = explanation.derived(live, workload, nodes, now=options.now, ttl=options.memory_ttl)
     return msgspec.structs.replace(found, notes=[*found.notes, *note])
 
 
-def _live(options: Options, namespace: str, name: str) -> _Live | None:
+def _live(options: Options, namespace: str, name: str) -> Live | None:
     """:raises Failure: that pod is no session's."""
     try:
         pod = decode(_POD, options.api.get(f"/api/v1/namespaces/{namespace}/pods/{name}"))
@@ -127,7 +119,7 @@ def _live(options: Options, namespace: str, name: str) -> _Live | None:
         raise Failure(f"pod {namespace}/{name} is no session's: it lacks the label {contract.SESSION_LABEL}")
     conditions = (pod.status.conditions if pod.status else None) or ()
     scheduled = [c.last_transition_time for c in conditions if c.type == "PodScheduled" and c.status == "True"]
-    return _Live(reading.session_of(pod), pod.preferred_terms, utc(scheduled[0]) if scheduled else None)
+    return Live(reading.session_of(pod), pod.preferred_terms, utc(scheduled[0]) if scheduled else None)
 
 
 def _sessions(options: Options, uid: str) -> list[SessionRecord]:
@@ -145,7 +137,7 @@ def _sessions(options: Options, uid: str) -> list[SessionRecord]:
 def _events(options: Options, namespace: str) -> list[Any]:
     query = {"fieldSelector": f"reason={explanation.MOVED_EVENT}"}
     try:
-        return options.cluster.objects(f"/api/v1/namespaces/{namespace}/events", query)
+        return [*options.cluster.objects(f"/api/v1/namespaces/{namespace}/events", query)]
     except Refused as error:
         warn(f"Events are not looked at: {error}")
         return []

@@ -5,9 +5,9 @@ from datetime import datetime
 import click
 
 from kubectl_lastnode.cluster import full_name
+from kubectl_lastnode.commands.show import Remembered, expiry, look_up
 from kubectl_lastnode.options import Options, everywhere, output, shared
 from kubectl_lastnode.output import age, document, table
-from kubectl_lastnode.remembered import Remembered, expiry, look_up
 
 _HELP = """Every sticky workload with its last node, and whether that would be used now.
 

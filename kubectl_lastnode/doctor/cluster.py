@@ -1,10 +1,10 @@
 """Does the cluster fit: rights, definitions, kube-scheduler, clocks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from kubectl_lastnode.doctor import Finding, fail, ok, warn
-from kubectl_lastnode.doctor.facts import Account, Facts, SchedulerConfiguration
+from kubectl_lastnode.doctor.facts import Account, Facts
 from kubectl_lastnode.output import share, short
 from lastnode import contract
 from lastnode.kube.discovery import NotServed, collection_path
@@ -14,7 +14,6 @@ from lastnode.outcome import Outcome, Reason, SessionRecord
 from lastnode.preference import EXTENDER_WEIGHT, POINTS
 from lastnode.rights import YOU, Right, needed
 
-_REVIEWS: Final = "/apis/authorization.k8s.io/v1"
 _DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _OPT_IN: Final = f"kubectl annotate KIND NAME {contract.STICKINESS_ANNOTATION}={contract.STICKINESS_ENABLED}"
 # kube-scheduler's minFeasibleNodesToFind: up to so many nodes it scores all (pkg/scheduler/schedule_one.go).
@@ -32,7 +31,7 @@ _TOLERATED_SECONDS: Final = 5.0
 
 def own_rights(facts: Facts) -> Iterator[Finding]:
     """May I read what the other commands need?"""
-    missing = [right for right in needed(YOU, facts.cluster.resources) if not _i_may(facts, right)]
+    missing = [right for right in needed(YOU, facts.cluster.resources) if not _may(facts, right)]
     if not missing:
         yield ok("you may read and write what all commands need")
     for right in missing:
@@ -95,17 +94,17 @@ def configured(facts: Facts) -> Iterator[Finding]:
     if not found:
         yield warn("cannot know: kube-scheduler's configuration is a file on the control plane's nodes",
                    "Run doctor with --scheduler-config FILE there.")  # fmt: skip
-    for each in found:
-        yield from _judged(each)
+    for source, content in found.items():
+        yield from _judged(source, content)
 
 
-def _judged(configuration: SchedulerConfiguration) -> Iterator[Finding]:
-    mine = [each for each in configuration.content.get("extenders") or () if _is_ours(each)]
+def _judged(source: str, content: Any) -> Iterator[Finding]:
+    mine = [each for each in content.get("extenders") or () if _is_ours(each)]
     if not mine:
-        yield warn(f"{configuration.source} names no extender of ours: only the webhook and the library ask",
+        yield warn(f"{source} names no extender of ours: only the webhook and the library ask",
                    "Nothing, if that is meant; else see scheduler-config/extender.yaml.")  # fmt: skip
     for each in mine:
-        whose = f"{configuration.source}: extender {each.get('urlPrefix', 'without urlPrefix')}"
+        whose = f"{source}: extender {each.get('urlPrefix', 'without urlPrefix')}"
         wrong = [*_mistakes(each)]
         yield from (fail(f"{whose}: {text}", remedy) for text, remedy in wrong)
         if not wrong:
@@ -139,7 +138,7 @@ def sampling(facts: Facts) -> Iterator[Finding]:
         yield ok(f"{facts.node_count} nodes: kube-scheduler scores all of them")
         return
     try:
-        contents = [each.content for each in facts.scheduler_configurations]
+        contents = [*facts.scheduler_configurations.values()]
     except ValueError:
         contents = []  # configured() says so
     for profile in sorted(facts.session_profiles):
@@ -169,13 +168,8 @@ def scored(content: Any, profile: str) -> list[int]:
     return [general if percentage is None else percentage for percentage in own]
 
 
-def hidden(facts: Facts) -> Iterator[Finding]:
-    """The same by what became of the sessions."""
-    yield from judged_sessions(facts.journals.sessions)
-
-
-def judged_sessions(records: Sequence[SessionRecord]) -> Iterator[Finding]:
-    """Pure; nothing where too few sessions are known."""
+def hidden(records: Iterable[SessionRecord]) -> Iterator[Finding]:
+    """The same by what became of the sessions; nothing where too few are known. Pure."""
     returning = [record for record in records if record.outcome is not Outcome.FIRST]
     if len(returning) < _ENOUGH:
         return
@@ -191,7 +185,7 @@ def clocks(facts: Facts) -> Iterator[Finding]:
     if newest is None:
         yield ok("nothing is remembered yet that could be compared")
         return
-    ahead = (newest - facts.now).total_seconds()
+    ahead = (newest - facts.options.now).total_seconds()
     if ahead > _TOLERATED_SECONDS:
         yield warn(f"the newest placement lies {short(ahead)} in the future: a node's clock or this one is wrong",
                    "Synchronize the clocks of nodes and control plane.")  # fmt: skip
@@ -214,7 +208,7 @@ def _knows(schema: Any) -> bool:
 def _account(facts: Facts, account: Account) -> Finding:
     rights = needed(account.program, facts.cluster.resources)
     try:
-        missing = [str(right) for right in rights if not _may(facts, account, right)]
+        missing = [str(right) for right in rights if not _may(facts, right, account)]
     except Refused as error:
         return warn(f"cannot know whether {account.user} may do its work: {error}",
                     "Ask somebody who may create SubjectAccessReviews.")  # fmt: skip
@@ -224,25 +218,16 @@ def _account(facts: Facts, account: Account) -> Finding:
     return ok(f"{account.user} may do what {account.program} needs")
 
 
-def _i_may(facts: Facts, right: Right) -> bool:
-    return _allowed(facts, "SelfSubjectAccessReview", {"resourceAttributes": _attributes(right)})
-
-
-def _may(facts: Facts, account: Account, right: Right) -> bool:
-    attributes = _attributes(right)
-    if right.scope != "cluster":
-        attributes["namespace"] = account.namespace
-    if right.scope == "lease":
-        attributes["name"] = account.deployment
-    return _allowed(facts, "SubjectAccessReview", {"user": account.user, "resourceAttributes": attributes})
-
-
-def _attributes(right: Right) -> dict[str, str]:
+def _may(facts: Facts, right: Right, account: Account | None = None) -> bool:
+    """May that account, or else may I?"""
     plain, _, subresource = right.resource.partition("/")
     resource, _, group = plain.partition(".")
-    return {"verb": right.verbs[0], "group": group, "resource": resource, "subresource": subresource}
-
-
-def _allowed(facts: Facts, kind: str, spec: dict[str, Any]) -> bool:
+    attributes = {"verb": right.verbs[0], "group": group, "resource": resource, "subresource": subresource}
+    if account and right.scope != "cluster":
+        attributes["namespace"] = account.namespace
+    if account and right.scope == "lease":
+        attributes["name"] = account.deployment
+    kind, who = ("SubjectAccessReview", {"user": account.user}) if account else ("SelfSubjectAccessReview", {})
+    spec = {"resourceAttributes": attributes, **who}
     body = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
-    return bool(facts.cluster.post(f"{_REVIEWS}/{kind.lower()}s", body)["status"]["allowed"])
+    return bool(facts.cluster.post(f"/apis/authorization.k8s.io/v1/{kind.lower()}s", body)["status"]["allowed"])

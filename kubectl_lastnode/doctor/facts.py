@@ -1,8 +1,8 @@
 """What the checks look at: read once, when the first of them asks."""
 
 import functools
+import itertools
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +19,7 @@ from lastnode.objects import Workload
 
 CONFIGURATION_KIND: Final = "KubeSchedulerConfiguration"
 # Session pods that are looked at for the profiles they name.
-_SOME_PODS: Final = "500"
+_SOME: Final = 500
 _NOT_READY: Final = 503
 
 
@@ -36,17 +36,10 @@ class Account(NamedTuple):
         return f"system:serviceaccount:{self.namespace}:{self.name}"
 
 
-class SchedulerConfiguration(NamedTuple):
-    """A KubeSchedulerConfiguration and where it was found."""
-
-    source: str
-    content: dict[str, Any]
-
-
 class Probe(NamedTuple):
-    """What a running program says of itself. ``unreachable``, ``unready``: why, empty where it is not so."""
+    """What a replica says of itself. ``unreachable``, ``unready``: why, empty where it is not so."""
 
-    title: str
+    replica: Replica
     unreachable: str = ""
     unready: str = ""
     samples: tuple[Sample, ...] = ()
@@ -60,13 +53,8 @@ class Facts:
     """``scheduler_config``: a file; without one, ConfigMaps of ours are looked for. All properties may raise."""
 
     def __init__(self, options: Options, scheduler_config: str | None) -> None:
-        self.options = options
-        self.cluster = options.cluster
+        self.options, self.cluster = options, options.cluster
         self._scheduler_config = scheduler_config
-
-    @property
-    def now(self) -> datetime:
-        return self.options.now
 
     @functools.cached_property
     def workloads(self) -> list[Workload]:
@@ -77,24 +65,17 @@ class Facts:
         return sum(1 for _ in self.cluster.items("/api/v1/nodes"))
 
     @functools.cached_property
-    def recorders(self) -> list[Replica]:
-        return replicas.find(self.cluster, RECORDER, self.options.recorder_url)
+    def recorders(self) -> list[Probe]:
+        return [*map(probe, replicas.find(self.cluster, RECORDER, self.options.recorder_url))]
 
     @functools.cached_property
-    def extenders(self) -> list[Replica]:
-        return replicas.find(self.cluster, EXTENDER, self.options.extender_url, self.options.extender_ca)
-
-    @functools.cached_property
-    def recorder_probes(self) -> list[Probe]:
-        return [probe(replica) for replica in self.recorders]
-
-    @functools.cached_property
-    def extender_probes(self) -> list[Probe]:
-        return [probe(replica) for replica in self.extenders]
+    def extenders(self) -> list[Probe]:
+        found = replicas.find(self.cluster, EXTENDER, self.options.extender_url, self.options.extender_ca)
+        return [*map(probe, found)]
 
     @functools.cached_property
     def journals(self) -> Journals:
-        return replicas.read_journals(self.recorders)
+        return replicas.read_journals(each.replica for each in self.recorders)
 
     @functools.cached_property
     def accounts(self) -> list[Account]:
@@ -103,25 +84,27 @@ class Facts:
         return sorted({account for deployment in found for account in _accounts(deployment)})
 
     @functools.cached_property
-    def webhooks(self) -> list[dict[str, Any]]:
-        """The MutatingWebhookConfigurations of ours."""
+    def webhooks(self) -> list[Any]:
+        """What our MutatingWebhookConfigurations register."""
         path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
-        return [found for found in self.cluster.objects(path) if _is_ours(found)]
+        return [hook for each in self.cluster.objects(path) if _is_ours(each) for hook in each.get("webhooks") or ()]
 
     @functools.cached_property
-    def scheduler_configurations(self) -> list[SchedulerConfiguration]:
-        """:raises ValueError: the file is no such configuration."""
-        if self._scheduler_config:
-            text = Path(self._scheduler_config).read_text(encoding="utf-8")
-            return [SchedulerConfiguration(self._scheduler_config, _configuration(text))]
-        maps = self.cluster.objects("/api/v1/configmaps", SELECTOR)
-        return [found for each in maps for found in _configurations(each)]
+    def scheduler_configurations(self) -> dict[str, Any]:
+        """Where found -> the KubeSchedulerConfiguration. :raises ValueError: the file is none."""
+        if file := self._scheduler_config:
+            return {file: _configuration(Path(file).read_text(encoding="utf-8"))}
+        return {
+            f"ConfigMap {each['metadata']['namespace']}/{each['metadata']['name']} ({key})": _configuration(text)
+            for each in self.cluster.objects("/api/v1/configmaps", SELECTOR)
+            for key, text in (each.get("data") or {}).items()
+            if CONFIGURATION_KIND in text
+        }
 
     @functools.cached_property
     def session_profiles(self) -> set[str]:
         """The scheduler names of session pods, of some where there are many."""
-        query = {"labelSelector": contract.SESSION_LABEL, "limit": _SOME_PODS}
-        pods = self.cluster.read_page("/api/v1/pods", query)
+        pods = itertools.islice(self.cluster.objects("/api/v1/pods", {"labelSelector": contract.SESSION_LABEL}), _SOME)
         return {pod["spec"].get("schedulerName", "default-scheduler") for pod in pods}
 
 
@@ -129,9 +112,9 @@ def probe(replica: Replica) -> Probe:
     """Asks once for /readyz and /metrics; never raises."""
     try:
         unready = _readiness(replica)
-        return Probe(replica.title, unready=unready, samples=samples(replica.get("/metrics").decode(errors="replace")))
+        return Probe(replica, unready=unready, samples=samples(replica.get("/metrics").decode(errors="replace")))
     except (KubeError, ValueError) as error:
-        return Probe(replica.title, unreachable=str(error) or type(error).__name__)
+        return Probe(replica, unreachable=str(error) or type(error).__name__)
 
 
 def samples(text: str) -> tuple[Sample, ...]:
@@ -147,9 +130,11 @@ def total(probes: Iterable[Probe], name: str, **labels: str) -> float:
 
 def by(probes: Iterable[Probe], name: str, label: str) -> dict[str, float]:
     """A metric's values by one label, over all replicas; those of 0 left out."""
-    probes = list(probes)
-    values = {s.labels[label] for each in probes for s in each.samples if s.name == name and label in s.labels}
-    return {value: sum_ for value in sorted(values) if (sum_ := total(probes, name, **{label: value}))}
+    sums: dict[str, float] = {}
+    for sample in (sample for each in probes for sample in each.samples):
+        if sample.name == name and label in sample.labels:
+            sums[sample.labels[label]] = sums.get(sample.labels[label], 0.0) + sample.value
+    return {value: number for value, number in sums.items() if number}
 
 
 def _readiness(replica: Replica) -> str:
@@ -184,11 +169,3 @@ def _configuration(text: str) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("kind") != CONFIGURATION_KIND:
         raise ValueError(f"its kind is not {CONFIGURATION_KIND}")
     return content
-
-
-def _configurations(config_map: Any) -> Iterator[SchedulerConfiguration]:
-    metadata = config_map["metadata"]
-    for key, text in (config_map.get("data") or {}).items():
-        if CONFIGURATION_KIND in text:
-            source = f"ConfigMap {metadata['namespace']}/{metadata['name']} ({key})"
-            yield SchedulerConfiguration(source, _configuration(text))

@@ -23,22 +23,22 @@ _DEFAULT_LEASE: Final = "lastnode-recorder"
 
 def recorders(facts: Facts) -> Iterator[Finding]:
     """Reachable and ready."""
-    if not facts.recorder_probes:
+    if not facts.recorders:
         yield fail("no recorder's pod found: nothing is written down",
                    "Install it (docs/install.md), or name it with --recorder-url.")  # fmt: skip
-    yield from _reached("recorder", facts.recorder_probes)
+    yield from _reached("recorder", facts.recorders)
 
 
 def leader(facts: Facts) -> Iterator[Finding]:
     """Exactly one writes."""
-    answering = _answering(facts.recorder_probes)
-    leading = [each.title for each in answering if _leads(each)]
+    answering = _answering(facts.recorders)
+    leading = [each.replica.title for each in answering if _leads(each)]
     if len(leading) == 1:
         yield ok(f"{leading[0]} writes")
     elif leading:
         yield fail(f"{len(leading)} recorders write: {', '.join(leading)}",
                    "Only a single one may run with --no-leader-elect; all others need the same Lease.")  # fmt: skip
-    elif answering and len(answering) == len(facts.recorder_probes):
+    elif answering and len(answering) == len(facts.recorders):
         yield fail("no recorder writes", "Look at the Lease and at the recorders' rights on it.")
     elif answering:
         yield warn("cannot know: not all recorders answer, and of those that do none writes", "Mend the others first.")
@@ -47,14 +47,14 @@ def leader(facts: Facts) -> Iterator[Finding]:
 def lease(facts: Facts) -> Iterator[Finding]:
     """The Lease by which the replicas agree is held, and freshly."""
     found = _leases(facts)
-    alone = any(map(_leads, facts.recorder_probes))
+    alone = any(map(_leads, facts.recorders))
     if not found and alone:
         yield ok("there is none: a single recorder writes without (--no-leader-elect)")
     elif not found:
         yield fail(f"there is no Lease {_DEFAULT_LEASE}: no recorder ever led",
                    "Look at the recorder's log; it needs get, create and update on leases.")  # fmt: skip
     for one in found:
-        yield judged_lease(one, facts.now, alone=alone)
+        yield judged_lease(one, facts.options.now, alone=alone)
 
 
 def judged_lease(one: Any, now: datetime, *, alone: bool = False) -> Finding:
@@ -73,25 +73,25 @@ def judged_lease(one: Any, now: datetime, *, alone: bool = False) -> Finding:
 
 def writes(facts: Facts) -> Iterator[Finding]:
     """What the API server refused to take."""
-    refused, written = (total(facts.recorder_probes, _WRITES, result=result) for result in ("refused", "written"))
+    refused, written = (total(facts.recorders, _WRITES, result=result) for result in ("refused", "written"))
     if refused:
         yield fail(f"{refused:.0f} writes were refused since the recorders started ({written:.0f} worked)",
                    "The recorder's log names the reason; usually the right to patch workloads is missing.")  # fmt: skip
-    elif _answering(facts.recorder_probes):
+    elif _answering(facts.recorders):
         yield ok(f"{written:.0f} placements were written since the recorders started, none was refused")
 
 
 def extenders(facts: Facts) -> Iterator[Finding]:
     """Reachable and ready."""
-    if not facts.extender_probes:
+    if not facts.extenders:
         yield warn("no extender's pod found: only programs that use the injector library ask for nodes",
                    "Install it, or name it with --extender-url, if that is not what you want.")  # fmt: skip
-    yield from _reached("extender", facts.extender_probes)
+    yield from _reached("extender", facts.extenders)
 
 
 def called(facts: Facts) -> Iterator[Finding]:
     """Whether the scheduler or the API server ever asks, and what they get."""
-    answering = _answering(facts.extender_probes)
+    answering = _answering(facts.extenders)
     if not answering:
         return
     asked, shown = by(answering, _PRIORITIZE, "result"), by(answering, INJECTIONS, "result")
@@ -123,8 +123,8 @@ def journals(facts: Facts) -> Iterator[Finding]:
 def versions(facts: Facts) -> Iterator[Finding]:
     """All programs and this one are of one release."""
     mine = version("lastnode")
-    probes = [each for each in (*facts.recorder_probes, *facts.extender_probes) if each.version]
-    others = [f"{each.title} is {each.version}" for each in probes if each.version != mine]
+    probes = [each for each in (*facts.recorders, *facts.extenders) if each.version]
+    others = [f"{each.replica.title} is {each.version}" for each in probes if each.version != mine]
     if others:
         yield warn(f"this is {mine}; {', '.join(others)}", "Use one release for all.")
     elif probes:
@@ -136,11 +136,11 @@ def _reached(what: str, probes: Iterable[Probe]) -> Iterator[Finding]:
     for each in probes:
         if each.unreachable:
             remedy = f"Look at its pod; if only you cannot reach it, port-forward and use --{what}-url."
-            yield fail(f"{each.title} does not answer: {each.unreachable}", remedy)
+            yield fail(f"{each.replica.title} does not answer: {each.unreachable}", remedy)
         elif each.unready:
-            yield fail(f"{each.title} is not ready: {each.unready}", "Look at its log and its account.")
+            yield fail(f"{each.replica.title} is not ready: {each.unready}", "Look at its log and its account.")
         else:
-            yield ok(f"{each.title} is ready")
+            yield ok(f"{each.replica.title} is ready")
 
 
 def _answering(probes: Iterable[Probe]) -> list[Probe]:
@@ -155,7 +155,7 @@ def _leases(facts: Facts) -> list[Any]:
     """Those of the Deployments, which the chart names alike, else every one of the default name."""
     places = [(each.namespace, each.deployment) for each in facts.accounts if each.program == RECORDER]
     if not places:
-        return facts.cluster.objects(f"{_LEASES}/leases", {"fieldSelector": f"metadata.name={_DEFAULT_LEASE}"})
+        return [*facts.cluster.objects(f"{_LEASES}/leases", {"fieldSelector": f"metadata.name={_DEFAULT_LEASE}"})]
     found = []
     for namespace, name in places:
         try:

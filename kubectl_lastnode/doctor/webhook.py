@@ -30,19 +30,18 @@ def registered(facts: Facts) -> Iterator[Finding]:
     """Its configuration."""
     if not facts.webhooks:
         yield ok("not registered: nodes are asked for by the extender or by the library alone")
-    for found in facts.webhooks:
-        for hook in found.get("webhooks") or ():
-            yield _bundle(facts, hook["name"], hook["clientConfig"])
-            yield from _manners(hook)
-            if service := hook["clientConfig"].get("service"):
-                yield _service(facts, hook["name"], service)
+    for hook in facts.webhooks:
+        yield _bundle(facts, hook["name"], hook["clientConfig"])
+        yield from _manners(hook)
+        if service := hook["clientConfig"].get("service"):
+            yield _service(facts, hook["name"], service)
 
 
 def reached(facts: Facts) -> Iterator[Finding]:
     """Whether the API server asks it: a session's pod is created as a dry run, which changes nothing."""
-    if not facts.webhooks or not facts.extender_probes:
+    if not facts.webhooks or not facts.extenders:
         return
-    if any(each.unreachable for each in facts.extender_probes):
+    if any(each.unreachable for each in facts.extenders):
         yield warn("cannot know: not every extender answers, so not all that it is asked is seen",
                    "Mend the others first.")  # fmt: skip
         return
@@ -79,7 +78,7 @@ def _bundle(facts: Facts, name: str, client: Any) -> Finding:
         trust = trusting(base64.b64decode(client["caBundle"]).decode())
     except (ValueError, binascii.Error) as error:
         return fail(f"{name}: caBundle holds no certificate: {error}", _RENEW)
-    if wrong := expired(trust, facts.now):
+    if wrong := expired(trust, facts.options.now):
         return fail(f"{name}: {wrong}", _RENEW)
     return _matches(facts, name, client, trust)
 
@@ -133,7 +132,7 @@ def _service(facts: Facts, name: str, service: Any) -> Finding:
 
 
 def _dry_runs(facts: Facts) -> float:
-    return total(map(probe, facts.extenders), INJECTIONS, result="dry_run")
+    return total([probe(each.replica) for each in facts.extenders], INJECTIONS, result="dry_run")
 
 
 def _try_a_pod(facts: Facts) -> ApiError | None:

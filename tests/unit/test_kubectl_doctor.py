@@ -7,9 +7,11 @@ import pytest
 
 from kubectl_lastnode.doctor import cluster, programs, webhook
 from kubectl_lastnode.doctor.facts import Probe, samples, total
+from kubectl_lastnode.replicas import Replica
 from lastnode.outcome import Reason
 from tests.kubectl.journal import moved, reused
 
+ANY = Replica("any", lambda path: b"")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 # Valid a day before and after NOW, and from a day after NOW for two days.
 CA_OF_TODAY = """\
@@ -77,9 +79,9 @@ def test_sessions_whose_node_was_not_offered_show_that_sampling_hides_it() -> No
     back = [reused(f"r{n}", ready=NOW) for n in range(18)]
     lost = [moved(f"m{n}", Reason.NOT_OFFERED, ready=NOW) for n in range(2)]
     full = [moved("f", Reason.NO_ROOM, ready=NOW)]
-    assert not [*cluster.judged_sessions([*back, lost[0]])], "too few to say anything"
-    assert [each.level for each in cluster.judged_sessions([*back, *lost])] == ["OK"]
-    assert [each.level for each in cluster.judged_sessions([*back[2:], *lost, *full, *lost])] == ["FAIL"]
+    assert not [*cluster.hidden([*back, lost[0]])], "too few to say anything"
+    assert [each.level for each in cluster.hidden([*back, *lost])] == ["OK"]
+    assert [each.level for each in cluster.hidden([*back[2:], *lost, *full, *lost])] == ["FAIL"]
 
 
 def test_a_bundle_is_good_while_one_of_its_certificates_is_valid() -> None:
@@ -111,6 +113,6 @@ def test_a_definition_has_the_field_where_the_server_would_keep_it(schema: Any, 
 
 def test_metrics_of_several_replicas_are_added_by_their_labels() -> None:
     page = '# TYPE lastnode_x counter\nlastnode_x_total{result="a"} 2\nlastnode_x_total{result="b"} 1\n'
-    replicas = [Probe("one", samples=samples(page)), Probe("two", samples=samples(page)), Probe("three")]
+    replicas = [Probe(ANY, samples=samples(page)), Probe(ANY, samples=samples(page)), Probe(ANY)]
     assert total(replicas, "lastnode_x_total", result="a") == 4
     assert total(replicas, "lastnode_x_total") == 6

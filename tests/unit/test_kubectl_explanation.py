@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from kubectl_lastnode import explanation
-from kubectl_lastnode.explanation import Explanation
+from kubectl_lastnode.explanation import Explanation, Live
 from lastnode.contract import MOVED_REASON_ANNOTATION
 from lastnode.objects import Node, Session, Workload, pack
 from lastnode.outcome import Outcome, Reason
@@ -37,7 +37,7 @@ def workload(*entries: tuple[str, str, float], sticky: bool = True) -> Workload:
 
 def derive(pod: Session, of: Workload | None, terms: object = None) -> Explanation:
     scheduled = CREATED + timedelta(seconds=4)
-    return explanation.derived(pod, terms, scheduled, of, NODES, now=NOW, ttl=3600)
+    return explanation.derived(Live(pod, terms, scheduled), of, NODES, now=NOW, ttl=3600)
 
 
 @pytest.mark.parametrize(
