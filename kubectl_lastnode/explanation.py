@@ -12,10 +12,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from lastnode.contract import MOVED_REASON_ANNOTATION
-from lastnode.memory import Entry, Memory, choose, parse_text
+from lastnode.memory import Entry, Memory, parse_text
 from lastnode.objects import Node, Session, Workload
-from lastnode.outcome import MEANING, Outcome, Reason, SessionRecord
+from lastnode.outcome import MEANING, Outcome, Reason, SessionRecord, expect
 from lastnode.preference import carries
+
+Nodes = Mapping[str, Node]
 
 MOVED_EVENT: Final = "SessionMoved"
 # As the recorder words it; the annotation says the reason too, for Events whose text is cut.
@@ -86,9 +88,7 @@ def from_event(event: Mapping[str, Any], *, exists: bool) -> Explanation:
     )  # fmt: skip
 
 
-def derived(
-    live: Live, workload: Workload | None, nodes: Mapping[str, Node], *, now: datetime, ttl: float
-) -> Explanation:
+def derived(live: Live, workload: Workload | None, nodes: Nodes, *, now: datetime, ttl: float) -> Explanation:
     """From the live pod and the memory as it is now.
 
     A term in the pod's spec is certain. Without one, the memory is taken as it was before the pod was made, as far as
@@ -98,7 +98,7 @@ def derived(
     wanted = _asked_by_term(live.terms, memory, nodes)
     before = tuple(entry for entry in memory if _was_there(entry, session))
     recorded = any(entry.pod_uid == session.uid for entry in memory)
-    last = wanted or ("" if recorded else _choice(before, now, ttl, nodes))
+    last = wanted or ("" if recorded else expect(before, now=now, ttl=ttl, nodes=nodes).last_node)
     outcome, notes = _outcome(session, last, recorded=recorded and not wanted)
     if workload and not workload.sticky and not wanted:
         outcome, notes = None, ["Its workload is not sticky: nothing is remembered, and nothing was preferred."]
@@ -136,17 +136,11 @@ def _outcome(session: Session, last: str, *, recorded: bool) -> tuple[Outcome | 
     return (Outcome.REUSED if session.node == last else Outcome.MOVED), []
 
 
-def _asked_by_term(terms: object, memory: Memory, nodes: Mapping[str, Node]) -> str:
+def _asked_by_term(terms: object, memory: Memory, nodes: Nodes) -> str:
     """The node that a term of ours in the pod's spec names, as far as memory or cluster know that node."""
     known = [(entry.node, entry.hostname) for entry in memory]
     known += [(node.name, node.hostname) for node in nodes.values()]
     return next((node for node, hostname in known if carries(terms, node, hostname)), "")
-
-
-def _choice(memory: Memory, now: datetime, ttl: float, nodes: Mapping[str, Node]) -> str:
-    """The newest entry that is valid, else the newest: that one could not be preferred."""
-    entry = choose(memory, now=now, ttl=ttl, nodes=nodes).entry
-    return entry.node if entry else next((entry.node for entry in memory), "")
 
 
 def _was_there(entry: Entry, session: Session) -> bool:

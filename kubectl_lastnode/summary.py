@@ -28,32 +28,6 @@ _WIDTHS: Final = (
 _EPOCH: Final = datetime(1970, 1, 5, tzinfo=UTC)
 
 
-class Tally(NamedTuple):
-    """How many sessions had which outcome."""
-
-    first: int = 0
-    reused: int = 0
-    moved: int = 0
-
-    @property
-    def sessions(self) -> int:
-        return sum(self)
-
-    @property
-    def returning(self) -> int:
-        """The sessions that had a last node to come back to."""
-        return self.reused + self.moved
-
-    @property
-    def ratio(self) -> float | None:
-        """The share of the returning sessions that came back, 0 to 1; None where none returned."""
-        return self.reused / self.returning if self.returning else None
-
-    def of(self, outcome: Outcome) -> int:
-        """How many sessions had this outcome."""
-        return {Outcome.FIRST: self.first, Outcome.REUSED: self.reused, Outcome.MOVED: self.moved}[outcome]
-
-
 class Saving(NamedTuple):
     """An estimate: ``seconds`` of start-up time that ``sessions`` reused ones saved; negative if they were slower.
 
@@ -69,7 +43,7 @@ class Timeline(NamedTuple):
     """The outcomes of the sessions that became Ready from each ``start`` on: buckets without a gap, oldest first."""
 
     width: timedelta
-    buckets: list[tuple[datetime, Tally]]
+    buckets: list[tuple[datetime, "Group"]]
 
     @property
     def start(self) -> datetime:
@@ -100,6 +74,11 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     moved: int
     reuse_ratio: float | None
     startup_seconds: Startup | None
+
+    @property
+    def returning(self) -> int:
+        """The sessions that had a last node to come back to."""
+        return self.reused + self.moved
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -154,10 +133,12 @@ def in_window(record: SessionRecord, since: datetime) -> bool:
 
 
 def group(name: str, records: Sequence[SessionRecord]) -> Group:
-    counts = tally(records)
+    counts = Counter(record.outcome for record in records)
+    first, reused, moved = (counts[outcome] for outcome in (Outcome.FIRST, Outcome.REUSED, Outcome.MOVED))
     return Group(
-        name=name, sessions=counts.sessions, first=counts.first, reused=counts.reused, moved=counts.moved,
-        reuse_ratio=counts.ratio, startup_seconds=startup(record.startup_seconds for record in records),
+        name=name, sessions=len(records), first=first, reused=reused, moved=moved,
+        reuse_ratio=reused / (reused + moved) if reused + moved else None,
+        startup_seconds=startup(record.startup_seconds for record in records),
     )  # fmt: skip
 
 
@@ -168,12 +149,6 @@ def startup(seconds: Iterable[float | None]) -> Startup | None:
     return None if median is None or late is None else Startup(len(times), fmean(times), median, late)
 
 
-def tally(records: Records) -> Tally:
-    """The outcomes of these sessions."""
-    counts = Counter(record.outcome for record in records)
-    return Tally(counts[Outcome.FIRST], counts[Outcome.REUSED], counts[Outcome.MOVED])
-
-
 def grouped(records: Records, key: Callable[[SessionRecord], K]) -> dict[K, list[SessionRecord]]:
     """key -> its sessions, in the order in which the keys first come up."""
     groups: dict[K, list[SessionRecord]] = {}
@@ -182,10 +157,9 @@ def grouped(records: Records, key: Callable[[SessionRecord], K]) -> dict[K, list
     return groups
 
 
-def ranked(records: Records, key: Callable[[SessionRecord], K]) -> list[tuple[K, Tally]]:
-    """Each key with the outcomes of its sessions: most sessions first, then by key."""
-    tallies = [(name, tally(group)) for name, group in grouped(records, key).items()]
-    return sorted(tallies, key=lambda row: (-row[1].sessions, str(row[0])))
+def ranked(records: Records, key: Callable[[SessionRecord], K]) -> list[tuple[K, list[SessionRecord]]]:
+    """Each key with its sessions: most sessions first, then by key."""
+    return sorted(grouped(records, key).items(), key=lambda row: (-len(row[1]), str(row[0])))
 
 
 def reason_of(record: SessionRecord) -> Reason:
@@ -219,7 +193,7 @@ def saving(records: Records) -> Saving | None:
     for same in grouped(records, lambda record: record.kind).values():
         reused, moved = startups(same, Outcome.REUSED), startups(same, Outcome.MOVED)
         if reused and moved:
-            sessions = tally(same).reused
+            sessions = sum(record.outcome is Outcome.REUSED for record in same)
             gain = sessions * (fmean(moved) - fmean(reused))
             total = Saving(total.seconds + gain, total.sessions + sessions, total.moved + len(moved))
     return total if total.sessions else None
@@ -247,7 +221,7 @@ def timeline(records: Records, start: datetime, end: datetime) -> Timeline:
     width = round_width(end - start, MOST_BUCKETS)
     groups = grouped(records, lambda record: record.ready_at and _floor(record.ready_at, width))
     starts = multiples(width, _floor(start, width), end)
-    return Timeline(width, [(moment, tally(groups.get(moment, ()))) for moment in starts])
+    return Timeline(width, [(moment, group("", groups.get(moment, []))) for moment in starts])
 
 
 def round_width(length: timedelta, most: int) -> timedelta:

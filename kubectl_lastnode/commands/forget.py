@@ -1,8 +1,7 @@
 """kubectl lastnode forget: takes entries out of memories, after it said which and was told to."""
 
 import sys
-from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 import click
 
@@ -35,22 +34,6 @@ Examples:
 """
 
 
-class Result(StrEnum):
-    """What became of one workload."""
-
-    FORGOTTEN = "forgotten"
-    NOTHING_LEFT = "nothing to forget any more"
-    GONE = "gone meanwhile"
-    REPLACED = "replaced by another of its name meanwhile; left alone"
-
-
-class Removal(NamedTuple):
-    """What to do to a workload: its annotations afterwards, None for one to remove, and which nodes that forgets."""
-
-    annotations: dict[str, str | None]
-    nodes: list[str]
-
-
 @click.command(help=_HELP, short_help="Take a workload's memory, or a node out of all memories.")
 @shared
 @click.argument("workload", required=False, shell_complete=completion.workloads)
@@ -62,30 +45,34 @@ def forget(options: Options, workload: str | None, node: str | None, yes: bool, 
     if (workload is None) == (node is None):
         raise click.UsageError("either WORKLOAD or --node NODE")
     among = options.existing(workload) if workload else options.cluster.workloads(options.namespace or "")
-    planned = [(one, plan) for one in among if (plan := removal(one, node))]
+    planned = [one for one in among if removal(one, node)]
     if not planned:
         click.echo("Nothing to forget.", err=True)
         return
-    rows = [[one.namespace, _name(one), ", ".join(plan.nodes) or "<unreadable>"] for one, plan in planned]
+    rows = [[one.namespace, _name(one), node or _nodes(one)] for one in planned]
     click.echo("\n".join(columns([["NAMESPACE", "NAME", "FORGETS"], *rows])))
     if not (yes or dry_run):
         _ask(len(planned))
-    forgotten = [_forget(options.cluster, one, node, dry_run) for one, _ in planned]
+    forgotten = [_forget(options.cluster, one, node, dry_run) for one in planned]
     if not all(forgotten):
         raise Failure(f"{forgotten.count(False)} of {len(planned)} workloads could not be written")
 
 
-def removal(workload: Workload, node: str | None) -> Removal | None:
-    """Of a workload's memory everything, or what names ``node``; None where there is nothing. Pure.
+def removal(workload: Workload, node: str | None) -> dict[str, str | None] | None:
+    """A workload's annotations without its memory, or without what names ``node``; None where there is nothing. Pure.
 
     What cannot be read is no memory, and goes with the rest of it.
     """
     memory = parse_text(workload.last_node, workload.recent_nodes)
     if node is None:
-        there = workload.last_node is not None or workload.recent_nodes is not None
-        return Removal(render(()), [entry.node for entry in memory]) if there else None
+        return render(()) if workload.last_node is not None or workload.recent_nodes is not None else None
     rest = tuple(entry for entry in memory if entry.node != node)
-    return Removal(render(rest), [node]) if rest != memory or workload.last_node == node else None
+    return render(rest) if rest != memory or workload.last_node == node else None
+
+
+def _nodes(workload: Workload) -> str:
+    memory = parse_text(workload.last_node, workload.recent_nodes)
+    return ", ".join(entry.node for entry in memory) or "<unreadable>"
 
 
 def _ask(workloads: int) -> None:
@@ -99,41 +86,34 @@ def _forget(cluster: Cluster, workload: Workload, node: str | None, dry_run: boo
     """Says what became of it; False where it could not be written."""
     told = f"{_name(workload)} in {workload.namespace}"
     try:
-        result = _try_to_forget(cluster, workload, node, dry_run)
-        click.echo(f"{told}: {result}{' (server dry run)' if dry_run else ''}")
+        click.echo(f"{told}: {_write(cluster, workload, node, dry_run)}{' (server dry run)' if dry_run else ''}")
         return True
     except KubeError as error:
         click.echo(f"{told}: not forgotten: {error}", err=True)
         return False
 
 
-def _try_to_forget(cluster: Cluster, workload: Workload, node: str | None, dry_run: bool) -> Result:
-    """Write it, onto this very object (UID) in the version that was seen; after a 409 again on what is there then.
+def _write(cluster: Cluster, workload: Workload, node: str | None, dry_run: bool, attempts: int = _ATTEMPTS) -> str:
+    """Onto this very object (UID) in the version that was seen; after a 409 again on what is there then.
 
     :raises ApiError, Unreachable: it was refused, or met other writers again and again.
     """
-    seen = workload
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return _write(cluster, seen, node, dry_run)
-        except Conflict:
-            fresh = cluster.workload(workload.resource, workload.namespace, workload.name)
-            if fresh is None or fresh.uid != workload.uid:
-                return Result.REPLACED if fresh else Result.GONE
-            seen = fresh
-    return _write(cluster, seen, node, dry_run)
-
-
-def _write(cluster: Cluster, workload: Workload, node: str | None, dry_run: bool) -> Result:
-    planned = removal(workload, node)
-    if planned is None:
-        return Result.NOTHING_LEFT
+    annotations = removal(workload, node)
+    if annotations is None:
+        return "nothing to forget any more"
+    path = cluster.path(workload.resource, workload.namespace, workload.name)
     try:
-        path = cluster.path(workload.resource, workload.namespace, workload.name)
-        cluster.merge_patch(path, patch_body(workload, planned.annotations), dry_run=dry_run)
+        cluster.merge_patch(path, patch_body(workload, annotations), dry_run=dry_run)
+        return "forgotten"
     except NotFound:
-        return Result.GONE
-    return Result.FORGOTTEN
+        return "gone meanwhile"
+    except Conflict:
+        if attempts == 1:
+            raise
+    fresh = cluster.workload(workload.resource, workload.namespace, workload.name)
+    if fresh is None or fresh.uid != workload.uid:
+        return "replaced by another of its name meanwhile; left alone" if fresh else "gone meanwhile"
+    return _write(cluster, fresh, node, dry_run, attempts - 1)
 
 
 def _name(workload: Workload) -> str:

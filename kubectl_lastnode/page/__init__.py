@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kubectl_lastnode import summary
 from kubectl_lastnode.page import plots, wording
-from kubectl_lastnode.summary import Tally, grouped, ranked, startups, tally
+from kubectl_lastnode.summary import group, grouped, ranked, startups
 from lastnode.outcome import MEANING, Outcome, SessionRecord
 
 # Rows of a table; what is beyond is added up in one row or left to `kubectl lastnode report -o csv`.
@@ -70,7 +70,7 @@ def page(
 def _totals(records: Records) -> Section:
     """The headline numbers, and what is not known."""
     return {
-        "total": tally(records),
+        "total": group("", records),
         "reasons": dict(summary.reasons(records)),
         "saving": summary.saving(records),
         "chance": summary.chance(records),
@@ -81,14 +81,15 @@ def _totals(records: Records) -> Section:
 
 def _sections(records: Records, start: datetime, end: datetime) -> Section:
     namespaces = ranked(records, lambda record: (record.namespace, record.kind))
+    others = namespaces[_NAMESPACES:]
     return {
         "time": _over_time(records, start, end),
         "startup": _startup(records),
-        "nodes": _nodes(Counter(record.node for record in records), ranked(records, lambda record: record.node)),
-        "kinds": ranked(records, lambda record: record.kind),
-        "namespaces": namespaces[:_NAMESPACES],
-        "others": len(namespaces[_NAMESPACES:]),
-        "rest": Tally(*map(sum, zip(*(counts for _, counts in namespaces[_NAMESPACES:]), strict=True))),
+        "nodes": _nodes(ranked(records, lambda record: record.node)),
+        "kinds": [(kind, group("", same)) for kind, same in ranked(records, lambda record: record.kind)],
+        "namespaces": [(where, group("", same)) for where, same in namespaces[:_NAMESPACES]],
+        "others": len(others),
+        "rest": group("", [record for _, same in others for record in same]),
         "movers": _movers(records),
     }
 
@@ -116,16 +117,16 @@ def _startup(records: Records) -> Section | None:
     return {"plot": plots.startups(times), "typical": typical, "heads": ["within", *times], "within": within}
 
 
-def _nodes(per_node: Counter[str], rows: Sequence[tuple[str, Tally]]) -> Section:
+def _nodes(nodes: Sequence[tuple[str, Records]]) -> Section:
     """Where sessions ran, and how evenly."""
-    sizes = [counts.sessions for _, counts in rows]
+    sizes = [len(same) for _, same in nodes]
     bins = histogram(sizes, MOST_BINS)
     return {
-        "count": len(rows),
+        "count": len(nodes),
         "busiest": sizes[0],
         "half": half(sizes),
-        "rows": [(node, counts.sessions, plots.stack(counts, sizes[0])) for node, counts in rows[:_NODES]],
-        "plot": plots.histogram(bins) if len(rows) > _NODES else "",
+        "rows": [(node, len(same), plots.stack(group("", same), sizes[0])) for node, same in nodes[:_NODES]],
+        "plot": plots.histogram(bins) if len(nodes) > _NODES else "",
         "bins": [*bins.items()],
     }
 
@@ -146,7 +147,7 @@ def histogram(values: Sequence[int], most: int) -> dict[str, int]:
 def _movers(records: Records) -> list[Section]:
     """The workloads with the most moved sessions, most first."""
     groups = grouped(records, lambda record: (record.namespace, record.kind, record.workload))
-    rows = [(*whose, tally(group), summary.reasons(group)) for whose, group in groups.items()]
+    rows = [(*whose, group("", same), summary.reasons(same)) for whose, same in groups.items()]
     moved = sorted((row for row in rows if row[3].moved), key=lambda row: (-row[3].moved, row[:3]))
     names = ("namespace", "kind", "name", "counts", "reasons")
     return [dict(zip(names, row, strict=True)) for row in moved[:_WORKLOADS]]

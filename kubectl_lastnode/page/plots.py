@@ -13,7 +13,7 @@ from typing import Final
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from kubectl_lastnode.page.wording import NBSP, every, percent
-from kubectl_lastnode.summary import Tally, Timeline, multiples, percentile, round_width
+from kubectl_lastnode.summary import Group, Timeline, multiples, percentile, round_width
 from lastnode.outcome import Outcome
 
 # Below this many returning sessions in a bucket its ratio is drawn as a hollow dot.
@@ -104,10 +104,10 @@ def over_time(line: Timeline) -> str:
     plot = canvas(_BOTTOM + 26, "Reuse over time; the numbers are in the table below")
     step = 1 / len(line.buckets)
     _time_axis(plot, line)
-    _ratio(plot, [((i + 0.5) * step, tally) for i, (_, tally) in enumerate(line.buckets)])
+    _ratio(plot, [((i + 0.5) * step, counts) for i, (_, counts) in enumerate(line.buckets)])
     _counts(plot, line)
-    for i, (start, tally) in enumerate(line.buckets):
-        _tip(plot, i * step, step, _TOP, _BOTTOM, _bucket_tip(start, tally, line.width))
+    for i, (start, counts) in enumerate(line.buckets):
+        _tip(plot, i * step, step, _TOP, _BOTTOM, _bucket_tip(start, counts, line.width))
     return markup(plot)
 
 
@@ -118,7 +118,8 @@ def startups(times: Mapping[Outcome, Sequence[float]]) -> str:
     top = max(*ticks, slowest)
     plot = canvas(height + _TOP + 44, "Start-up times by outcome; the numbers are in the tables below")
     text(plot, 0, 12, "share of sessions that were Ready within", "caption")
-    _levels(plot, [0, 0.25, 0.5, 0.75, 0.95, 1], _TOP, height, labelled=(0, 0.5, 0.95), marked=(0.5, 0.95))
+    for part, style in ((0, "axis"), (0.25, "grid"), (0.5, "mark"), (0.75, "grid"), (0.95, "mark"), (1, "grid")):
+        _level(plot, _TOP + height * (1 - part), style, "" if style == "grid" else _percent(part))
     for value, label in ticks.items():
         tick(plot, log_position(value, top), _TOP, _TOP + height + 4)
         _x_label(plot, log_position(value, top), _TOP + height + 18, label, minor=value not in _MAJOR)
@@ -160,9 +161,9 @@ def histogram(bins: Mapping[str, int]) -> str:
     return markup(plot)
 
 
-def stack(tally: Tally, most: int) -> str:
+def stack(counts: Group, most: int) -> str:
     """A row's bar: its sessions by outcome, as long as its share of the ``most`` that a row has."""
-    return stripes((outcome, tally.of(outcome) / most) for outcome in ORDER)
+    return stripes((outcome, getattr(counts, outcome) / most) for outcome in ORDER)
 
 
 def bucket_start(when: datetime, width: timedelta) -> str:
@@ -180,31 +181,32 @@ def _time_axis(plot: Element, line: Timeline) -> None:
         _x_label(plot, x, _BOTTOM + 18, f"{when:%H:%M}" if hours else f"{when.day} {when:%b}", minor=bool(i % 2))
 
 
-def _ratio(plot: Element, points: Sequence[tuple[float, Tally]]) -> None:
+def _ratio(plot: Element, points: Sequence[tuple[float, Group]]) -> None:
     """Dots, and a line through them that breaks where no session returned."""
     text(plot, 0, 12, "came back, of the returning sessions", "caption")
-    _levels(plot, [0, 0.5, 1], _TOP, _RATIO_HEIGHT)
+    for part in (0, 0.5, 1):
+        _level(plot, _TOP + _RATIO_HEIGHT * (1 - part), "grid" if part else "axis", _percent(part))
     area = _pane(plot, _TOP, _RATIO_HEIGHT)  # below the dots
     runs: list[list[tuple[float, float]]] = [[]]
-    for x, tally in points:
-        if tally.ratio is None:
+    for x, counts in points:
+        if counts.reuse_ratio is None:
             runs.append([])
         else:
-            y = _RATIO_HEIGHT * (1 - tally.ratio)
+            y = _RATIO_HEIGHT * (1 - counts.reuse_ratio)
             runs[-1].append((x, y))
-            dot(plot, x, _TOP + y, "reused few" if tally.returning < FEW else "reused", 2.5)
+            dot(plot, x, _TOP + y, "reused few" if counts.returning < FEW else "reused", 2.5)
     for run in runs:
         if len(run) > 1:
             _line(area, run, "reused")
 
 
 def _counts(plot: Element, line: Timeline) -> None:
-    tallies = [tally for _, tally in line.buckets]
+    groups = [counts for _, counts in line.buckets]
     caption = f"sessions that became Ready, per {every(line.width)}"
-    scale = _count_axis(plot, max(tally.sessions for tally in tallies), _COUNT_TOP, _COUNT_HEIGHT, caption)
-    area, floors = _pane(plot, _COUNT_TOP, _COUNT_HEIGHT), [float(_COUNT_HEIGHT)] * len(tallies)
+    scale = _count_axis(plot, max(counts.sessions for counts in groups), _COUNT_TOP, _COUNT_HEIGHT, caption)
+    area, floors = _pane(plot, _COUNT_TOP, _COUNT_HEIGHT), [float(_COUNT_HEIGHT)] * len(groups)
     for outcome in ORDER:
-        heights = [tally.of(outcome) * scale for tally in tallies]
+        heights = [getattr(counts, outcome) * scale for counts in groups]
         floors = [floor - height for floor, height in zip(floors, heights, strict=True)]
         _bars(area, zip(floors, heights, strict=True), outcome)
 
@@ -219,18 +221,8 @@ def _count_axis(plot: Element, most: int, top: float, height: float, caption: st
     return height / levels[-1]
 
 
-def _levels(
-    plot: Element,
-    parts: Sequence[float],
-    top: float,
-    height: float,
-    labelled: Sequence[float] = (0, 0.5, 1),
-    marked: Sequence[float] = (),
-) -> None:
-    """Shares as levels."""
-    for part in parts:
-        style = "mark" if part in marked else "grid" if part else "axis"
-        _level(plot, top + height * (1 - part), style, f"{100 * part:.0f}{NBSP}%" if part in labelled else "")
+def _percent(part: float) -> str:
+    return f"{100 * part:.0f}{NBSP}%"
 
 
 def _level(svg: Element, y: float, style: str, label: str) -> None:
@@ -275,7 +267,7 @@ def _tip(svg: Element, x: float, width: float, top: float, bottom: float, words:
     put(put(svg, "rect", "tip", x=share(x), width=share(width), y=top, height=bottom - top), "title", words=words)
 
 
-def _bucket_tip(start: datetime, tally: Tally, width: timedelta) -> str:
-    counts = ", ".join(f"{tally.of(outcome):,} {outcome}" for outcome in ORDER)
-    back = f" ({percent(tally.ratio)} came back)" if tally.ratio is not None else ""
-    return f"from {bucket_start(start, width)} UTC: {counts}{back}"
+def _bucket_tip(start: datetime, counts: Group, width: timedelta) -> str:
+    told = ", ".join(f"{getattr(counts, outcome):,} {outcome}" for outcome in ORDER)
+    back = f" ({percent(counts.reuse_ratio)} came back)" if counts.reuse_ratio is not None else ""
+    return f"from {bucket_start(start, width)} UTC: {told}{back}"

@@ -42,11 +42,11 @@ _records = st.builds(
 
 @given(st.lists(_records))
 def test_every_session_has_one_outcome_and_is_in_one_group(records: list[SessionRecord]) -> None:
-    total = summary.tally(records)
-    groups = summary.ranked(records, lambda record: (record.namespace, record.kind))
-    assert total.sessions == len(records)
-    assert sum(counts.sessions for _, counts in groups) == len(records)
-    assert [counts.sessions for _, counts in groups] == sorted((c.sessions for _, c in groups), reverse=True)
+    total = summary.group("", records)
+    groups = [group for _, group in summary.ranked(records, lambda record: (record.namespace, record.kind))]
+    assert total.sessions == len(records) == total.first + total.reused + total.moved
+    assert sum(map(len, groups)) == len(records)
+    assert [*map(len, groups)] == sorted(map(len, groups), reverse=True)
     assert sum(count for _, count in summary.reasons(records)) == total.moved
 
 
@@ -54,7 +54,7 @@ def test_every_session_has_one_outcome_and_is_in_one_group(records: list[Session
 def test_the_ratio_is_of_the_sessions_that_had_a_last_node(records: list[SessionRecord]) -> None:
     outcomes = Counter(record.outcome for record in records)
     returning = outcomes[Outcome.REUSED] + outcomes[Outcome.MOVED]
-    ratio = summary.tally(records).ratio
+    ratio = summary.group("", records).reuse_ratio
     assert (ratio is None) == (returning == 0)
     assert ratio is None or ratio == outcomes[Outcome.REUSED] / returning
 
