@@ -79,11 +79,12 @@ def from_event(event: Mapping[str, Any], *, exists: bool) -> Explanation:
     pod, workload = event.get("related") or {}, event.get("involvedObject") or {}
     said = _MESSAGE.match(event.get("message") or "")
     annotated = (event.get("metadata", {}).get("annotations") or {}).get(MOVED_REASON_ANNOTATION)
+    reason = annotated or (said["reason"] if said else "")
     return Explanation(
         namespace=pod.get("namespace", ""), pod=pod.get("name", ""), pod_uid=pod.get("uid", ""), exists=exists,
         source=Source.EVENT, workload=workload.get("name", ""), kind=workload.get("kind", ""),
         last_node=said["last"] if said else "", node=said["node"] if said else "", outcome=str(Outcome.MOVED),
-        **_because(_reason(annotated or (said["reason"] if said else ""))),
+        **_because(Reason(reason) if reason in {*Reason} else Reason.UNKNOWN),
         notes=["An Event does not tell who asked for the node, nor how long the start took."],
     )  # fmt: skip
 
@@ -114,8 +115,14 @@ def derived(live: Live, workload: Workload | None, nodes: Nodes, *, now: datetim
 
 def newest_event(events: Iterable[Mapping[str, Any]], pod: str, pod_uid: str) -> Mapping[str, Any] | None:
     """The SessionMoved Event of this pod: by its UID, or by its name where that is not known."""
-    fitting = [event for event in events if _is_about(event.get("related") or {}, pod, pod_uid)]
-    return max(fitting, key=_event_time, default=None)
+
+    def time(event: Mapping[str, Any]) -> str:
+        return event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or ""
+
+    wanted = {"uid": pod_uid} if pod_uid else {"kind": "Pod", "name": pod}
+    return max(
+        (each for each in events if wanted.items() <= (each.get("related") or {}).items()), key=time, default=None
+    )
 
 
 def newest_record(records: Iterable[SessionRecord], namespace: str, pod: str, pod_uid: str) -> SessionRecord | None:
@@ -161,22 +168,9 @@ def _because(reason: Reason | None) -> dict[str, Any]:
     return {"reason": str(reason), "meaning": MEANING[reason]} if reason else {}
 
 
-def _reason(text: str) -> Reason:
-    return Reason(text) if text in {*Reason} else Reason.UNKNOWN
-
-
-def _is_about(related: Mapping[str, Any], pod: str, pod_uid: str) -> bool:
-    return related.get("uid") == pod_uid if pod_uid else (related.get("kind"), related.get("name")) == ("Pod", pod)
-
-
-def _event_time(event: Mapping[str, Any]) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
-
-
 def _times(created: datetime | None, scheduled: datetime | None, ready: datetime | None) -> dict[str, Any]:
     spans = {"startup": (created, ready), "scheduled": (created, scheduled), "ready": (scheduled, ready)}
-    return {f"{name}_seconds": _between(*span) for name, span in spans.items()}
-
-
-def _between(start: datetime | None, end: datetime | None) -> float | None:
-    return max(0.0, (end - start).total_seconds()) if start and end else None
+    return {
+        f"{name}_seconds": max(0.0, (end - start).total_seconds()) if start and end else None
+        for name, (start, end) in spans.items()
+    }

@@ -1,7 +1,7 @@
 """Running recorders and extenders, and how to ask them: at a URL, or through the API server's proxy of their pods; and
 the recorders' journals, joined by the pod's UID."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -63,9 +63,14 @@ def find(cluster: Cluster, program: str, urls: str = "", ca: str | None = None) 
     :raises ApiError, Unreachable: the pods cannot be listed.
     """
     if urls:
-        return [_at(url, ca) for url in map(str.strip, urls.split(",")) if url]
-    pods = cluster.objects("/api/v1/pods", SELECTOR)
-    return [_by_proxy(cluster, pod, container) for pod in pods for container in _containers(pod, program)]
+        return [_by_url(url, ca) for url in map(str.strip, urls.split(",")) if url]
+    return [
+        _by_proxy(cluster, pod, container)
+        for pod in cluster.objects("/api/v1/pods", SELECTOR)
+        if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        for container in pod["spec"]["containers"]
+        if container["name"] == program
+    ]
 
 
 def read_journals(recorders: Iterable[Replica], pod_uid: str = "") -> Journals:
@@ -104,13 +109,8 @@ def fetch(url: str, *, seconds: float, ca: str | None = None) -> bytes:
     return answer.data
 
 
-def _at(url: str, ca: str | None) -> Replica:
+def _by_url(url: str, ca: str | None) -> Replica:
     return Replica(url, lambda path: fetch(url.rstrip("/") + path, seconds=_SECONDS, ca=ca))
-
-
-def _containers(pod: Any, program: str) -> Iterator[Any]:
-    if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
-        yield from (each for each in pod["spec"]["containers"] if each["name"] == program)
 
 
 def _by_proxy(cluster: Cluster, pod: Any, container: Any) -> Replica:

@@ -88,20 +88,12 @@ def as_csv(summary: Summary) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_CSV)
-    writer.writerows([by, *_plain_cells(one)] for by, groups in _groups(summary) for one in groups)
+    for by, groups in {
+        "total": [summary.total], "kind": summary.by_kind, "namespace": summary.by_namespace,
+        "outcome": summary.by_outcome, "reason": summary.by_reason,
+    }.items():  # fmt: skip
+        writer.writerows([by, *msgspec.structs.astuple(one)[:-1], *_times(one)] for one in groups)
     return text.getvalue()
-
-
-def _groups(summary: Summary) -> Iterable[tuple[str, list[Group]]]:
-    yield "total", [summary.total]
-    yield "kind", summary.by_kind
-    yield "namespace", summary.by_namespace
-    yield "outcome", summary.by_outcome
-    yield "reason", summary.by_reason
-
-
-def _plain_cells(one: Group) -> list[object]:
-    return [one.name, one.sessions, one.first, one.reused, one.moved, one.reuse_ratio, *_times(one)]
 
 
 def _times(one: Group) -> tuple[float | None, ...]:
@@ -124,11 +116,19 @@ def _tables(summary: Summary) -> Iterable[list[list[str]]]:
     """Headings and rows."""
     for heading, groups in (("KIND", summary.by_kind), ("NAMESPACE", summary.by_namespace)):
         total = [msgspec.structs.replace(summary.total, name="<all>")] if len(groups) > 1 else []
-        yield [[heading, "SESSIONS", "FIRST", "REUSED", "MOVED", "REUSE"], *map(_reuse_row, [*groups, *total])]
+        yield [[heading, "SESSIONS", "FIRST", "REUSED", "MOVED", "REUSE"]] + [
+            [one.name, *map(str, (one.sessions, one.first, one.reused, one.moved)), share(one.reuse_ratio)]
+            for one in (*groups, *total)
+        ]
     if summary.by_reason:
-        moved = summary.total.moved
-        yield [["MOVED-BECAUSE", "SESSIONS", "SHARE", "MEANING"], *(_reason_row(o, moved) for o in summary.by_reason)]
-    yield [["START-UP", "SESSIONS", "MEAN", "P50", "P95"], *map(_startup_row, summary.by_outcome)]
+        yield [["MOVED-BECAUSE", "SESSIONS", "SHARE", "MEANING"]] + [
+            [one.name, str(one.moved), share(one.moved / summary.total.moved), MEANING[Reason(one.name)]]
+            for one in summary.by_reason
+        ]
+    yield [["START-UP", "SESSIONS", "MEAN", "P50", "P95"]] + [
+        [one.name, str(one.startup_seconds.count if one.startup_seconds else 0), *map(duration, _times(one))]
+        for one in summary.by_outcome
+    ]
 
 
 def reach(summary: Summary) -> str:
@@ -149,19 +149,6 @@ def saved(summary: Summary) -> str:
         return "Time saved: no estimate, since no kind has sessions that came back and sessions that moved."
     sessions = counted(summary.total.reused, "reused session")
     return f"Time saved (an estimate): {duration(seconds)} of waiting, in {sessions}."
-
-
-def _reuse_row(one: Group) -> list[str]:
-    return [one.name, str(one.sessions), str(one.first), str(one.reused), str(one.moved), share(one.reuse_ratio)]
-
-
-def _reason_row(one: Group, moved: int) -> list[str]:
-    return [one.name, str(one.moved), share(one.moved / moved), MEANING[Reason(one.name)]]
-
-
-def _startup_row(one: Group) -> list[str]:
-    count = one.startup_seconds.count if one.startup_seconds else 0
-    return [one.name, str(count), *map(duration, _times(one))]
 
 
 def _moment(moment: datetime) -> str:

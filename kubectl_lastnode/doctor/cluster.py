@@ -56,7 +56,11 @@ def definitions(facts: Facts) -> Iterator[Finding]:
         except NotFound:
             continue
         served += 1
-        yield _field(resource, definition)
+        if has_field(definition):
+            yield ok(f"{resource} has spec.nodeStickiness")
+        else:
+            yield warn(f"{resource} has no spec.nodeStickiness: the API server drops that field without a word",
+                       f"Opt in by annotation ({_OPT_IN}), or add the field: deploy/crds/README.md.")  # fmt: skip
     if not served:
         yield fail(f"none of {', '.join(facts.cluster.resources)} is installed",
                    "Install agentcube, or name your kinds of workloads with --workload-resources.")  # fmt: skip
@@ -64,8 +68,12 @@ def definitions(facts: Facts) -> Iterator[Finding]:
 
 def has_field(definition: Any) -> bool:
     """Whether every served version knows spec.nodeStickiness, or keeps fields that it does not know."""
-    versions = [version for version in definition["spec"]["versions"] if version["served"]]
-    return all(_knows(version.get("schema", {}).get("openAPIV3Schema", {})) for version in versions)
+    for version in (version for version in definition["spec"]["versions"] if version["served"]):
+        schema = version.get("schema", {}).get("openAPIV3Schema", {})
+        spec = schema.get("properties", {}).get("spec", {})
+        if "nodeStickiness" not in spec.get("properties", {}) and not spec.get("x-kubernetes-preserve-unknown-fields"):
+            return False
+    return True
 
 
 def sandboxes(facts: Facts) -> Iterator[Finding]:
@@ -193,18 +201,6 @@ def clocks(facts: Facts) -> Iterator[Finding]:
         yield ok(f"the newest placement is {short(-ahead)} old")
 
 
-def _field(resource: str, definition: Any) -> Finding:
-    if has_field(definition):
-        return ok(f"{resource} has spec.nodeStickiness")
-    return warn(f"{resource} has no spec.nodeStickiness: the API server drops that field without a word",
-                f"Opt in by annotation ({_OPT_IN}), or add the field: deploy/crds/README.md.")  # fmt: skip
-
-
-def _knows(schema: Any) -> bool:
-    spec = schema.get("properties", {}).get("spec", {})
-    return "nodeStickiness" in spec.get("properties", {}) or bool(spec.get("x-kubernetes-preserve-unknown-fields"))
-
-
 def _account(facts: Facts, account: Account) -> Finding:
     rights = needed(account.program, facts.cluster.resources)
     try:
@@ -214,7 +210,7 @@ def _account(facts: Facts, account: Account) -> Finding:
                     "Ask somebody who may create SubjectAccessReviews.")  # fmt: skip
     if missing:
         return fail(f"{account.user} may not {', '.join(missing)}",
-                    "Install the chart with rbac.create, or apply the roles that `make manifests` writes.")  # fmt: skip
+                    f"Install the chart with {account.program}.rbac.create, or apply the roles that `make manifests` writes.")  # fmt: skip
     return ok(f"{account.user} may do what {account.program} needs")
 
 

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -80,8 +80,14 @@ class Facts:
     @functools.cached_property
     def accounts(self) -> list[Account]:
         """From the Deployments that the chart made; none where the programs run otherwise."""
-        found = self.cluster.objects("/apis/apps/v1/deployments", SELECTOR)
-        return sorted({account for deployment in found for account in _accounts(deployment)})
+        return sorted({
+            Account(container["name"], each["metadata"]["namespace"], pod.get("serviceAccountName", "default"),
+                    each["metadata"]["name"])
+            for each in self.cluster.objects("/apis/apps/v1/deployments", SELECTOR)
+            for pod in [each["spec"]["template"]["spec"]]
+            for container in pod["containers"]
+            if container["name"] in (RECORDER, EXTENDER)
+        })  # fmt: skip
 
     @functools.cached_property
     def webhooks(self) -> list[Any]:
@@ -145,14 +151,6 @@ def _readiness(replica: Replica) -> str:
         if error.status != _NOT_READY:
             raise
         return error.reason
-
-
-def _accounts(deployment: Any) -> Iterator[Account]:
-    metadata, spec = deployment["metadata"], deployment["spec"]["template"]["spec"]
-    for container in spec["containers"]:
-        if container["name"] in (RECORDER, EXTENDER):
-            name = spec.get("serviceAccountName", "default")
-            yield Account(container["name"], metadata["namespace"], name, metadata["name"])
 
 
 def _is_ours(configuration: Any) -> bool:

@@ -45,8 +45,11 @@ def reached(facts: Facts) -> Iterator[Finding]:
         yield warn("cannot know: not every extender answers, so not all that it is asked is seen",
                    "Mend the others first.")  # fmt: skip
         return
-    before = _dry_runs(facts)
-    refused = _try_a_pod(facts)
+    before, refused = _dry_runs(facts), None
+    try:
+        facts.cluster.post(f"/api/v1/namespaces/{facts.options.current_namespace}/pods", _POD, {"dryRun": "All"})
+    except ApiError as error:
+        refused = error
     if _dry_runs(facts) > before:
         yield ok("the API server asks it about new session pods")
     elif refused:
@@ -133,11 +136,3 @@ def _service(facts: Facts, name: str, service: Any) -> Finding:
 
 def _dry_runs(facts: Facts) -> float:
     return total([probe(each.replica) for each in facts.extenders], INJECTIONS, result="dry_run")
-
-
-def _try_a_pod(facts: Facts) -> ApiError | None:
-    try:
-        facts.cluster.post(f"/api/v1/namespaces/{facts.options.current_namespace}/pods", _POD, {"dryRun": "All"})
-        return None
-    except ApiError as error:
-        return error

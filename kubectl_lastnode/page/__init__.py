@@ -118,14 +118,16 @@ def _startup(records: Records) -> Section | None:
 
 
 def _nodes(nodes: Sequence[tuple[str, Records]]) -> Section:
-    """Where sessions ran, and how evenly."""
+    """Where sessions ran, and how evenly; a node's bar is as long as its share of what the busiest ran."""
     sizes = [len(same) for _, same in nodes]
     bins = histogram(sizes, MOST_BINS)
+    rows = [(node, group("", same)) for node, same in nodes[:_NODES]]
+    bars = [plots.stripes((each, getattr(counts, each) / sizes[0]) for each in plots.ORDER) for _, counts in rows]
     return {
         "count": len(nodes),
         "busiest": sizes[0],
         "half": half(sizes),
-        "rows": [(node, len(same), plots.stack(group("", same), sizes[0])) for node, same in nodes[:_NODES]],
+        "rows": [(node, counts.sessions, bar) for (node, counts), bar in zip(rows, bars, strict=True)],
         "plot": plots.histogram(bins) if len(nodes) > _NODES else "",
         "bins": [*bins.items()],
     }

@@ -107,7 +107,9 @@ def over_time(line: Timeline) -> str:
     _ratio(plot, [((i + 0.5) * step, counts) for i, (_, counts) in enumerate(line.buckets)])
     _counts(plot, line)
     for i, (start, counts) in enumerate(line.buckets):
-        _tip(plot, i * step, step, _TOP, _BOTTOM, _bucket_tip(start, counts, line.width))
+        told = ", ".join(f"{getattr(counts, outcome):,} {outcome}" for outcome in ORDER)
+        back = f" ({percent(counts.reuse_ratio)} came back)" if counts.reuse_ratio is not None else ""
+        _tip(plot, i * step, step, _TOP, _BOTTOM, f"from {bucket_start(start, line.width)} UTC: {told}{back}")
     return markup(plot)
 
 
@@ -159,11 +161,6 @@ def histogram(bins: Mapping[str, int]) -> str:
             _x_label(plot, (i + 0.5) * step, _TOP + height + 18, sessions, minor=bool(i // stride % 2))
     text(plot, 0.5, _TOP + height + 38, "sessions that a node ran", "x")
     return markup(plot)
-
-
-def stack(counts: Group, most: int) -> str:
-    """A row's bar: its sessions by outcome, as long as its share of the ``most`` that a row has."""
-    return stripes((outcome, getattr(counts, outcome) / most) for outcome in ORDER)
 
 
 def bucket_start(when: datetime, width: timedelta) -> str:
@@ -265,9 +262,3 @@ def _line(area: Element, points: Sequence[tuple[float, float]], style: str) -> N
 def _tip(svg: Element, x: float, width: float, top: float, bottom: float, words: str) -> None:
     """An area that says something when pointed at."""
     put(put(svg, "rect", "tip", x=share(x), width=share(width), y=top, height=bottom - top), "title", words=words)
-
-
-def _bucket_tip(start: datetime, counts: Group, width: timedelta) -> str:
-    told = ", ".join(f"{getattr(counts, outcome):,} {outcome}" for outcome in ORDER)
-    back = f" ({percent(counts.reuse_ratio)} came back)" if counts.reuse_ratio is not None else ""
-    return f"from {bucket_start(start, width)} UTC: {told}{back}"
