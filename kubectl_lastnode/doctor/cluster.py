@@ -209,8 +209,8 @@ def _account(facts: Facts, account: Account) -> Finding:
         return warn(f"cannot know whether {account.user} may do its work: {error}",
                     "Ask somebody who may create SubjectAccessReviews.")  # fmt: skip
     if missing:
-        return fail(f"{account.user} may not {', '.join(missing)}",
-                    f"Install the chart with {account.program}.rbac.create, or apply the roles that `make manifests` writes.")  # fmt: skip
+        remedy = f"Install the chart with {account.program}.rbac.create, or apply the roles of `make manifests`."
+        return fail(f"{account.user} may not {', '.join(missing)}", remedy)
     return ok(f"{account.user} may do what {account.program} needs")
 
 
