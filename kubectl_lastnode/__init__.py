@@ -4,5 +4,8 @@ It reads from the API server and from the recorders; only ``forget`` writes. Nee
 cluster, and says what it cannot know without it.
 """
 
-# What it reads from the environment, for the other programs: see the entry points in pyproject.toml.
-SETTINGS = ("memory_ttl", "workload_resources", "recorder_url", "extender_url", "extender_ca")
+from typing import Final
+
+# What it reads from the environment (LASTNODE_…), for the other programs, which refuse what nobody knows: the entry
+# point group "lastnode.settings".
+SETTINGS: Final = ("kubeconfig", "memory_ttl", "workload_resources", "recorder_url", "extender_url", "extender_ca")

@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from lastnode import contract, reading
-from lastnode.kinds import kinds_of
+from lastnode.kinds import kinds_of, ways
 from lastnode.kube import discovery, wire
 from lastnode.kube.api import Api
 from lastnode.kube.errors import NotFound, Refused, Undecodable
 from lastnode.objects import Node, Workload
+from lastnode.reading import read_node, read_workload
 
 PAGE_SIZE = 500
 
@@ -33,13 +33,18 @@ class Reference(NamedTuple):
         return self.kind in ("", kind, plural, workload.resource, f"{kind}.{group}")
 
 
+def full_name(kind: str, resource: str, name: str) -> str:
+    """As ``kubectl get -o name`` prints it: ``agentruntime.runtime.agentcube.volcano.sh/NAME``."""
+    return f"{kind.lower()}.{resource.partition('.')[2]}/{name}"
+
+
 class Cluster:
     """``warn`` is told, in a line each, what is left out."""
 
     def __init__(self, api: Api, resources: Sequence[str], warn: Callable[[str], None]) -> None:
         self.api = api
-        self.resources = resources
         self.kinds = {kind.resource: kind for kind in kinds_of(resources)}
+        self.ways = ways([*self.kinds.values()])
         self._warn = warn
 
     def workloads(self, namespace: str = "") -> list[Workload]:
@@ -47,17 +52,17 @@ class Cluster:
 
         :raises ApiError, Unreachable: as all methods here, where the server does not answer with what was asked.
         """
-        return [workload for resource in self.resources for workload in self._of(resource, namespace)]
+        return [workload for resource in self.kinds for workload in self._of(resource, namespace)]
 
     def find(self, wanted: Reference, namespace: str) -> list[Workload]:
         """The workloads of that name, at most one of each kind."""
-        found = (self.workload(resource, namespace, wanted.name) for resource in self.resources)
+        found = (self.workload(resource, namespace, wanted.name) for resource in self.kinds)
         return [workload for workload in found if workload and wanted.means(workload)]
 
     def workload(self, resource: str, namespace: str, name: str) -> Workload | None:
         """One workload as it is now; None where it is not there."""
         try:
-            return reading.read_workload(self.kinds[resource], self.api.get(self.path(resource, namespace, name)))
+            return read_workload(self.kinds[resource], self.api.get(self.path(resource, namespace, name)))
         except NotFound:
             return None
 
@@ -67,23 +72,19 @@ class Cluster:
     def nodes(self) -> dict[str, Node] | None:
         """Every node by name; None, with a warning, where they may not be listed: then age alone decides."""
         try:
-            return {node.name: node for node in map(reading.read_node, self.items("/api/v1/nodes"))}
+            return {node.name: node for node in map(read_node, self.items("/api/v1/nodes"))}
         except Refused as error:
             self._warn(f"whether nodes are there and Ready is not looked at: {error}")
             return None
 
-    def session_pods(self, namespace: str) -> list[str]:
-        """The names of the namespace's session pods."""
-        query = {"labelSelector": contract.SESSION_LABEL}
-        return [pod["metadata"]["name"] for pod in self.objects(f"/api/v1/namespaces/{namespace}/pods", query)]
+    def session_pods(self, namespace: str = "") -> Iterator[Any]:
+        """The sessions' pods, of all namespaces where none is named."""
+        for way in self.ways:
+            yield from self.objects(discovery.namespaced("/api/v1/pods", namespace), {"labelSelector": way.label})
 
-    def objects(self, path: str, query: Mapping[str, str] | None = None) -> list[Any]:
+    def objects(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[Any]:
         """A collection's objects in builtins."""
-        return [msgspec.json.decode(item) for item in self.items(path, query)]
-
-    def read_page(self, path: str, query: Mapping[str, str]) -> list[Any]:
-        """The first page of a collection, in builtins."""
-        return [msgspec.json.decode(item) for item in wire.page(self.api.get(path, query)).items or ()]
+        return map(msgspec.json.decode, self.items(path, query))
 
     def read(self, path: str) -> Any:
         """One object in builtins. :raises NotFound: it is not there."""
@@ -115,6 +116,6 @@ class Cluster:
             return
         for item in self.items(path):
             try:
-                yield reading.read_workload(self.kinds[resource], item)
+                yield read_workload(self.kinds[resource], item)
             except Undecodable as error:
                 self._warn(f"one of {resource} is left out: {error}")

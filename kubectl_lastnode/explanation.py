@@ -7,20 +7,21 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from lastnode.contract import MOVED_REASON_ANNOTATION
 from lastnode.journal import SessionRecord
 from lastnode.memory import Entry, Memory, parse_text
 from lastnode.objects import Node, Session, Workload
-from lastnode.outcome import Outcome
+from lastnode.outcome import Outcome, expect
 from lastnode.preference import carries
-from lastnode.ranking import rank
 from lastnode.reasons import Reason
 
+Nodes = Mapping[str, Node]
+
 MOVED_EVENT: Final = "SessionMoved"
-REASON_ANNOTATION: Final = "runtime.agentcube.io/moved-reason"
 # As the recorder words it; the annotation says the reason too, for Events whose text is cut.
 _MESSAGE: Final = re.compile(r"session (?P<pod>\S+) ran on (?P<node>\S+) and not on (?P<last>[^\s:]+): (?P<reason>\w+)")
 
@@ -57,97 +58,73 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     notes: list[str] = []
 
 
+class Live(NamedTuple):
+    """A session's pod as it is now. ``terms``: its preferred terms in builtins."""
+
+    session: Session
+    terms: object
+    scheduled_at: datetime | None
+
+
 def from_record(record: SessionRecord, workload: Workload | None, *, exists: bool) -> Explanation:
     """What the recorder knew when the session became Ready; ``workload`` as it is now."""
     return Explanation(
-        namespace=record.namespace,
-        pod=record.pod,
-        pod_uid=record.pod_uid,
-        exists=exists,
-        workload=record.workload,
-        kind=record.kind,
-        source=Source.JOURNAL,
-        last_node=record.last_node,
-        entry=_entry_of(workload, record.last_node, record.pod_uid),
-        asked=record.asked,
-        node=record.node,
-        outcome=str(record.outcome),
-        **_because(record.reason),
-        startup_seconds=record.startup_seconds,
-        scheduled_seconds=_between(record.created_at, record.scheduled_at),
-        ready_seconds=_between(record.scheduled_at, record.ready_at),
-    )
+        namespace=record.namespace, pod=record.pod, pod_uid=record.pod_uid, exists=exists, source=Source.JOURNAL,
+        workload=record.workload, kind=record.kind, last_node=record.last_node, asked=record.asked,
+        entry=_entry_of(workload, record.last_node, record.pod_uid), node=record.node, outcome=str(record.outcome),
+        **_because(record.reason), **_times(record.created_at, record.scheduled_at, record.ready_at),
+    )  # fmt: skip
 
 
 def from_event(event: Mapping[str, Any], *, exists: bool) -> Explanation:
     """What a SessionMoved Event says; it is written for sessions that moved only."""
-    related, involved = event.get("related") or {}, event.get("involvedObject") or {}
+    pod, workload = event.get("related") or {}, event.get("involvedObject") or {}
     said = _MESSAGE.match(event.get("message") or "")
-    annotated = (event.get("metadata", {}).get("annotations") or {}).get(REASON_ANNOTATION)
+    annotated = (event.get("metadata", {}).get("annotations") or {}).get(MOVED_REASON_ANNOTATION)
+    reason = annotated or (said["reason"] if said else "")
     return Explanation(
-        namespace=related.get("namespace", ""),
-        pod=related.get("name", ""),
-        pod_uid=related.get("uid", ""),
-        exists=exists,
-        workload=involved.get("name", ""),
-        kind=involved.get("kind", ""),
-        source=Source.EVENT,
-        last_node=said["last"] if said else "",
-        node=said["node"] if said else "",
-        outcome=str(Outcome.MOVED),
-        **_because(_reason(annotated or (said["reason"] if said else ""))),
+        namespace=pod.get("namespace", ""), pod=pod.get("name", ""), pod_uid=pod.get("uid", ""), exists=exists,
+        source=Source.EVENT, workload=workload.get("name", ""), kind=workload.get("kind", ""),
+        last_node=said["last"] if said else "", node=said["node"] if said else "", outcome=str(Outcome.MOVED),
+        **_because(Reason(reason) if reason in {*Reason} else Reason.UNKNOWN),
         notes=["An Event does not tell who asked for the node, nor how long the start took."],
-    )
+    )  # fmt: skip
 
 
-def derived(
-    session: Session,
-    terms: object,
-    scheduled_at: datetime | None,
-    workload: Workload | None,
-    nodes: Mapping[str, Node],
-    *,
-    now: datetime,
-    ttl: float,
-) -> Explanation:
-    """From the live pod and the memory as it is now. ``terms``: the pod's preferred terms in builtins.
+def derived(live: Live, workload: Workload | None, nodes: Nodes, *, now: datetime, ttl: float) -> Explanation:
+    """From the live pod and the memory as it is now.
 
     A term in the pod's spec is certain. Without one, the memory is taken as it was before the pod was made, as far as
     that can be seen: the session's own entry has replaced an older one of its node, if there was one.
     """
-    memory = parse_text(workload.last_node, workload.recent_nodes) if workload else ()
-    wanted = _asked_by_term(terms, memory, nodes)
-    before = [entry for entry in memory if _was_there(entry, session)]
+    session, memory = live.session, _memory(workload)
+    wanted = _asked_by_term(live.terms, memory, nodes)
+    before = tuple(entry for entry in memory if _was_there(entry, session))
     recorded = any(entry.pod_uid == session.uid for entry in memory)
-    last = wanted or ("" if recorded else _choice(tuple(before), now, ttl, nodes))
+    last = wanted or ("" if recorded else expect(before, now=now, ttl=ttl, nodes=nodes).last_node)
     outcome, notes = _outcome(session, last, recorded=recorded and not wanted)
     if workload and not workload.sticky and not wanted:
         outcome, notes = None, ["Its workload is not sticky: nothing is remembered, and nothing was preferred."]
     return Explanation(
-        namespace=session.namespace,
-        pod=session.name,
-        pod_uid=session.uid,
-        exists=True,
-        workload=workload.name if workload else "",
-        kind=workload.kind if workload else "",
-        source=Source.DERIVED,
-        last_node=last,
-        entry=next((entry for entry in before if entry.node == last), None),
-        asked="term" if wanted else "",
-        node=session.node or "",
-        outcome=str(outcome or ""),
+        namespace=session.namespace, pod=session.name, pod_uid=session.uid, exists=True, source=Source.DERIVED,
+        workload=workload.name if workload else "", kind=workload.kind if workload else "", last_node=last,
+        entry=next((entry for entry in before if entry.node == last), None), asked="term" if wanted else "",
+        node=session.node or "", outcome=str(outcome or ""), notes=notes,
         **_because(Reason.UNKNOWN if outcome is Outcome.MOVED else None),
-        startup_seconds=_between(session.created_at, session.ready_at),
-        scheduled_seconds=_between(session.created_at, scheduled_at),
-        ready_seconds=_between(scheduled_at, session.ready_at),
-        notes=notes,
-    )
+        **_times(session.created_at, live.scheduled_at, session.ready_at),
+    )  # fmt: skip
 
 
 def newest_event(events: Iterable[Mapping[str, Any]], pod: str, pod_uid: str) -> Mapping[str, Any] | None:
     """The SessionMoved Event of this pod: by its UID, or by its name where that is not known."""
-    fitting = [event for event in events if _is_about(event.get("related") or {}, pod, pod_uid)]
-    return max(fitting, key=_event_time, default=None)
+
+    def time(event: Mapping[str, Any]) -> str:
+        return event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or ""
+
+    wanted = {"uid": pod_uid} if pod_uid else {"kind": "Pod", "name": pod}
+    return max(
+        (each for each in events if wanted.items() <= (each.get("related") or {}).items()), key=time, default=None
+    )
 
 
 def newest_record(records: Iterable[SessionRecord], namespace: str, pod: str, pod_uid: str) -> SessionRecord | None:
@@ -168,17 +145,11 @@ def _outcome(session: Session, last: str, *, recorded: bool) -> tuple[Outcome | 
     return (Outcome.REUSED if session.node == last else Outcome.MOVED), []
 
 
-def _asked_by_term(terms: object, memory: Memory, nodes: Mapping[str, Node]) -> str:
+def _asked_by_term(terms: object, memory: Memory, nodes: Nodes) -> str:
     """The node that a term of ours in the pod's spec names, as far as memory or cluster know that node."""
     known = [(entry.node, entry.hostname) for entry in memory]
     known += [(node.name, node.hostname) for node in nodes.values()]
     return next((node for node, hostname in known if carries(terms, node, hostname)), "")
-
-
-def _choice(memory: Memory, now: datetime, ttl: float, nodes: Mapping[str, Node]) -> str:
-    """The newest entry that is valid, else the newest: that one could not be preferred."""
-    first = rank(memory, now=now, ttl=ttl, nodes=nodes).first
-    return first.node if first else next((entry.node for entry in memory), "")
 
 
 def _was_there(entry: Entry, session: Session) -> bool:
@@ -188,25 +159,20 @@ def _was_there(entry: Entry, session: Session) -> bool:
 
 
 def _entry_of(workload: Workload | None, node: str, pod_uid: str) -> Entry | None:
-    memory = parse_text(workload.last_node, workload.recent_nodes) if workload and node else ()
-    return next((entry for entry in memory if entry.node == node and entry.pod_uid != pod_uid), None)
+    return next((entry for entry in _memory(workload) if entry.node == node and entry.pod_uid != pod_uid), None)
+
+
+def _memory(workload: Workload | None) -> Memory:
+    return parse_text(workload.last_node, workload.recent_nodes) if workload else ()
 
 
 def _because(reason: Reason | None) -> dict[str, Any]:
-    return {"reason": str(reason), "meaning": Reason(reason).meaning} if reason else {}
+    return {"reason": str(reason), "meaning": reason.meaning} if reason else {}
 
 
-def _reason(text: str) -> Reason:
-    return Reason(text) if text in {*Reason} else Reason.UNKNOWN
-
-
-def _is_about(related: Mapping[str, Any], pod: str, pod_uid: str) -> bool:
-    return related.get("uid") == pod_uid if pod_uid else (related.get("kind"), related.get("name")) == ("Pod", pod)
-
-
-def _event_time(event: Mapping[str, Any]) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
-
-
-def _between(start: datetime | None, end: datetime | None) -> float | None:
-    return max(0.0, (end - start).total_seconds()) if start and end else None
+def _times(created: datetime | None, scheduled: datetime | None, ready: datetime | None) -> dict[str, Any]:
+    spans = {"startup": (created, ready), "scheduled": (created, scheduled), "ready": (scheduled, ready)}
+    return {
+        f"{name}_seconds": max(0.0, (end - start).total_seconds()) if start and end else None
+        for name, (start, end) in spans.items()
+    }

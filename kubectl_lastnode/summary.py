@@ -1,18 +1,59 @@
-"""Reuse in numbers: sessions grouped by kind, namespace, reason and outcome. Pure.
+"""The numbers of a report: sessions that the recorders counted, grouped, over time, and their start-up times. Pure.
 
-The estimate of the time saved is that of deploy/monitoring/rules: as if every reused session would have taken as long
-as those of its kind that moved took on average.
+Where there is nothing to compute from, the answer is None or empty, never a zero that looks like a measurement. The
+estimate of the time saved is that of the recording rules in deploy/chart.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from math import ceil
 from statistics import fmean
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from kubectl_lastnode import figures
 from lastnode.journal import SessionRecord
 from lastnode.outcome import Outcome
+from lastnode.reasons import Reason
+
+K = TypeVar("K", bound=Hashable)
+Records = Iterable[SessionRecord]
+
+# A bar must be wide enough to be seen and touched on a phone of 320 px.
+MOST_BUCKETS: Final = 48
+_WIDTHS: Final = (
+    *(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)),
+    *(timedelta(days=days) for days in (1, 7, 28)),
+)
+# A Monday: buckets of days begin at midnight, those of weeks on Mondays.
+_EPOCH: Final = datetime(1970, 1, 5, tzinfo=UTC)
+
+
+class Saving(NamedTuple):
+    """An estimate: ``seconds`` of start-up time that ``sessions`` reused ones saved; negative if they were slower.
+
+    ``moved``: how many moved sessions they are compared with.
+    """
+
+    seconds: float
+    sessions: int
+    moved: int
+
+
+class Timeline(NamedTuple):
+    """The outcomes of the sessions that became Ready from each ``start`` on: buckets without a gap, oldest first."""
+
+    width: timedelta
+    buckets: list[tuple[datetime, "Group"]]
+
+    @property
+    def start(self) -> datetime:
+        return self.buckets[0][0]
+
+    def position(self, moment: datetime) -> float:
+        """Where a moment lies: 0 at the start of the first bucket, 1 at the end of the last."""
+        return (moment - self.start) / (self.width * len(self.buckets))
 
 
 class Startup(msgspec.Struct, frozen=True):
@@ -36,6 +77,11 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     reuse_ratio: float | None
     startup_seconds: Startup | None
 
+    @property
+    def returning(self) -> int:
+        """The sessions that had a last node to come back to."""
+        return self.reused + self.moved
+
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """``since``: how far back the sessions go; ``complete_since``: from when on none is missing; ``dropped``: how many
@@ -56,7 +102,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def summarise(
-    records: Iterable[SessionRecord],
+    sessions: Records,
     *,
     since: datetime,
     complete_since: datetime,
@@ -64,9 +110,10 @@ def summarise(
     dropped: int = 0,
     unread: Sequence[str] = (),
 ) -> Summary:
-    """``records``: each session once."""
-    kept = [record for record in records if in_window(record, since)]
-    by_kind = grouped(kept, lambda record: record.kind)
+    """``sessions``: each once."""
+    kept = [record for record in sessions if in_window(record, since)]
+    moved = [record for record in kept if record.outcome is Outcome.MOVED]
+    estimate = saving(kept)
     return Summary(
         since=since,
         complete_since=max(since, complete_since),
@@ -74,14 +121,11 @@ def summarise(
         dropped=dropped,
         unread=list(unread),
         total=group("", kept),
-        by_kind=by_kind,
-        by_namespace=grouped(kept, lambda record: record.namespace),
-        by_outcome=grouped(kept, lambda record: record.outcome),
-        by_reason=sorted(
-            grouped([r for r in kept if r.outcome is Outcome.MOVED], figures.reason_of),
-            key=lambda one: -one.moved,
-        ),
-        saved_seconds_estimate=saving.seconds if (saving := figures.saving(kept)) else None,
+        by_kind=_groups(kept, lambda record: record.kind),
+        by_namespace=_groups(kept, lambda record: record.namespace),
+        by_outcome=_groups(kept, lambda record: record.outcome),
+        by_reason=sorted(_groups(moved, reason_of), key=lambda one: -one.moved),
+        saved_seconds_estimate=estimate.seconds if estimate else None,
     )
 
 
@@ -90,26 +134,117 @@ def in_window(record: SessionRecord, since: datetime) -> bool:
     return record.ready_at is None or record.ready_at >= since
 
 
-def grouped(records: Iterable[SessionRecord], name_of: Callable[[SessionRecord], str]) -> list[Group]:
-    """One group a name, by name."""
-    parts = figures.grouped(records, lambda record: str(name_of(record)))
-    return [group(name, parts[name]) for name in sorted(parts)]
-
-
 def group(name: str, records: Sequence[SessionRecord]) -> Group:
-    counts = figures.tally(records)
+    counts = Counter(record.outcome for record in records)
+    first, reused, moved = (counts[outcome] for outcome in (Outcome.FIRST, Outcome.REUSED, Outcome.MOVED))
     return Group(
-        name=name,
-        sessions=counts.sessions,
-        first=counts.first,
-        reused=counts.reused,
-        moved=counts.moved,
-        reuse_ratio=counts.ratio,
-        startup_seconds=startup(records),
-    )
+        name=name, sessions=len(records), first=first, reused=reused, moved=moved,
+        reuse_ratio=reused / (reused + moved) if reused + moved else None,
+        startup_seconds=startup(record.startup_seconds for record in records),
+    )  # fmt: skip
 
 
-def startup(records: Iterable[SessionRecord]) -> Startup | None:
-    times = sorted(seconds for record in records if (seconds := record.startup_seconds) is not None)
-    median, late = figures.percentile(times, 0.5), figures.percentile(times, 0.95)
+def startup(seconds: Iterable[float | None]) -> Startup | None:
+    """Of those that are known."""
+    times = sorted(time for time in seconds if time is not None)
+    median, late = percentile(times, 0.5), percentile(times, 0.95)
     return None if median is None or late is None else Startup(len(times), fmean(times), median, late)
+
+
+def grouped(records: Records, key: Callable[[SessionRecord], K]) -> dict[K, list[SessionRecord]]:
+    """key -> its sessions, in the order in which the keys first come up."""
+    groups: dict[K, list[SessionRecord]] = {}
+    for record in records:
+        groups.setdefault(key(record), []).append(record)
+    return groups
+
+
+def ranked(records: Records, key: Callable[[SessionRecord], K]) -> list[tuple[K, list[SessionRecord]]]:
+    """Each key with its sessions: most sessions first, then by key."""
+    return sorted(grouped(records, key).items(), key=lambda row: (-len(row[1]), str(row[0])))
+
+
+def reason_of(record: SessionRecord) -> Reason:
+    """Why a moved session moved; one that says nothing has no known reason."""
+    return record.reason or Reason.UNKNOWN
+
+
+def reasons(records: Records) -> list[tuple[Reason, int]]:
+    """Why sessions moved and how many, most frequent first, then in the order of ``Reason``."""
+    counts = Counter(reason_of(record) for record in records if record.outcome is Outcome.MOVED)
+    return sorted(counts.items(), key=lambda item: (-item[1], list(Reason).index(item[0])))
+
+
+def startups(records: Records, outcome: Outcome) -> list[float]:
+    """The known start-up times (s, ascending) of the sessions with that outcome."""
+    times = (record.startup_seconds for record in records if record.outcome is outcome)
+    return sorted(time for time in times if time is not None)
+
+
+def percentile(ascending: Sequence[float], share: float) -> float | None:
+    """The smallest value that at least ``share`` (0 to 1) of the values do not exceed: one that was really seen."""
+    return ascending[max(1, ceil(share * len(ascending))) - 1] if ascending else None
+
+
+def saving(records: Records) -> Saving | None:
+    """Kind by kind: the reused sessions, times how much longer the moved ones took on average.
+
+    Kinds without known times on both sides are left out; None where that leaves nothing.
+    """
+    total = Saving(0.0, 0, 0)
+    for same in grouped(records, lambda record: record.kind).values():
+        reused, moved = startups(same, Outcome.REUSED), startups(same, Outcome.MOVED)
+        if reused and moved:
+            sessions = sum(record.outcome is Outcome.REUSED for record in same)
+            gain = sessions * (fmean(moved) - fmean(reused))
+            total = Saving(total.seconds + gain, total.sessions + sessions, total.moved + len(moved))
+    return total if total.sessions else None
+
+
+def chance(records: Sequence[SessionRecord]) -> float | None:
+    """The share of returning sessions (0 to 1) that would come back if each was placed at random, each node as likely
+    as it was used by all of these sessions; None where none returned.
+    """
+    uses = Counter(record.node for record in records)
+    returning = [record for record in records if record.outcome is not Outcome.FIRST]
+    lasts = [record.node if record.outcome is Outcome.REUSED else record.last_node for record in returning]
+    return fmean(uses[node] / len(records) for node in lasts) if lasts else None
+
+
+def period(records: Records, *, since: datetime, now: datetime, dropped: int) -> tuple[datetime, datetime]:
+    """What the sessions cover: from ``since``, or where older ones were dropped, from the oldest that is left."""
+    ready = [record.ready_at for record in records if record.ready_at is not None]
+    start = min(ready) if dropped and ready else min([since, *ready])
+    return start.astimezone(UTC), max([now, start, *ready]).astimezone(UTC)
+
+
+def timeline(records: Records, start: datetime, end: datetime) -> Timeline:
+    """The outcomes over a period, by when the sessions became Ready; those of which that is not known are left out."""
+    width = round_width(end - start, MOST_BUCKETS)
+    groups = grouped(records, lambda record: record.ready_at and _floor(record.ready_at, width))
+    starts = multiples(width, _floor(start, width), end)
+    return Timeline(width, [(moment, group("", groups.get(moment, []))) for moment in starts])
+
+
+def round_width(length: timedelta, most: int) -> timedelta:
+    """The smallest round width with which ``most`` buckets, or ticks, cover a period wherever it begins."""
+    fitting = (width for width in _WIDTHS if length < width * (most - 1))
+    longest = _WIDTHS[-1]
+    return next(fitting, longest * ceil((length + timedelta(seconds=1)) / (longest * (most - 1))))
+
+
+def multiples(width: timedelta, start: datetime, end: datetime) -> list[datetime]:
+    """The moments from ``start`` to ``end`` (both included) at which buckets of that width begin."""
+    begin = start + (_EPOCH - start) % width
+    return [begin + i * width for i in range((end - begin) // width + 1)]
+
+
+def _floor(moment: datetime, width: timedelta) -> datetime:
+    """When the bucket of that width began that holds the moment."""
+    return moment.astimezone(UTC) - (moment - _EPOCH) % width
+
+
+def _groups(records: Records, name_of: Callable[[SessionRecord], str]) -> list[Group]:
+    """One group a name, by name."""
+    parts = grouped(records, lambda record: str(name_of(record)))
+    return [group(name, parts[name]) for name in sorted(parts)]

@@ -6,12 +6,12 @@ associative and idempotent, so whatever order events arrive in, the same memory 
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from lastnode.contract import LAST_NODE, MAX_RECENT_NODES, RECENT_NODES, is_hostname_value, is_node_name
-from lastnode.objects import Node
+from lastnode.objects import Node, Workload
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
@@ -66,6 +66,17 @@ def render(memory: Memory, prefix: str) -> dict[str, str | None]:
     return {
         f"{prefix}/{LAST_NODE}": memory[0].node if memory else None,
         f"{prefix}/{RECENT_NODES}": msgspec.json.encode(dated).decode() if dated else None,
+    }
+
+
+def patch_body(workload: Workload, annotations: Mapping[str, str | None]) -> dict[str, Any]:
+    """The merge patch: only onto this very object (UID) in this very version, else the server answers 409."""
+    return {
+        "metadata": {
+            "uid": workload.uid,
+            "resourceVersion": workload.resource_version,
+            "annotations": dict(annotations),
+        }
     }
 
 

@@ -1,7 +1,7 @@
 """What to write on a workload, if anything. Pure."""
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from lastnode import memory
 from lastnode.memory import Crash, Memory
@@ -67,14 +67,3 @@ def decide(
     if merged == known and workload.last_node == (merged[0].node if merged else None):
         return Write.UNCHANGED
     return merged
-
-
-def patch_body(workload: Workload, annotations: Mapping[str, str | None]) -> dict[str, Any]:
-    """The merge patch: only onto this very object (UID) in this very version, else the server answers 409."""
-    return {
-        "metadata": {
-            "uid": workload.uid,
-            "resourceVersion": workload.resource_version,
-            "annotations": dict(annotations),
-        }
-    }

@@ -17,11 +17,11 @@ from lastnode.kube.discovery import NotServed, collection_path, object_path
 from lastnode.kube.election import Leadership
 from lastnode.kube.errors import Conflict, KubeError, NotFound, Refused
 from lastnode.kube.queue import WorkQueue
-from lastnode.memory import Memory, render
+from lastnode.memory import Memory, patch_body, render
 from lastnode.objects import Workload, WorkloadKey
 from lastnode.reading import read_patched, read_workload
 from lastnode.view import MemoryCache, View
-from recorder.decision import Pending, Write, decide, patch_body
+from recorder.decision import Pending, Write, decide
 from recorder.metrics import RecordMetrics
 from recorder.sessions import Sessions
 

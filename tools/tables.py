@@ -17,6 +17,7 @@ import click
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 
+from lastnode.reasons import Reason
 from testbed.paths import REPOSITORY
 
 PAGE: Final = REPOSITORY / "docs" / "reference.md"
@@ -207,22 +208,7 @@ def reasons() -> str:
 
 
 def _meanings() -> Iterator[tuple[str, str]]:
-    from extender.lookup import Reason
-    from lastnode.outcome import MEANING
-
-    moved = {reason.value: meaning for reason, meaning in MEANING.items()}
-    yield from moved.items()
-    yield from ((name.value, _UNPREFERRED[name.value]) for name in Reason if name.value not in moved)
-
-
-# Why there is no node to prefer, beside the reasons that a session can have moved for.
-_UNPREFERRED: Final = {
-    "not_synced": "the extender has not listed everything yet",
-    "unattributed": "nobody says which workload the pod belongs to",
-    "ambiguous": "workloads of several kinds have that name",
-    "not_sticky": "the workload has not opted in",
-    "nothing_remembered": "no session of the workload ran before",
-}
+    yield from ((reason.value, reason.meaning) for reason in Reason if reason is not Reason.VALID)
 
 
 # ---- Rights

@@ -14,7 +14,6 @@ from benchmarks.recorder.bench import ROUNDS, WRITERS, Bench, Figure, late_node
 from benchmarks.sightings import Sightings
 from lastnode import memory, reading
 from lastnode.kinds import AGENT_RUNTIME
-from recorder import decision
 
 _LIMIT: Final = 300.0
 
@@ -72,7 +71,7 @@ def _patch(bench: Bench, member: Member) -> rawpatches.Patch:
     changed = memory.render(
         (*known[:-1], msgspec.structs.replace(known[-1], pod_uid=workload.uid)), AGENT_RUNTIME.prefix
     )
-    return path, decision.patch_body(workload, changed)
+    return path, memory.patch_body(workload, changed)
 
 
 def _rate(bench: Bench, count: int, begin: Callable[[], object]) -> float:

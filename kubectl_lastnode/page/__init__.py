@@ -1,4 +1,176 @@
-"""The report as one page for a browser: ``document`` puts ``sections`` together, ``plots`` draws them as ``svg``. Pure.
+"""The report as one HTML document that needs nothing else: no network, no script, no font. Pure, but for the templates
+that it reads from this package.
 
-Imported only when somebody asks for the page: templates and plots are for nobody who asks for a table.
+Here are its numbers; ``templates/report.html`` has the words, ``report.css`` the looks, ``plots`` draws. Names of
+nodes, namespaces, kinds and workloads are somebody else's text: they are only values, which the template escapes.
 """
+
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+from importlib.metadata import version
+from importlib.resources import files
+from itertools import count
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from kubectl_lastnode import summary
+from kubectl_lastnode.page import plots, wording
+from kubectl_lastnode.summary import group, grouped, ranked, startups
+from lastnode.journal import SessionRecord
+from lastnode.outcome import Outcome
+from lastnode.reasons import MOVED
+
+# Rows of a table; what is beyond is added up in one row or left to `kubectl lastnode report -o csv`.
+_NODES: Final = 10
+_NAMESPACES: Final = 20
+_WORKLOADS: Final = 10
+MOST_BINS: Final = 20
+# The buckets of lastnode_session_startup_seconds, in seconds.
+_WITHIN: Final = {1: "1s", 2: "2s", 5: "5s", 10: "10s", 20: "20s", 30: "30s", 60: "1m", 120: "2m", 300: "5m",
+                  600: "10m"}  # fmt: skip
+_MEANING: Final = {str(reason): reason.meaning for reason in MOVED}
+_OUTCOMES: Final = {
+    Outcome.REUSED: "ran on its last node",
+    Outcome.MOVED: "had a last node and ran elsewhere",
+    Outcome.FIRST: "nothing was remembered",
+}
+
+Records = Sequence[SessionRecord]
+Section = dict[str, Any]
+
+
+def page(
+    sessions: Records,
+    *,
+    title: str,
+    now: datetime,
+    since: datetime,
+    dropped: int = 0,
+    complete_since: datetime | None = None,
+    unread: Sequence[str] = (),
+) -> str:
+    """The report on these sessions, as an HTML document in UTF-8 of less than 150 KB, however many there are.
+
+    ``now``: when it is made; ``since``: what ended before is not in ``sessions``; ``dropped``: how many older sessions
+    the recorders had to forget; ``complete_since``: from when on none is missing, where that is later; ``unread``: a
+    line for each recorder that could not be read. All times are aware ones. Any text may be anything: it is escaped.
+    """
+    start, end = summary.period(sessions, since=since, now=now, dropped=dropped)
+    style = files(__name__).joinpath("templates/report.css").read_text("utf-8")
+    return _environment().get_template("report.html").render(
+        title=title, start=start, end=end, made=now, version=version("lastnode"), dropped=dropped, unread=unread,
+        complete_since=complete_since if complete_since and complete_since > start else None,
+        style=style, style_hash=f"sha256-{b64encode(sha256(style.encode()).digest()).decode()}",
+        outcomes=_OUTCOMES, meaning=_MEANING, few=plots.FEW, **_totals(sessions),
+        **(_sections(sessions, start, end) if sessions else {}),
+    )  # fmt: skip
+
+
+def _totals(records: Records) -> Section:
+    """The headline numbers, and what is not known."""
+    return {
+        "total": group("", records),
+        "reasons": dict(summary.reasons(records)),
+        "saving": summary.saving(records),
+        "chance": summary.chance(records),
+        "untimed": sum(record.ready_at is None for record in records),
+        "unmeasured": sum(record.startup_seconds is None for record in records),
+    }
+
+
+def _sections(records: Records, start: datetime, end: datetime) -> Section:
+    namespaces = ranked(records, lambda record: (record.namespace, record.kind))
+    others = namespaces[_NAMESPACES:]
+    return {
+        "time": _over_time(records, start, end),
+        "startup": _startup(records),
+        "nodes": _nodes(ranked(records, lambda record: record.node)),
+        "kinds": [(kind, group("", same)) for kind, same in ranked(records, lambda record: record.kind)],
+        "namespaces": [(where, group("", same)) for where, same in namespaces[:_NAMESPACES]],
+        "others": len(others),
+        "rest": group("", [record for _, same in others for record in same]),
+        "movers": _movers(records),
+    }
+
+
+def _over_time(records: Records, start: datetime, end: datetime) -> Section | None:
+    """Outcomes by when the sessions became Ready; None where that is known of none."""
+    timed = [record for record in records if record.ready_at is not None]
+    if not timed:
+        return None
+    line = summary.timeline(timed, start, end)
+    rows = [(plots.bucket_start(when, line.width), counts) for when, counts in line.buckets if counts.sessions]
+    return {"every": wording.every(line.width), "plot": plots.over_time(line), "rows": rows}
+
+
+def _startup(records: Records) -> Section | None:
+    """How long sessions took to start, by outcome; None where that is known of none."""
+    times = {outcome: ascending for outcome in plots.ORDER if (ascending := startups(records, outcome))}
+    if not times:
+        return None
+    within = [
+        (label, [wording.percent(sum(time <= limit for time in each), len(each)) for each in times.values()])
+        for limit, label in _WITHIN.items()
+    ]
+    typical = [(outcome, summary.startup(ascending)) for outcome, ascending in times.items()]
+    return {"plot": plots.startups(times), "typical": typical, "heads": ["within", *times], "within": within}
+
+
+def _nodes(nodes: Sequence[tuple[str, Records]]) -> Section:
+    """Where sessions ran, and how evenly; a node's bar is as long as its share of what the busiest ran."""
+    sizes = [len(same) for _, same in nodes]
+    bins = histogram(sizes, MOST_BINS)
+    rows = [(node, group("", same)) for node, same in nodes[:_NODES]]
+    bars = [plots.stripes((each, getattr(counts, each) / sizes[0]) for each in plots.ORDER) for _, counts in rows]
+    return {
+        "count": len(nodes),
+        "busiest": sizes[0],
+        "half": half(sizes),
+        "rows": [(node, counts.sessions, bar) for (node, counts), bar in zip(rows, bars, strict=True)],
+        "plot": plots.histogram(bins) if len(nodes) > _NODES else "",
+        "bins": [*bins.items()],
+    }
+
+
+def half(sizes: Sequence[int]) -> int:
+    """The fewest nodes that ran half of the sessions. ``sizes``: sessions by node, most first."""
+    return next(nodes for nodes in count() if 2 * sum(sizes[:nodes]) >= sum(sizes))
+
+
+def histogram(values: Sequence[int], most: int) -> dict[str, int]:
+    """Values from 1 up, counted in at most ``most`` bins of one round width (1, 2 or 5 times a power of ten)."""
+    width = next(width for width in plots.round_numbers() if width * most >= max(values))
+    counts = Counter((value - 1) // width for value in values)
+    spans = ((1 + i * width, (i + 1) * width, counts[i]) for i in range(max(counts) + 1))
+    return {f"{low:,}" if low == high else f"{low:,}–{high:,}": size for low, high, size in spans}
+
+
+def _movers(records: Records) -> list[Section]:
+    """The workloads with the most moved sessions, most first."""
+    groups = grouped(records, lambda record: (record.namespace, record.kind, record.workload))
+    rows = [(*whose, group("", same), summary.reasons(same)) for whose, same in groups.items()]
+    moved = sorted((row for row in rows if row[3].moved), key=lambda row: (-row[3].moved, row[:3]))
+    names = ("namespace", "kind", "name", "counts", "reasons")
+    return [dict(zip(names, row, strict=True)) for row in moved[:_WORKLOADS]]
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader(__name__), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, finalize=_written,
+    )  # fmt: skip
+    words = (wording.percent, wording.plural, wording.roughly, wording.brief, wording.moment, plots.stripes)
+    made.globals |= {word.__name__: word for word in words}
+    made.filters["duration"] = wording.duration
+    return made
+
+
+def _written(value: object) -> object:
+    """As a person reads it: 4812 as 4,812; a name without anything that cannot be seen."""
+    if type(value) is int:
+        return f"{value:,}"
+    return wording.visible(value) if type(value) is str else value

@@ -1,4 +1,4 @@
-"""How the report writes numbers, spans and moments. Pure."""
+"""How the page writes numbers, spans and moments. Pure."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -6,17 +6,12 @@ from typing import Final
 NBSP: Final = "\u00a0"
 NOTHING: Final = "–"
 _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-_SPANS: Final = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
-
-
-def number(count: int) -> str:
-    """4812 as 4,812."""
-    return f"{count:,}"
+_NOUNS: Final = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
 def plural(count: int, noun: str) -> str:
-    """1 session, 2 sessions."""
-    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
+    """1 session, 2,000 sessions."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def percent(part: float, whole: float = 1) -> str:
@@ -36,7 +31,7 @@ def duration(seconds: float) -> str:
     if seconds < 0:
         return f"−{duration(-seconds)}"
     if seconds < 10:
-        return f"{seconds:.1f}".removesuffix(".0") + f"{NBSP}s"
+        return brief(seconds)
     larger = next(i for i, (_, length) in enumerate(_UNITS) if seconds >= length)
     (unit, length), (lesser, grain) = _UNITS[larger], _UNITS[min(larger + 1, len(_UNITS) - 1)]
     whole = round(seconds / grain) * grain
@@ -54,21 +49,15 @@ def roughly(seconds: float) -> str:
     return f"{'−' if seconds < 0 else ''}{count:,.{0 if count >= 9.95 else 1}f}{NBSP}{unit}".replace(f".0{NBSP}", NBSP)
 
 
-def seconds(value: float | None) -> str:
+def brief(seconds: float) -> str:
     """A start-up time, in seconds whatever its size, so that a column of them can be compared."""
-    return NOTHING if value is None else f"{value:,.1f}".removesuffix(".0") + f"{NBSP}s"
-
-
-def short(span: float) -> str:
-    """A round span for an axis, as kubectl writes it: 30s, 5m, 1h, 7d."""
-    unit, length = next((unit, length) for unit, length in _UNITS if span >= length and span % length == 0)
-    return f"{int(span // length)}{unit[0]}"
+    return f"{seconds:,.1f}".removesuffix(".0") + f"{NBSP}s"
 
 
 def every(width: timedelta) -> str:
     """The width of a bucket after "per": hour, 5 minutes."""
     span = width.total_seconds()
-    noun, length = next((noun, length) for noun, length in _SPANS if span % length == 0)
+    noun, length = next((noun, length) for noun, length in _NOUNS if span % length == 0)
     return noun if span == length else plural(int(span // length), noun)
 
 

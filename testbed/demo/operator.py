@@ -58,6 +58,6 @@ def _journal(stack: Stack) -> list[SessionRecord]:
 def _kubectl(console: Console, stack: Stack, *words: str) -> None:
     console.print(f"\n$ kubectl lastnode {' '.join(words)}", style="bold")
     where = ["--kubeconfig", str(stack.cp.kubeconfig), "--recorder-url", stack.recorder_url]
-    command = [sys.executable, "-m", "kubectl_lastnode.program", *words, *where]
+    command = [sys.executable, "-m", "kubectl_lastnode", *words, *where]
     shown = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60).stdout
     console.print(shown, markup=False, end="")

@@ -74,4 +74,4 @@ class Terminal:
 
 
 def _argv(kubeconfig: Path | str, words: tuple[str, ...]) -> list[str]:
-    return [sys.executable, "-m", "kubectl_lastnode.program", "--kubeconfig", str(kubeconfig), *words]
+    return [sys.executable, "-m", "kubectl_lastnode", "--kubeconfig", str(kubeconfig), *words]

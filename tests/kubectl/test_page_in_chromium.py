@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubectl_lastnode.page.document import page
+from kubectl_lastnode.page import page
 from tests.kubectl import chromium
 from tests.kubectl.chromium import Chromium
 from tests.kubectl.sessions import NOW, sessions

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from lastnode import memory
 from lastnode.contract import AGENTCUBE_PREFIX, LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
-from lastnode.memory import Crash, Entry, parse_text
+from lastnode.memory import Crash, Entry, parse_text, patch_body
 from lastnode.objects import Node, Workload, pack
 from recorder import decision as decisions
-from recorder.decision import MAX_CRASHES, Pending, Write, patch_body
+from recorder.decision import MAX_CRASHES, Pending, Write
 from tests.unit.strategies import entries
 
 render = partial(memory.render, prefix=AGENTCUBE_PREFIX)

@@ -5,14 +5,35 @@ from typing import Any
 
 import pytest
 
-from kubectl_lastnode.doctor import recorders, scheduling, webhook
-from kubectl_lastnode.doctor.installation import has_field
-from kubectl_lastnode.doctor.probe import Probe, samples, total
+from kubectl_lastnode.doctor import cluster, programs, webhook
+from kubectl_lastnode.doctor.facts import Probe, samples, total
+from kubectl_lastnode.replicas import Replica
 from lastnode.reasons import Reason
-from testbed.certificates import Authority
 from tests.kubectl.journal import moved, reused
 
+ANY = Replica("any", lambda path: b"")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+# Valid a day before and after NOW, and from a day after NOW for two days.
+CA_OF_TODAY = """\
+-----BEGIN CERTIFICATE-----
+MIIBGjCBwqADAgECAgEWMAoGCCqGSM49BAMCMA0xCzAJBgNVBAMMAmNhMB4XDTI2
+MTEyMjEyMDAwMFoXDTI2MTEyNDEyMDAwMFowDTELMAkGA1UEAwwCY2EwWTATBgcq
+hkjOPQIBBggqhkjOPQMBBwNCAARfW5j7BP4YfbXBgj1RnBqQECSbi8H8a1LKAGMO
+nYjgCcPomPeehFFzrkeYZww0Hiief6fWog8yAfprpzkCXYJFoxMwETAPBgNVHRMB
+Af8EBTADAQH/MAoGCCqGSM49BAMCA0cAMEQCIFMvrDhzniivkfZ8a1QAWVvpwLT2
+gcgfv/MGmDNlnnt1AiBWu2xyQYB5Y4rvs5sMRZwNE0u+ZFkBU+5WFJAGOLBUvg==
+-----END CERTIFICATE-----
+"""
+CA_OF_LATER = """\
+-----BEGIN CERTIFICATE-----
+MIIBGzCBwqADAgECAgEYMAoGCCqGSM49BAMCMA0xCzAJBgNVBAMMAmNhMB4XDTI2
+MTEyNDEyMDAwMFoXDTI2MTEyNjEyMDAwMFowDTELMAkGA1UEAwwCY2EwWTATBgcq
+hkjOPQIBBggqhkjOPQMBBwNCAAT5DCh5et8zpqNTaLmi2sT9HBSjs7e591N+hOuE
+gcgRUoKLh6114Z56oQsOEGN83/vI3DXmq+wDMdcyOdQ9s1VMoxMwETAPBgNVHRMB
+Af8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIQDoDWlrSSUUUxsRL6XbXV1xTkW2
+L9muqkVzpYoN1DMtHQIgVvemvVMpfsslmhaX4VvI3FYzEXjxO4NVaQyjZPra0p0=
+-----END CERTIFICATE-----
+"""
 
 
 def lease(holder: str | None, silent: float) -> dict[str, Any]:
@@ -25,15 +46,15 @@ def lease(holder: str | None, silent: float) -> dict[str, Any]:
     ("holder", "silent", "level"), [("r", 14, "OK"), ("r", 15, "FAIL"), ("", 1, "FAIL"), (None, 1, "FAIL")]
 )
 def test_a_lease_is_good_while_its_holder_renews_it(holder: str | None, silent: float, level: str) -> None:
-    assert recorders.judged(lease(holder, silent), NOW).level == level
+    assert programs.judged_lease(lease(holder, silent), NOW).level == level
 
 
 def test_a_stale_lease_does_not_matter_where_a_recorder_writes_without_it() -> None:
-    assert recorders.judged(lease("r", 99), NOW, alone=True).level == "OK"
+    assert programs.judged_lease(lease("r", 99), NOW, alone=True).level == "OK"
 
 
 def test_a_lease_that_was_just_made_is_held_by_nobody() -> None:
-    assert recorders.judged({"metadata": {"namespace": "n", "name": "l"}}, NOW).level == "FAIL"
+    assert programs.judged_lease({"metadata": {"namespace": "n", "name": "l"}}, NOW).level == "FAIL"
 
 
 @pytest.mark.parametrize(
@@ -47,33 +68,32 @@ def test_a_lease_that_was_just_made_is_held_by_nobody() -> None:
     ],
 )
 def test_a_profile_s_own_percentage_goes_before_the_general_one(configuration: Any, scored: list[int]) -> None:
-    assert scheduling.scored(configuration, "p") == scored
+    assert cluster.scored(configuration, "p") == scored
 
 
 def test_a_configuration_without_profiles_has_the_default_one() -> None:
-    assert scheduling.scored({"percentageOfNodesToScore": 100}, "default-scheduler") == [100]
+    assert cluster.scored({"percentageOfNodesToScore": 100}, "default-scheduler") == [100]
 
 
 def test_sessions_whose_node_was_not_offered_show_that_sampling_hides_it() -> None:
     back = [reused(f"r{n}", ready=NOW) for n in range(18)]
     lost = [moved(f"m{n}", Reason.NOT_OFFERED, ready=NOW) for n in range(2)]
     full = [moved("f", Reason.NO_ROOM, ready=NOW)]
-    assert not [*scheduling.judged_sessions([*back, lost[0]])], "too few to say anything"
-    assert [each.level for each in scheduling.judged_sessions([*back, *lost])] == ["OK"]
-    assert [each.level for each in scheduling.judged_sessions([*back[2:], *lost, *full, *lost])] == ["FAIL"]
+    assert not [*cluster.hidden([*back, lost[0]])], "too few to say anything"
+    assert [each.level for each in cluster.hidden([*back, *lost])] == ["OK"]
+    assert [each.level for each in cluster.hidden([*back[2:], *lost, *full, *lost])] == ["FAIL"]
 
 
 def test_a_bundle_is_good_while_one_of_its_certificates_is_valid() -> None:
-    pem = Authority("one", timedelta(days=1), NOW).pem.decode()
-    assert webhook.expired(pem, NOW) == ""
-    assert webhook.expired(pem, NOW + timedelta(days=2)).startswith("no certificate in caBundle is valid now")
-    later = Authority("another", timedelta(days=1), NOW + timedelta(days=2)).pem.decode()
-    assert webhook.expired(pem + later, NOW + timedelta(days=2)) == ""
+    today, later = webhook.trusting(CA_OF_TODAY), webhook.trusting(CA_OF_TODAY + CA_OF_LATER)
+    assert webhook.expired(today, NOW) == ""
+    assert webhook.expired(today, NOW + timedelta(days=2)).startswith("no certificate in caBundle is valid now")
+    assert webhook.expired(later, NOW + timedelta(days=2)) == ""
 
 
 def test_a_bundle_without_a_certificate_is_refused() -> None:
     with pytest.raises(ValueError, match="PEM"):
-        webhook.expired("nonsense", NOW)
+        webhook.trusting("nonsense")
 
 
 @pytest.mark.parametrize(
@@ -88,11 +108,11 @@ def test_a_bundle_without_a_certificate_is_refused() -> None:
 def test_a_definition_has_the_field_where_the_server_would_keep_it(schema: Any, has: bool) -> None:
     served = {"name": "v1", "served": True, "schema": {"openAPIV3Schema": schema}}
     old = {"name": "v0", "served": False, "schema": {}}
-    assert has_field({"spec": {"versions": [old, served]}}) is has
+    assert cluster.has_field({"spec": {"versions": [old, served]}}) is has
 
 
 def test_metrics_of_several_replicas_are_added_by_their_labels() -> None:
     page = '# TYPE lastnode_x counter\nlastnode_x_total{result="a"} 2\nlastnode_x_total{result="b"} 1\n'
-    replicas = [Probe("one", samples=samples(page)), Probe("two", samples=samples(page)), Probe("three")]
+    replicas = [Probe(ANY, samples=samples(page)), Probe(ANY, samples=samples(page)), Probe(ANY)]
     assert total(replicas, "lastnode_x_total", result="a") == 4
     assert total(replicas, "lastnode_x_total") == 6

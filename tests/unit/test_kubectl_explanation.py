@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from kubectl_lastnode import explanation
-from kubectl_lastnode.explanation import Explanation
+from kubectl_lastnode.explanation import Explanation, Live
+from lastnode.contract import MOVED_REASON_ANNOTATION
 from lastnode.objects import Node, Session, Workload, pack
 from lastnode.outcome import Outcome
 from lastnode.preference import term
@@ -37,7 +38,7 @@ def workload(*entries: tuple[str, str, float], sticky: bool = True) -> Workload:
 
 def derive(pod: Session, of: Workload | None, terms: object = None) -> Explanation:
     scheduled = CREATED + timedelta(seconds=4)
-    return explanation.derived(pod, terms, scheduled, of, NODES, now=NOW, ttl=3600)
+    return explanation.derived(Live(pod, terms, scheduled), of, NODES, now=NOW, ttl=3600)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_phases_are_told_as_far_as_they_are_known() -> None:
 
 def test_an_event_whose_text_is_cut_still_has_its_reason() -> None:
     event = {
-        "metadata": {"annotations": {explanation.REASON_ANNOTATION: "no_room"}},
+        "metadata": {"annotations": {MOVED_REASON_ANNOTATION: "no_room"}},
         "related": {"kind": "Pod", "name": "p", "uid": "u"},
         "message": "session p ran",
     }

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubectl_lastnode.figures import percentile, saving
-from kubectl_lastnode.journals import Journals, join
-from kubectl_lastnode.summary import group, summarise
+from kubectl_lastnode.replicas import Journals, join
+from kubectl_lastnode.summary import group, percentile, saving, summarise
 from lastnode.journal import SessionRecord
 from lastnode.reasons import Reason
 from tests.kubectl.journal import journal, moved, record, reused

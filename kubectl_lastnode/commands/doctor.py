@@ -1,13 +1,13 @@
-"""The command doctor."""
+"""kubectl lastnode doctor: every check in its order, what must be there first comes first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import click
 
-from kubectl_lastnode.call import Call, output, shared
-from kubectl_lastnode.doctor.examine import examine
-from kubectl_lastnode.doctor.finding import Finding, Level
-from kubectl_lastnode.doctor.look import Look
+from kubectl_lastnode.doctor import Finding, Level, cluster, named, programs, webhook
+from kubectl_lastnode.doctor.facts import Facts
+from kubectl_lastnode.options import Options, output, shared
 from kubectl_lastnode.output import counted, document, tinted
 
 _HELP = """Check whether everything fits together: one line a check, with what to do about it.
@@ -22,6 +22,28 @@ Examples:
   kubectl lastnode doctor --scheduler-config /etc/kubernetes/lastnode/scheduler.yaml   # on a control plane node
   kubectl lastnode doctor -o json | jq '.[] | select(.level != "OK")'
 """
+_CHECKS: Final = (
+    ("my-rights", cluster.own_rights),
+    ("workload-crds", cluster.definitions),
+    ("sandbox-crd", cluster.sandboxes),
+    ("opted-in", cluster.opted_in),
+    ("accounts", cluster.accounts),
+    ("recorder", programs.recorders),
+    ("leader", programs.leader),
+    ("lease", programs.lease),
+    ("writes", programs.writes),
+    ("extender", programs.extenders),
+    ("called", programs.called),
+    ("asked", programs.not_asked),
+    ("webhook", webhook.registered),
+    ("webhook-called", webhook.reached),
+    ("scheduler", cluster.configured),
+    ("sampling", cluster.sampling),
+    ("hidden", lambda facts: cluster.hidden(facts.journals.sessions)),
+    ("journals", programs.journals),
+    ("versions", programs.versions),
+    ("clocks", cluster.clocks),
+)
 
 
 @click.command(help=_HELP, short_help="Does everything fit together? What to do where it does not.")
@@ -35,14 +57,20 @@ Examples:
 @output("json", "yaml")
 @click.pass_context
 def doctor(ctx: click.Context, scheduler_config: str | None, form: str | None) -> None:
-    call = ctx.find_object(Call) or Call()
     found = []
-    for finding in examine(Look(call, scheduler_config)):
+    for finding in examine(Facts(ctx.ensure_object(Options), scheduler_config)):
         found.append(finding)
         if not form:
             click.echo(line(finding))
     click.echo(document(found, form) if form else f"\n{verdict(found)}")
     ctx.exit(int(any(finding.level is Level.FAIL for finding in found)))
+
+
+def examine(facts: Facts) -> Iterator[Finding]:
+    """Every finding. :raises Unreachable: there is no API server to ask anything."""
+    facts.cluster.api.get("/version")
+    for name, check in _CHECKS:
+        yield from named(name, check(facts))
 
 
 def line(finding: Finding) -> str:
@@ -53,6 +81,5 @@ def line(finding: Finding) -> str:
 
 def verdict(findings: Sequence[Finding]) -> str:
     """The last line."""
-    counts = {level: sum(finding.level is level for finding in findings) for level in Level}
-    failures = counted(counts[Level.FAIL], "failure") if counts[Level.FAIL] else "No failure"
-    return f"{failures}, {counted(counts[Level.WARN], 'warning')}."
+    failures, warnings = (sum(finding.level is level for finding in findings) for level in (Level.FAIL, Level.WARN))
+    return f"{counted(failures, 'failure') if failures else 'No failure'}, {counted(warnings, 'warning')}."

@@ -4,19 +4,20 @@ Connection options may stand before and after the command's name, as kubectl's m
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
-from kubectl_lastnode.cluster import Cluster
+from kubectl_lastnode.cluster import Cluster, Reference
 from lastnode import contract
 from lastnode.daemon.settings import PREFIX, seconds
 from lastnode.kinds import DEFAULT_RESOURCES
 from lastnode.kube.api import Api, contexts, load, own_namespace
+from lastnode.objects import Workload
 
 PROG = "kubectl lastnode"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,7 +43,7 @@ class Duration(click.ParamType[float]):
 
 
 @dataclass
-class Call:
+class Options:
     """The shared options as they were given, and the cluster they lead to: connected when it is first asked for."""
 
     kubeconfig: str | None = None
@@ -68,9 +69,12 @@ class Call:
         known, current = contexts(self.kubeconfig)
         return self.namespace or known.get(self.context or current) or own_namespace()
 
-    def scope(self, everywhere: bool) -> str:
-        """The namespace to look in, empty for all."""
-        return "" if everywhere else self.current_namespace
+    def existing(self, text: str) -> list[Workload]:
+        """The workloads that a person means in the current namespace. :raises Failure: there is none."""
+        found = self.cluster.find(Reference.parse(text), self.current_namespace)
+        if not found:
+            raise Failure(f"no workload {text} in namespace {self.current_namespace}")
+        return found
 
     @property
     def now(self) -> datetime:
@@ -82,42 +86,26 @@ def warn(line: str) -> None:
     click.echo(f"warning: {line}", err=True)
 
 
-def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    if value is not None and param.name:
-        setattr(ctx.ensure_object(Call), param.name, value)
-
-
-# Option names, and what click wants to know of them.
-_SHARED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
-    (("--kubeconfig",), {"metavar": "FILE", "help": "Default: in-cluster, then the usual kubeconfig."}),
-    (("--context",), {"metavar": "NAME", "help": "Which of the kubeconfig's contexts."}),
-    (("-n", "--namespace"), {"metavar": "NAMESPACE", "help": "Default: the context's."}),
-    (
-        ("--memory-ttl",),
-        {"type": Duration(), "help": "How long a placement counts; as the programs have it (default: 24h)."},
-    ),
-    (
-        ("--workload-resources",),
-        {"metavar": "PLURAL.GROUP,…", "help": "Kinds of workloads (default: AgentRuntimes and CodeInterpreters)."},
-    ),
-    (
-        ("--recorder-url", "--recorder"),
-        {"multiple": True, "metavar": "URL", "help": "Recorders; repeat it or use commas (default: their pods)."},
-    ),
-    (
-        ("--extender-url", "--extender"),
-        {"multiple": True, "metavar": "URL", "help": "Extenders, in the same way."},
-    ),
-    (("--extender-ca",), {"metavar": "FILE", "help": "What an https URL's certificate is verified with (PEM)."}),
-)  # fmt: skip
-_ALWAYS_SHOWN = "--namespace"
-_KUBECTLS_OWN = ("--context",)
+# Field of Options: further names of its flag, and what click wants to know of it.
+_SHARED: Final[dict[str, tuple[tuple[str, ...], Mapping[str, Any]]]] = {
+    "kubeconfig": ((), {"metavar": "FILE", "help": "Default: in-cluster, then the usual kubeconfig."}),
+    "context": ((), {"metavar": "NAME", "help": "Which of the kubeconfig's contexts."}),
+    "namespace": (("-n",), {"metavar": "NAMESPACE", "help": "Default: the context's."}),
+    "memory_ttl": ((), {"type": Duration(), "help":
+        "How long a placement counts; as the programs have it (default: 24h)."}),
+    "workload_resources": ((), {"metavar": "PLURAL.GROUP,…", "help":
+        "Kinds of workloads (default: AgentRuntimes and CodeInterpreters)."}),
+    "recorder_url": (("--recorder",), {"multiple": True, "metavar": "URL", "help":
+        "Recorders; repeat it or use commas (default: their pods)."}),
+    "extender_url": (("--extender",), {"multiple": True, "metavar": "URL", "help": "Extenders, in the same way."}),
+    "extender_ca": ((), {"metavar": "FILE", "help": "What an https URL's certificate is verified with (PEM)."}),
+}  # fmt: skip
 
 
 def shared(command: F) -> F:
-    """The shared options on a command: they are explained with the group."""
-    for names, how in reversed(_SHARED):
-        command = _option(names, how | {"hidden": _long(names) != _ALWAYS_SHOWN})(command)
+    """The shared options on a command: all but one are explained with the group."""
+    for field in reversed(_SHARED):
+        command = _option(field, hidden=field != "namespace")(command)
     return command
 
 
@@ -126,28 +114,22 @@ def shared_by_all(group: F) -> F:
 
     Only here: on a command, a variable would win over a flag that stands before the command's name.
     """
-    for names, how in reversed(_SHARED):
-        known = _long(names) not in (*_KUBECTLS_OWN, _ALWAYS_SHOWN)
-        variable = {"envvar": f"{PREFIX}{_field(names).upper()}", "show_envvar": True} if known else {}
-        group = _option(names, how | variable)(group)
+    for field in reversed(_SHARED):
+        kubectls_own = field in ("context", "namespace")
+        group = _option(field, **{} if kubectls_own else {"envvar": PREFIX + field.upper(), "show_envvar": True})(group)
     return group
 
 
-def _option(names: tuple[str, ...], how: dict[str, Any]) -> Callable[[F], F]:
-    callback = _remember_all if how.get("multiple") else _remember
-    return click.option(*names, _field(names), default=None, expose_value=False, callback=callback, **how)
+def _option(field: str, **more: Any) -> Callable[[F], F]:
+    names, how = _SHARED[field]
+    flag = f"--{field.replace('_', '-')}"
+    return click.option(flag, *names, field, default=None, expose_value=False, callback=_remember, **how, **more)
 
 
-def _long(names: tuple[str, ...]) -> str:
-    return next(name for name in names if name.startswith("--"))
-
-
-def _field(names: tuple[str, ...]) -> str:
-    return _long(names).strip("-").replace("-", "_")
-
-
-def _remember_all(ctx: click.Context, param: click.Parameter, value: tuple[str, ...] | None) -> None:
-    _remember(ctx, param, ",".join(value) if value else None)
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    told = ",".join(value) if isinstance(value, tuple) else value
+    if param.name and told not in (None, ""):
+        setattr(ctx.ensure_object(Options), param.name, told)
 
 
 everywhere = click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="Every namespace.")

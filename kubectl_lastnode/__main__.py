@@ -1,17 +1,18 @@
-"""``kubectl lastnode``: the program, put together. kubectl finds it by its name, kubectl-lastnode, on PATH."""
+"""The program, put together: ``kubectl-lastnode``, which kubectl finds by its name on PATH."""
 
 import sys
 
 import click
 
-from kubectl_lastnode.call import PROG, Call, shared_by_all
-from kubectl_lastnode.completion import VARIABLE, completion
-from kubectl_lastnode.doctoring import doctor
-from kubectl_lastnode.explaining import explain
-from kubectl_lastnode.forgetting import forget
-from kubectl_lastnode.looking import list_command, show
+from kubectl_lastnode import completion
+from kubectl_lastnode.commands.doctor import doctor
+from kubectl_lastnode.commands.explain import explain
+from kubectl_lastnode.commands.forget import forget
+from kubectl_lastnode.commands.list import list_command
+from kubectl_lastnode.commands.report import report
+from kubectl_lastnode.commands.show import show
+from kubectl_lastnode.options import PROG, Options, shared_by_all
 from kubectl_lastnode.output import wants_colour
-from kubectl_lastnode.reporting import report
 from lastnode.kube.errors import ConfigError, KubeError
 
 _HELP = """Where did each workload's last session run, would the next one come back there, and does it?
@@ -35,24 +36,26 @@ doctor found a failure; 2 a wrong call.
 @shared_by_all
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    ctx.ensure_object(Call)
+    ctx.ensure_object(Options)
     ctx.color = wants_colour()
 
 
-for command in (list_command, show, explain, report, doctor, forget, completion):
+for command in (list_command, show, explain, report, doctor, forget, completion.completion):
     cli.add_command(command)
 
 
 def main() -> None:
     """Exit codes: 0; 1 where the cluster could not answer or nothing was found; 2 for a wrong call."""
     try:
-        cli(prog_name=PROG, complete_var=VARIABLE)
-    except ConfigError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        cli(prog_name=PROG, complete_var=completion.VARIABLE)
     except KubeError as error:
         click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+def complete() -> None:
+    """``kubectl_complete-lastnode``, which kubectl runs to complete a plug-in's words."""
+    completion.answer(cli, sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -1,27 +1,25 @@
-"""The command explain: asks the recorders, the Events and the pod itself, in this order."""
+"""kubectl lastnode explain: asks the recorders, the Events and the pod itself, in this order."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import click
 import msgspec
 
-from kubectl_lastnode import completion, explanation, journals
-from kubectl_lastnode.call import Call, Failure, output, shared, warn
+from kubectl_lastnode import completion, explanation, replicas
 from kubectl_lastnode.cluster import Reference
-from kubectl_lastnode.explanation import Explanation, Source
+from kubectl_lastnode.explanation import Explanation, Live, Source
+from kubectl_lastnode.options import Failure, Options, output, shared, warn
 from kubectl_lastnode.output import age, document, duration, tinted
-from kubectl_lastnode.programs import RECORDER, at, in_cluster
-from lastnode import contract, reading
 from lastnode.attribution import attribute
 from lastnode.journal import SessionRecord
-from lastnode.kinds import AGENTCUBE, ways
 from lastnode.kube.discovery import NotServed
 from lastnode.kube.errors import KubeError, NotFound, Refused
-from lastnode.kube.records import ObjectKey
 from lastnode.kube.wire import decode
 from lastnode.objects import Controller, Node, Session, Workload
+from lastnode.reading import Pod, read_controller, session_of
 from lastnode.status import utc
 
 _HELP = """Why a session ran where it ran: what was preferred, what happened, and why.
@@ -35,7 +33,7 @@ Examples:
   kubectl lastnode explain agent-1-x7k2 -n team-a
   kubectl lastnode explain pod/agent-1-x7k2 -o json | jq -r .reason
 """
-_POD: Final = msgspec.json.Decoder(reading.Pod)
+_POD: Final = msgspec.json.Decoder(Pod)
 _ASKED: Final = {
     "term": "the preferred term in the pod's own spec (webhook or library)",
     "extender": "the extender, which the scheduler asked",
@@ -49,26 +47,18 @@ _SOURCES: Final = {
 }
 
 
-class _Live(NamedTuple):
-    """The pod as it is now."""
-
-    session: Session
-    terms: object
-    scheduled_at: datetime | None
-
-
 @click.command(help=_HELP, short_help="Why a session ran where it ran.")
 @shared
 @click.argument("pod", shell_complete=completion.pods)
 @output("json", "yaml")
 @click.pass_obj
-def explain(call: Call, pod: str, form: str | None) -> None:
+def explain(options: Options, pod: str, form: str | None) -> None:
     name = pod.removeprefix("pod/").removeprefix("pods/")
-    found = _explain(call, call.current_namespace, name)
+    found = _explain(options, options.current_namespace, name)
     if form:
         click.echo(document(found, form))
         return
-    for line in lines(found, call.now):
+    for line in lines(found, options.now):
         click.echo(line)
 
 
@@ -102,83 +92,81 @@ def _startup(found: Explanation) -> str:
     return duration(found.startup_seconds) + (phases if found.scheduled_seconds is not None else "")
 
 
-def _explain(call: Call, namespace: str, name: str) -> Explanation:
-    live = _live(call, namespace, name)
+def _explain(options: Options, namespace: str, name: str) -> Explanation:
+    live = _live(options, namespace, name)
     uid = live.session.uid if live else ""
-    record = explanation.newest_record(_sessions(call, uid), namespace, name, uid)
+    record = explanation.newest_record(_sessions(options, uid), namespace, name, uid)
     if record is not None:
-        return explanation.from_record(record, _recorded_workload(call, record), exists=live is not None)
-    event = explanation.newest_event(_events(call, namespace), name, uid)
+        return explanation.from_record(record, _recorded_workload(options, record), exists=live is not None)
+    event = explanation.newest_event(_events(options, namespace), name, uid)
     if event is not None:
         return explanation.from_event(event, exists=live is not None)
     if live is None:
         raise Failure(f"no pod {name} in namespace {namespace}, and neither a journal nor an Event knows it")
-    workload, note = _workload(call, live.session)
-    nodes: Mapping[str, Node] = call.cluster.nodes() or {}
-    found = explanation.derived(*live, workload, nodes, now=call.now, ttl=call.memory_ttl)
+    workload, note = _workload(options, live.session)
+    nodes: Mapping[str, Node] = options.cluster.nodes() or {}
+    found = explanation.derived(live, workload, nodes, now=options.now, ttl=options.memory_ttl)
     return msgspec.structs.replace(found, notes=[*found.notes, *note])
 
 
-def _live(call: Call, namespace: str, name: str) -> _Live | None:
+def _live(options: Options, namespace: str, name: str) -> Live | None:
     """:raises Failure: that pod is no session's."""
     try:
-        pod = decode(_POD, call.api.get(f"/api/v1/namespaces/{namespace}/pods/{name}"))
+        pod = decode(_POD, options.api.get(f"/api/v1/namespaces/{namespace}/pods/{name}"))
     except NotFound:
         return None
-    session = reading.session_of(pod, ways(list(call.cluster.kinds.values())))
+    session = session_of(pod, options.cluster.ways)
     if session is None:
-        raise Failure(f"pod {namespace}/{name} is no session's: it lacks the label {contract.SESSION_LABEL}")
+        labels = " or ".join(way.label for way in options.cluster.ways)
+        raise Failure(f"pod {namespace}/{name} is no session's: it lacks the label {labels}")
     conditions = (pod.status.conditions if pod.status else None) or ()
     scheduled = [c.last_transition_time for c in conditions if c.type == "PodScheduled" and c.status == "True"]
-    return _Live(session, pod.preferred_terms, utc(scheduled[0]) if scheduled else None)
+    return Live(session, pod.preferred_terms, utc(scheduled[0]) if scheduled else None)
 
 
-def _sessions(call: Call, uid: str) -> list[SessionRecord]:
+def _sessions(options: Options, uid: str) -> list[SessionRecord]:
     try:
-        replicas = at(call.recorder_url) if call.recorder_url else in_cluster(call.cluster, RECORDER)
+        recorders = replicas.find(options.cluster, replicas.RECORDER, options.recorder_url)
     except KubeError as error:
         warn(f"the recorders' pods cannot be listed (name them with --recorder-url): {error}")
         return []
-    read = journals.read(replicas, uid)
+    read = replicas.read_journals(recorders, uid)
     for line in read.trouble:
         warn(line)
     return read.sessions
 
 
-def _events(call: Call, namespace: str) -> list[Any]:
+def _events(options: Options, namespace: str) -> list[Any]:
     query = {"fieldSelector": f"reason={explanation.MOVED_EVENT}"}
     try:
-        return call.cluster.objects(f"/api/v1/namespaces/{namespace}/events", query)
+        return [*options.cluster.objects(f"/api/v1/namespaces/{namespace}/events", query)]
     except Refused as error:
         warn(f"Events are not looked at: {error}")
         return []
 
 
-def _recorded_workload(call: Call, record: SessionRecord) -> Workload | None:
+def _recorded_workload(options: Options, record: SessionRecord) -> Workload | None:
     """The record's workload as it is now, for its memory; None where it is gone or cannot be read."""
     try:
-        found = call.cluster.find(Reference.parse(f"{record.kind}/{record.workload}"), record.namespace)
+        found = options.cluster.find(Reference.parse(f"{record.kind}/{record.workload}"), record.namespace)
         return found[0] if found else None
     except KubeError as error:
         warn(f"the memory is not looked at: {error}")
         return None
 
 
-def _workload(call: Call, session: Session) -> tuple[Workload | None, list[str]]:
+def _workload(options: Options, session: Session) -> tuple[Workload | None, list[str]]:
     """Whose session it is, by the rule of the recorder, and a note where that cannot be known."""
     key = session.key
-    sandboxes = {ObjectKey(key.namespace, s.name): s for s in _sandbox(call, session)}
-    everything = call.cluster.workloads(key.namespace)
-    kinds = [{w.key: w for w in everything if w.resource == resource} for resource in call.cluster.resources]
-    found = attribute(session, sandboxes, kinds)
+    controllers = {found.key: found for found in _controllers(options, session)}
+    everything = options.cluster.workloads(key.namespace)
+    kinds = [{w.key: w for w in everything if w.resource == resource} for resource in options.cluster.kinds]
+    found = attribute(session, controllers, kinds)
     return found.workload, [] if found.workload else [f"Whose session it is cannot be known: {found.verdict}."]
 
 
-def _sandbox(call: Call, session: Session) -> list[Controller]:
-    if not session.controller:
-        return []
-    try:
-        path = call.cluster.path(AGENTCUBE.controller, session.namespace, session.controller)
-        return [reading.read_controller(AGENTCUBE, call.api.get(path))]
-    except (NotFound, NotServed):
-        return []
+def _controllers(options: Options, session: Session) -> Iterator[Controller]:
+    for way in options.cluster.ways if session.controller else ():
+        with contextlib.suppress(NotFound, NotServed):
+            path = options.cluster.path(way.controller, session.namespace, session.controller or "")
+            yield read_controller(way, options.api.get(path))

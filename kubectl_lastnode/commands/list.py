@@ -1,0 +1,63 @@
+"""kubectl lastnode list: the sticky workloads, one a line."""
+
+from datetime import datetime
+
+import click
+
+from kubectl_lastnode.cluster import full_name
+from kubectl_lastnode.commands.show import Remembered, expiry, look_up
+from kubectl_lastnode.options import Options, everywhere, output, shared
+from kubectl_lastnode.output import age, document, table
+
+_HELP = """Every sticky workload with its last node, and whether that would be used now.
+
+STATUS is "valid", or the reason why the newest entry is not (expired, node_gone, node_replaced, node_not_ready,
+node_cordoned), or which older node steps in.
+
+\b
+Examples:
+  kubectl lastnode list                     # of the current namespace
+  kubectl lastnode list -A -o wide          # of all, with hostname and expiry
+  kubectl lastnode list -A -o json | jq -r '.items[] | select(.reason == "node_gone") | .name'
+"""
+# Only with -o wide.
+_WIDE = {"HOSTNAME", "EXPIRES-IN", "ENTRIES"}
+
+
+@click.command("list", help=_HELP, short_help="Workloads, their last node, and whether it counts.")
+@shared
+@everywhere
+@output("wide", "json", "yaml", "name")
+@click.option("--no-headers", is_flag=True, help="Leave the headings out.")
+@click.pass_obj
+def list_command(options: Options, everywhere: bool, form: str | None, no_headers: bool) -> None:
+    namespace = "" if everywhere else options.current_namespace
+    found = look_up(options, [each for each in options.cluster.workloads(namespace) if each.sticky])
+    if form in ("json", "yaml"):
+        click.echo(document({"kind": "List", "items": found}, form))
+    elif not found:
+        click.echo(f"No resources found{f' in {namespace} namespace' if namespace else ''}.", err=True)
+    elif form == "name":
+        click.echo("\n".join(full_name(one.kind, one.resource, one.name) for one in found))
+    else:
+        left_out = ({"NAMESPACE"} if namespace else set()) | (set() if form == "wide" else _WIDE)
+        rows = [row(one, options.now) for one in found]
+        heads = [head for head in rows[0] if head not in left_out]
+        table([heads, *([cells[head] for head in heads] for cells in rows)], headers=not no_headers)
+
+
+def row(one: Remembered, now: datetime) -> dict[str, str]:
+    """The cells by their headings."""
+    newest = one.memory[0] if one.memory else None
+    stands_in = one.preferred not in (None, one.last_node)
+    return {
+        "NAMESPACE": one.namespace,
+        "KIND": one.kind,
+        "NAME": one.name,
+        "LAST-NODE": one.last_node or "<none>",
+        "AGE": age(newest.ready_at, now) if newest else "<none>",
+        "HOSTNAME": newest.hostname if newest and newest.hostname else "<none>",
+        "EXPIRES-IN": expiry(newest, now),
+        "ENTRIES": str(len(one.memory)),
+        "STATUS": f"{one.preferred} steps in" if stands_in else str(one.reason),
+    }

@@ -1,0 +1,167 @@
+"""kubectl lastnode report: the recorders' journals in numbers, as tables, as data or as a page."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import msgspec
+
+from kubectl_lastnode import replicas
+from kubectl_lastnode.options import Duration, Failure, Options, output, shared, warn
+from kubectl_lastnode.output import age, counted, document, duration, share, table
+from kubectl_lastnode.summary import Group, Summary, in_window, summarise
+from lastnode.journal import SessionRecord
+from lastnode.reasons import Reason
+
+_HELP = """How often sessions came back, why the others did not, and what that saved.
+
+The numbers are those of the recorders' own journals: their newest 10,000 sessions each, since they were started. All
+namespaces count; -n looks at one. The reuse ratio is reused / (reused + moved): first sessions have nothing to come
+back to. The time saved is an estimate, as if each reused session would have taken as long as those of its kind that
+moved.
+
+\b
+Examples:
+  kubectl lastnode report
+  kubectl lastnode report --since 1h -n team-a
+  kubectl lastnode report -o csv > reuse.csv
+  kubectl lastnode report --html reuse.html     # one page with plots, for a browser
+  kubectl lastnode report --recorder-url http://localhost:8889     # a port-forward, or a recorder outside
+"""
+_CSV = ("by", "name", "sessions", "first", "reused", "moved", "reuse_ratio",
+        "startup_mean_seconds", "startup_p50_seconds", "startup_p95_seconds")  # fmt: skip
+
+
+class _Read(NamedTuple):
+    """What a report is made of; ``since``: how far back the sessions go."""
+
+    sessions: Sequence[SessionRecord]
+    since: datetime
+    complete_since: datetime
+    dropped: int
+    unread: Sequence[str]
+
+
+@click.command(help=_HELP, short_help="How often sessions come back, why not, and what it saves.")
+@shared
+@output("table", "json", "yaml", "csv")
+@click.option("--since", type=Duration(), help="Only sessions that became Ready within this time, as 1h.")
+@click.option("--html", type=click.Path(dir_okay=False), metavar="FILE", help="Write one page with plots instead.")
+@click.pass_obj
+def report(options: Options, form: str | None, since: float | None, html: str | None) -> None:
+    now = options.now
+    read = _read(options, now - timedelta(seconds=since) if since is not None else None)
+    if html:
+        _write_page(html, read, options.namespace, now)
+        return
+    summary = summarise(until=now, **read._asdict())
+    if form in ("json", "yaml"):
+        click.echo(document(summary, form))
+    elif form == "csv":
+        click.echo(as_csv(summary), nl=False)
+    else:
+        _print_tables(summary)
+
+
+def _read(options: Options, start: datetime | None) -> _Read:
+    """:raises Failure: there is no recorder, or none answers; with what to do."""
+    recorders = replicas.find(options.cluster, replicas.RECORDER, options.recorder_url)
+    if not recorders:
+        raise Failure(
+            "no recorder's pod found (app.kubernetes.io/part-of=lastnode); elsewhere? name it: --recorder-url"
+        )
+    read = replicas.read_journals(recorders)
+    for line in read.trouble:
+        warn(f"{line}: its sessions are missing below")
+    if read.since is None or read.complete_since is None:
+        raise Failure("no recorder's journal could be read")
+    since = max(read.since, start) if start else read.since
+    sessions = [r for r in read.sessions if options.namespace in (None, r.namespace) and in_window(r, since)]
+    return _Read(sessions, since, max(since, read.complete_since), read.dropped, read.trouble)
+
+
+def as_csv(summary: Summary) -> str:
+    """All groups in one table, by what they are grouped; empty where a number is not known."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_CSV)
+    for by, groups in {
+        "total": [summary.total], "kind": summary.by_kind, "namespace": summary.by_namespace,
+        "outcome": summary.by_outcome, "reason": summary.by_reason,
+    }.items():  # fmt: skip
+        writer.writerows([by, *msgspec.structs.astuple(one)[:-1], *_times(one)] for one in groups)
+    return text.getvalue()
+
+
+def _times(one: Group) -> tuple[float | None, ...]:
+    times = one.startup_seconds
+    return (times.mean, times.p50, times.p95) if times else (None, None, None)
+
+
+def _print_tables(summary: Summary) -> None:
+    click.echo(reach(summary))
+    if not summary.total.sessions:
+        click.echo("No session became Ready in this time.", err=True)
+        return
+    for rows in _tables(summary):
+        click.echo()
+        table(rows)
+    click.echo(f"\n{saved(summary)}")
+
+
+def _tables(summary: Summary) -> Iterable[list[list[str]]]:
+    """Headings and rows."""
+    for heading, groups in (("KIND", summary.by_kind), ("NAMESPACE", summary.by_namespace)):
+        total = [msgspec.structs.replace(summary.total, name="<all>")] if len(groups) > 1 else []
+        yield [[heading, "SESSIONS", "FIRST", "REUSED", "MOVED", "REUSE"]] + [
+            [one.name, *map(str, (one.sessions, one.first, one.reused, one.moved)), share(one.reuse_ratio)]
+            for one in (*groups, *total)
+        ]
+    if summary.by_reason:
+        yield [["MOVED-BECAUSE", "SESSIONS", "SHARE", "MEANING"]] + [
+            [one.name, str(one.moved), share(one.moved / summary.total.moved), Reason(one.name).meaning]
+            for one in summary.by_reason
+        ]
+    yield [["START-UP", "SESSIONS", "MEAN", "P50", "P95"]] + [
+        [one.name, str(one.startup_seconds.count if one.startup_seconds else 0), *map(duration, _times(one))]
+        for one in summary.by_outcome
+    ]
+
+
+def reach(summary: Summary) -> str:
+    """How far back the data goes, in words."""
+    sessions = counted(summary.total.sessions, "session")
+    text = f"{sessions} since {_moment(summary.since)} ({age(summary.since, summary.until)})"
+    if summary.complete_since > summary.since:
+        text += f"; complete from {_moment(summary.complete_since)} on, when a recorder was started"
+    if summary.dropped:
+        text += f"; {summary.dropped} older ones are not kept any more"
+    return text + "."
+
+
+def saved(summary: Summary) -> str:
+    """The estimate in words, or why there is none."""
+    seconds = summary.saved_seconds_estimate
+    if seconds is None:
+        return "Time saved: no estimate, since no kind has sessions that came back and sessions that moved."
+    sessions = counted(summary.total.reused, "reused session")
+    return f"Time saved (an estimate): {duration(seconds)} of waiting, in {sessions}."
+
+
+def _moment(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _write_page(file: str, read: _Read, namespace: str | None, now: datetime) -> None:
+    from kubectl_lastnode.page import page  # its plots and templates are for nobody who asks for a table
+
+    title = f"Sessions of {namespace}" if namespace else "Sessions of all namespaces"
+    try:
+        Path(file).write_text(page(title=title, now=now, **read._asdict()), encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"{file} cannot be written: {error.strerror or error}") from error
+    click.echo(f"{file}: {counted(len(read.sessions), 'session')}")

@@ -1,0 +1,113 @@
+"""kubectl lastnode show: everything that one workload remembers, and whether it counts now."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import click
+import msgspec
+
+from kubectl_lastnode import completion
+from kubectl_lastnode.options import Options, output, shared
+from kubectl_lastnode.output import age, document, short, table
+from lastnode.memory import parse_text
+from lastnode.objects import Node, Workload
+from lastnode.ranking import validity
+from lastnode.reasons import Reason
+
+_HELP = """Everything remembered of one workload, newest first, and when it expires.
+
+WORKLOAD is a NAME, of whatever kind, or KIND/NAME.
+
+\b
+Examples:
+  kubectl lastnode show agent-1
+  kubectl lastnode show agentruntime/agent-1 -n team-a -o yaml
+"""
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One entry of the memory. ``status``: a :class:`Reason`. ``expires_at``: None where it never does."""
+
+    node: str
+    hostname: str
+    node_uid: str = msgspec.field(name="nodeUID")
+    pod_uid: str = msgspec.field(name="podUID")
+    ready_at: datetime | None
+    expires_at: datetime | None
+    status: Reason
+
+
+class Remembered(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One workload. ``last_node``: its newest entry's; ``preferred``: where its next session would be sent,
+    if anywhere; ``reason``: why the *newest* entry is or is not that."""
+
+    namespace: str
+    kind: str
+    name: str
+    resource: str
+    uid: str
+    sticky: bool
+    last_node: str | None
+    preferred: str | None
+    reason: Reason
+    memory: list[Placement]
+
+
+@click.command(help=_HELP, short_help="What is remembered of one workload, and until when.")
+@shared
+@click.argument("workload", shell_complete=completion.workloads)
+@output("json", "yaml")
+@click.pass_obj
+def show(options: Options, workload: str, form: str | None) -> None:
+    found = look_up(options, options.existing(workload))
+    if form:
+        click.echo(document(found[0] if len(found) == 1 else {"kind": "List", "items": found}, form))
+        return
+    for one in found:
+        _print(one, options)
+
+
+def _print(one: Remembered, options: Options) -> None:
+    click.echo(f"{one.kind} {one.namespace}/{one.name}: {'sticky' if one.sticky else 'not sticky'}")
+    if not one.memory:
+        click.echo("  Nothing is remembered.")
+        return
+    now = options.now
+    rows = [
+        [f"  {entry.node}", entry.hostname or "<unknown>", age(entry.ready_at, now), expiry(entry, now), entry.status]
+        for entry in one.memory
+    ]
+    table([["  NODE", "HOSTNAME", "AGE", "EXPIRES-IN", "STATUS"], *rows])
+
+
+def remembered(workload: Workload, nodes: Mapping[str, Node] | None, ttl: float, now: datetime) -> Remembered:
+    """``nodes``: every node by name, None where they are not known; ``ttl`` in seconds, 0 for ever. Pure."""
+    memory = [
+        Placement(
+            node=entry.node, hostname=entry.hostname, node_uid=entry.node_uid, pod_uid=entry.pod_uid,
+            ready_at=entry.ready_at, status=validity(entry, now=now, ttl=ttl, nodes=nodes),
+            expires_at=entry.ready_at + timedelta(seconds=ttl) if ttl and entry.ready_at else None,
+        )
+        for entry in parse_text(workload.last_node, workload.recent_nodes)
+    ]  # fmt: skip
+    valid = (entry.node for entry in memory if entry.status is Reason.VALID)
+    return Remembered(
+        namespace=workload.namespace, kind=workload.kind, name=workload.name, resource=workload.resource,
+        uid=workload.uid, sticky=workload.sticky, memory=memory, last_node=memory[0].node if memory else None,
+        preferred=next(valid, None) if workload.sticky else None,
+        reason=memory[0].status if memory else Reason.NOTHING_REMEMBERED,
+    )  # fmt: skip
+
+
+def look_up(options: Options, workloads: Sequence[Workload]) -> list[Remembered]:
+    """With the nodes as they are now, in the order of names."""
+    nodes = options.cluster.nodes() if workloads else {}
+    made = [remembered(workload, nodes, options.memory_ttl, options.now) for workload in workloads]
+    return sorted(made, key=lambda one: (one.namespace, one.kind, one.name))
+
+
+def expiry(entry: Placement | None, now: datetime) -> str:
+    """When an entry stops counting: ``-`` where it has, or where there is none."""
+    if entry is None or entry.status is Reason.EXPIRED:
+        return "-"
+    return "never" if entry.expires_at is None else short((entry.expires_at - now).total_seconds())

@@ -1,0 +1,233 @@
+"""Does the cluster fit: rights, definitions, kube-scheduler, clocks."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from kubectl_lastnode.doctor import Finding, fail, ok, warn
+from kubectl_lastnode.doctor.facts import Account, Facts
+from kubectl_lastnode.output import share, short
+from lastnode.contract import STICKINESS, STICKINESS_ENABLED
+from lastnode.journal import SessionRecord
+from lastnode.kinds import AGENT_RUNTIME
+from lastnode.kube.discovery import NotServed, collection_path
+from lastnode.kube.errors import NotFound, Refused
+from lastnode.memory import parse_text
+from lastnode.outcome import Outcome
+from lastnode.preference import EXTENDER_WEIGHT, POINTS
+from lastnode.reasons import Reason
+from lastnode.rights import YOU, Right, needed
+
+_DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_OPT_IN: Final = f"kubectl annotate KIND NAME {AGENT_RUNTIME.annotation(STICKINESS)}={STICKINESS_ENABLED}"
+# kube-scheduler's minFeasibleNodesToFind: up to so many nodes it scores all (pkg/scheduler/schedule_one.go).
+_ALWAYS_SCORED: Final = 100
+# Below so many sessions that could return a share says nothing.
+_ENOUGH: Final = 20
+_MUCH: Final = 0.1
+_VERB: Final = "prioritize"
+_FORBIDDEN_VERBS: Final = ("filterVerb", "preemptVerb", "bindVerb")
+_PORT: Final = ":8888"
+_SCORE_ALL: Final = "Give session pods a profile with percentageOfNodesToScore: 100 (scheduler-config/README.md)."
+# Clocks that differ by less do no harm: a placement counts that much longer.
+_TOLERATED_SECONDS: Final = 5.0
+
+
+def own_rights(facts: Facts) -> Iterator[Finding]:
+    """May I read what the other commands need?"""
+    missing = [right for right in needed(YOU, facts.cluster.kinds) if not _may(facts, right)]
+    if not missing:
+        yield ok("you may read and write what all commands need")
+    for right in missing:
+        yield warn(f"you may not {right}: {right.why}", "Ask for a role that allows it.")
+
+
+def accounts(facts: Facts) -> Iterator[Finding]:
+    """May the programs do their work?"""
+    if not facts.accounts:
+        yield warn("cannot know: no Deployment of ours (app.kubernetes.io/part-of=lastnode) says whom recorder and "
+                   "extender work as", "See docs/reference.md#rights for what they need.")  # fmt: skip
+    for account in facts.accounts:
+        yield _account(facts, account)
+
+
+def definitions(facts: Facts) -> Iterator[Finding]:
+    """Of the workloads, and whether they have the field."""
+    served = 0
+    for resource in facts.cluster.kinds:
+        try:
+            definition = facts.cluster.read(f"{_DEFINITIONS}/{resource}")
+        except NotFound:
+            continue
+        served += 1
+        if has_field(definition):
+            yield ok(f"{resource} has spec.nodeStickiness")
+        else:
+            yield warn(f"{resource} has no spec.nodeStickiness: the API server drops that field without a word",
+                       f"Opt in by annotation ({_OPT_IN}), or add the field: deploy/crds/README.md.")  # fmt: skip
+    if not served:
+        yield fail(f"none of {', '.join(facts.cluster.kinds)} is installed",
+                   "Install agentcube, or name your kinds of workloads with --workload-resources.")  # fmt: skip
+
+
+def has_field(definition: Any) -> bool:
+    """Whether every served version knows spec.nodeStickiness, or keeps fields that it does not know."""
+    for version in (version for version in definition["spec"]["versions"] if version["served"]):
+        schema = version.get("schema", {}).get("openAPIV3Schema", {})
+        spec = schema.get("properties", {}).get("spec", {})
+        if "nodeStickiness" not in spec.get("properties", {}) and not spec.get("x-kubernetes-preserve-unknown-fields"):
+            return False
+    return True
+
+
+def sandboxes(facts: Facts) -> Iterator[Finding]:
+    """A session's pod belongs to a Sandbox, which alone says whose it is."""
+    for way in facts.cluster.ways:
+        try:
+            version = collection_path(facts.cluster.api, way.controller).rsplit("/", 1)[0].removeprefix("/apis/")
+            yield ok(f"{way.controller_kind} is served as {version}")
+        except NotServed:
+            yield fail(f"{way.controller} is not installed: whose session is a pod?", "Install agent-sandbox.")
+
+
+def opted_in(facts: Facts) -> Iterator[Finding]:
+    """Whether there is anything to do at all."""
+    sticky = sum(workload.sticky for workload in facts.workloads)
+    text = f"{sticky} of {len(facts.workloads)} workloads opted in"
+    yield ok(text) if sticky else warn(text, f"{_OPT_IN}, or spec.nodeStickiness.enabled: true")
+
+
+def configured(facts: Facts) -> Iterator[Finding]:
+    """What kube-scheduler's configuration says of the extender."""
+    try:
+        found = facts.scheduler_configurations
+    except ValueError as error:
+        yield fail(f"the configuration cannot be used: {error}", "Compare it with scheduler-config/.")
+        return
+    if not found:
+        yield warn("cannot know: kube-scheduler's configuration is a file on the control plane's nodes",
+                   "Run doctor with --scheduler-config FILE there.")  # fmt: skip
+    for source, content in found.items():
+        yield from _judged(source, content)
+
+
+def _judged(source: str, content: Any) -> Iterator[Finding]:
+    mine = [each for each in content.get("extenders") or () if _is_ours(each)]
+    if not mine:
+        yield warn(f"{source} names no extender of ours: only the webhook and the library ask",
+                   "Nothing, if that is meant; else see scheduler-config/extender.yaml.")  # fmt: skip
+    for each in mine:
+        whose = f"{source}: extender {each.get('urlPrefix', 'without urlPrefix')}"
+        wrong = [*_mistakes(each)]
+        yield from (fail(f"{whose}: {text}", remedy) for text, remedy in wrong)
+        if not wrong:
+            yield ok(f"{whose} is called as it should be")
+
+
+def _is_ours(extender: Any) -> bool:
+    url = str(extender.get("urlPrefix", ""))
+    return extender.get("prioritizeVerb") == _VERB or "lastnode" in url or url.rstrip("/").endswith(_PORT)
+
+
+def _mistakes(extender: Any) -> Iterator[tuple[str, str]]:
+    """What is wrong, and its remedy."""
+    verb, weight = extender.get("prioritizeVerb"), extender.get("weight", 0)
+    if verb != _VERB:
+        yield f"prioritizeVerb is {verb!r}: it is never asked", f"Set prioritizeVerb: {_VERB}."
+    if weight != EXTENDER_WEIGHT:
+        yield (f"weight is {weight}: its answer is worth {weight * POINTS // EXTENDER_WEIGHT} points, not {POINTS}",
+               f"Set weight: {EXTENDER_WEIGHT}.")  # fmt: skip
+    if extender.get("nodeCacheCapable") is not True:
+        yield "nodeCacheCapable is not true: whole Node objects are sent for every pod", "Set nodeCacheCapable: true."
+    if extender.get("ignorable") is not True:
+        yield "ignorable is not true: when it is down, no pod is scheduled", "Set ignorable: true."
+    for forbidden in filter(extender.get, _FORBIDDEN_VERBS):
+        yield f"{forbidden} is set: it serves none, and pods would fail", f"Remove {forbidden}."
+
+
+def sampling(facts: Facts) -> Iterator[Finding]:
+    """Whether kube-scheduler scores the preferred node, by its configuration."""
+    if facts.node_count <= _ALWAYS_SCORED:
+        yield ok(f"{facts.node_count} nodes: kube-scheduler scores all of them")
+        return
+    try:
+        contents = [*facts.scheduler_configurations.values()]
+    except ValueError:
+        contents = []  # configured() says so
+    for profile in sorted(facts.session_profiles):
+        yield _profile(profile, contents, facts.node_count)
+    if not facts.session_profiles:
+        yield warn(f"cannot know: there is no session's pod to see its profile ({facts.node_count} nodes)", _SCORE_ALL)
+
+
+def _profile(name: str, contents: Sequence[dict[str, Any]], nodes: int) -> Finding:
+    percentages = [found for content in contents for found in scored(content, name)]
+    if not percentages:
+        return warn(f"cannot know how many of {nodes} nodes {name} scores: its configuration was not found",
+                    "Run doctor with --scheduler-config FILE.")  # fmt: skip
+    if min(percentages) >= 100:
+        return ok(f"{name} scores all of {nodes} nodes")
+    how = f"{min(percentages)} %" if min(percentages) else "a sample"
+    return fail(f"sessions use {name}, which scores {how} of {nodes} nodes: the preferred one is often not among them",
+                _SCORE_ALL)  # fmt: skip
+
+
+def scored(content: Any, profile: str) -> list[int]:
+    """The percentageOfNodesToScore of a profile; 0: kube-scheduler's own choice. Empty where it has no such profile."""
+    profiles = content.get("profiles") or [{}]
+    general = content.get("percentageOfNodesToScore") or 0
+    own = [each.get("percentageOfNodesToScore") for each in profiles
+           if each.get("schedulerName", "default-scheduler") == profile]  # fmt: skip
+    return [general if percentage is None else percentage for percentage in own]
+
+
+def hidden(records: Iterable[SessionRecord]) -> Iterator[Finding]:
+    """The same by what became of the sessions; nothing where too few are known. Pure."""
+    returning = [record for record in records if record.outcome is not Outcome.FIRST]
+    if len(returning) < _ENOUGH:
+        return
+    lost = sum(record.reason in (Reason.NOT_OFFERED, Reason.NOT_CHOSEN) for record in returning) / len(returning)
+    text = f"the node of {share(lost)} of {len(returning)} returning sessions was not offered or chosen"
+    yield fail(text, _SCORE_ALL) if lost > _MUCH else ok(text)
+
+
+def clocks(facts: Facts) -> Iterator[Finding]:
+    """Ready times come from the nodes' clocks; compared with the clock here."""
+    memories = [parse_text(workload.last_node, workload.recent_nodes) for workload in facts.workloads]
+    newest = max((entry.ready_at for memory in memories for entry in memory if entry.ready_at), default=None)
+    if newest is None:
+        yield ok("nothing is remembered yet that could be compared")
+        return
+    ahead = (newest - facts.options.now).total_seconds()
+    if ahead > _TOLERATED_SECONDS:
+        yield warn(f"the newest placement lies {short(ahead)} in the future: a node's clock or this one is wrong",
+                   "Synchronize the clocks of nodes and control plane.")  # fmt: skip
+    else:
+        yield ok(f"the newest placement is {short(-ahead)} old")
+
+
+def _account(facts: Facts, account: Account) -> Finding:
+    rights = needed(account.program, facts.cluster.kinds)
+    try:
+        missing = [str(right) for right in rights if not _may(facts, right, account)]
+    except Refused as error:
+        return warn(f"cannot know whether {account.user} may do its work: {error}",
+                    "Ask somebody who may create SubjectAccessReviews.")  # fmt: skip
+    if missing:
+        remedy = f"Install the chart with {account.program}.rbac.create, or apply the roles of `make manifests`."
+        return fail(f"{account.user} may not {', '.join(missing)}", remedy)
+    return ok(f"{account.user} may do what {account.program} needs")
+
+
+def _may(facts: Facts, right: Right, account: Account | None = None) -> bool:
+    """May that account, or else may I?"""
+    plain, _, subresource = right.resource.partition("/")
+    resource, _, group = plain.partition(".")
+    attributes = {"verb": right.verbs[0], "group": group, "resource": resource, "subresource": subresource}
+    if account and right.scope != "cluster":
+        attributes["namespace"] = account.namespace
+    if account and right.scope == "lease":
+        attributes["name"] = account.deployment
+    kind, who = ("SubjectAccessReview", {"user": account.user}) if account else ("SelfSubjectAccessReview", {})
+    spec = {"resourceAttributes": attributes, **who}
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
+    return bool(facts.cluster.post(f"/apis/authorization.k8s.io/v1/{kind.lower()}s", body)["status"]["allowed"])

@@ -1,0 +1,70 @@
+"""Who needs which right, as one table: RBAC of the chart, the tables in the docs and doctor's checks follow from it."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from lastnode.kinds import BUILT_IN, ways
+
+# In the table it stands for the resource of each kind of workload.
+WORKLOADS: Final = "workloads"
+# Whoever uses kubectl lastnode, beside the programs.
+YOU: Final = "you"
+
+
+class Right(NamedTuple):
+    """``resource``: ``plural.group``, or WORKLOADS. ``scope``: "cluster", "own" (the program's namespace) or "lease"
+    (the one object there). ``why``: what the program does with it; of yours, what is lost without."""
+
+    verbs: tuple[str, ...]
+    resource: str
+    why: str
+    scope: str = "cluster"
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.verbs)} {self.resource}"
+
+
+_SEES: Final = ("list", "watch")
+_CONTROLLERS: Final = tuple(way.controller for way in ways(BUILT_IN))
+_LEASES: Final = "leases.coordination.k8s.io"
+_VIEW: Final = (
+    Right(_SEES, "nodes", "an entry of the memory counts while its node is there, Ready and not cordoned"),
+    *(Right(_SEES, each, "which workload a session belongs to") for each in _CONTROLLERS),
+    Right(_SEES, WORKLOADS, "opt-in and memory"),
+)
+# Each program's rights; of yours, those that the other commands need.
+RIGHTS: Final[Mapping[str, tuple[Right, ...]]] = {
+    "recorder": (
+        *_VIEW,
+        Right(_SEES, "pods", "sessions that become Ready, and what filled the node that one missed"),
+        Right(("create",), "events", "why a session moved, beside its workload"),
+        Right(("get",), WORKLOADS, "the fresh state, when a write met another one (409)"),
+        Right(("patch",), WORKLOADS, "the memory is written as two annotations"),
+        Right(("get", "update"), _LEASES, "which replica writes", "lease"),
+        Right(("create",), _LEASES, "the first replica makes the Lease: RBAC cannot bind a create to a name", "own"),
+    ),
+    "extender": _VIEW,
+    YOU: (
+        Right(("list",), WORKLOADS, "list shows nothing"),
+        Right(("get",), WORKLOADS, "show finds nothing"),
+        Right(("patch",), WORKLOADS, "forget is refused"),
+        Right(("list",), "nodes", "whether a node is still there is not looked at"),
+        Right(("get",), "pods", "explain cannot look at a pod"),
+        Right(("list",), "events", "explain does not see Events"),
+        *(Right(("get",), each, "explain cannot tell whose session a pod is") for each in _CONTROLLERS),
+        Right(("list",), "pods",
+              "recorders and extenders are not found: name them with --recorder-url, --extender-url"),
+        Right(("get",), "pods/proxy", "their pods cannot be asked: name them with --recorder-url, --extender-url"),
+    ),
+}  # fmt: skip
+
+
+def needed(by: str, workloads: Iterable[str]) -> list[Right]:
+    """The table's rows of a program, or of YOU, with one verb and one real resource each."""
+    named = {WORKLOADS: tuple(workloads)}
+    return [
+        right._replace(verbs=(verb,), resource=resource)
+        for right in RIGHTS[by]
+        for resource in named.get(right.resource, (right.resource,))
+        for verb in right.verbs
+    ]
