@@ -1,8 +1,8 @@
 """The report as one HTML document that needs nothing else: no network, no script, no font. Pure, but for the templates
 that it reads from this package.
 
-Here are its numbers; ``templates/report.html`` has the words, ``report.css`` the looks, ``plots`` draws. Names of
-nodes, namespaces, kinds and workloads are somebody else's text: they are only values, which the template escapes.
+Here are its numbers; ``templates/`` has the words (report.html), the plots (plots.html) and the looks (report.css).
+Names of nodes, namespaces, kinds and workloads are somebody else's text: they are only values, which Jinja escapes.
 """
 
 from base64 import b64encode
@@ -17,8 +17,9 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from kubectl_lastnode import summary
-from kubectl_lastnode.page import plots, wording
+from kubectl_lastnode import output, summary
+from kubectl_lastnode.output import percent
+from kubectl_lastnode.page import plots
 from kubectl_lastnode.summary import group, grouped, ranked, startups
 from lastnode.journal import SessionRecord
 from lastnode.outcome import Outcome
@@ -32,7 +33,6 @@ MOST_BINS: Final = 20
 # The buckets of lastnode_session_startup_seconds, in seconds.
 _WITHIN: Final = {1: "1s", 2: "2s", 5: "5s", 10: "10s", 20: "20s", 30: "30s", 60: "1m", 120: "2m", 300: "5m",
                   600: "10m"}  # fmt: skip
-_MEANING: Final = {str(reason): reason.meaning for reason in MOVED}
 _OUTCOMES: Final = {
     Outcome.REUSED: "ran on its last node",
     Outcome.MOVED: "had a last node and ran elsewhere",
@@ -61,25 +61,36 @@ def page(
     """
     start, end = summary.period(sessions, since=since, now=now, dropped=dropped)
     style = files(__name__).joinpath("templates/report.css").read_text("utf-8")
-    return _environment().get_template("report.html").render(
+    return environment().get_template("report.html").render(
         title=title, start=start, end=end, made=now, version=version("lastnode"), dropped=dropped, unread=unread,
         complete_since=complete_since if complete_since and complete_since > start else None,
         style=style, style_hash=f"sha256-{b64encode(sha256(style.encode()).digest()).decode()}",
-        outcomes=_OUTCOMES, meaning=_MEANING, few=plots.FEW, **_totals(sessions),
+        total=group("", sessions), reasons=dict(summary.reasons(sessions)), saving=summary.saving(sessions),
+        chance=summary.chance(sessions), untimed=sum(record.ready_at is None for record in sessions),
+        unmeasured=sum(record.startup_seconds is None for record in sessions),
         **(_sections(sessions, start, end) if sessions else {}),
     )  # fmt: skip
 
 
-def _totals(records: Records) -> Section:
-    """The headline numbers, and what is not known."""
-    return {
-        "total": group("", records),
-        "reasons": dict(summary.reasons(records)),
-        "saving": summary.saving(records),
-        "chance": summary.chance(records),
-        "untimed": sum(record.ready_at is None for record in records),
-        "unmeasured": sum(record.startup_seconds is None for record in records),
-    }
+def environment() -> Environment:
+    """Templates escape what they are given, and write whole numbers as 4,812 and others with two decimals at most."""
+    made = Environment(
+        loader=PackageLoader(__name__), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, finalize=_written,
+    )  # fmt: skip
+    words = (output.percent, output.plural, output.roughly, output.brief, output.moment)
+    made.globals |= {word.__name__: word for word in words}
+    made.globals |= {"outcomes": _OUTCOMES, "known_reasons": MOVED, "few": plots.FEW}
+    made.filters["duration"] = output.duration
+    return made
+
+
+def _written(value: object) -> object:
+    if type(value) is int:
+        return f"{value:,}"
+    if type(value) is float:
+        return f"{value:.2f}".rstrip("0").rstrip(".")
+    return output.visible(value) if type(value) is str else value
 
 
 def _sections(records: Records, start: datetime, end: datetime) -> Section:
@@ -104,7 +115,7 @@ def _over_time(records: Records, start: datetime, end: datetime) -> Section | No
         return None
     line = summary.timeline(timed, start, end)
     rows = [(plots.bucket_start(when, line.width), counts) for when, counts in line.buckets if counts.sessions]
-    return {"every": wording.every(line.width), "plot": plots.over_time(line), "rows": rows}
+    return {**plots.over_time(line), "rows": rows}
 
 
 def _startup(records: Records) -> Section | None:
@@ -113,11 +124,11 @@ def _startup(records: Records) -> Section | None:
     if not times:
         return None
     within = [
-        (label, [wording.percent(sum(time <= limit for time in each), len(each)) for each in times.values()])
+        (label, [percent(sum(time <= limit for time in each), len(each)) for each in times.values()])
         for limit, label in _WITHIN.items()
     ]
     typical = [(outcome, summary.startup(ascending)) for outcome, ascending in times.items()]
-    return {"plot": plots.startups(times), "typical": typical, "heads": ["within", *times], "within": within}
+    return {**plots.startups(times), "typical": typical, "heads": ["within", *times], "within": within}
 
 
 def _nodes(nodes: Sequence[tuple[str, Records]]) -> Section:
@@ -125,14 +136,13 @@ def _nodes(nodes: Sequence[tuple[str, Records]]) -> Section:
     sizes = [len(same) for _, same in nodes]
     bins = histogram(sizes, MOST_BINS)
     rows = [(node, group("", same)) for node, same in nodes[:_NODES]]
-    bars = [plots.stripes((each, getattr(counts, each) / sizes[0]) for each in plots.ORDER) for _, counts in rows]
     return {
         "count": len(nodes),
         "busiest": sizes[0],
         "half": half(sizes),
-        "rows": [(node, counts.sessions, bar) for (node, counts), bar in zip(rows, bars, strict=True)],
-        "plot": plots.histogram(bins) if len(nodes) > _NODES else "",
-        "bins": [*bins.items()],
+        "rows": [(node, c.sessions, [(each, getattr(c, each) / sizes[0]) for each in plots.ORDER]) for node, c in rows],
+        "bins": [*bins.items()] if len(nodes) > _NODES else [],
+        "levels": plots.levels(max(bins.values())),
     }
 
 
@@ -156,21 +166,3 @@ def _movers(records: Records) -> list[Section]:
     moved = sorted((row for row in rows if row[3].moved), key=lambda row: (-row[3].moved, row[:3]))
     names = ("namespace", "kind", "name", "counts", "reasons")
     return [dict(zip(names, row, strict=True)) for row in moved[:_WORKLOADS]]
-
-
-def _environment() -> Environment:
-    made = Environment(
-        loader=PackageLoader(__name__), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, finalize=_written,
-    )  # fmt: skip
-    words = (wording.percent, wording.plural, wording.roughly, wording.brief, wording.moment, plots.stripes)
-    made.globals |= {word.__name__: word for word in words}
-    made.filters["duration"] = wording.duration
-    return made
-
-
-def _written(value: object) -> object:
-    """As a person reads it: 4812 as 4,812; a name without anything that cannot be seen."""
-    if type(value) is int:
-        return f"{value:,}"
-    return wording.visible(value) if type(value) is str else value
