@@ -20,8 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from kubectl_lastnode import summary
 from kubectl_lastnode.page import plots, wording
 from kubectl_lastnode.summary import group, grouped, ranked, startups
-from lastnode.journal import SessionRecord
-from lastnode.outcome import Outcome
+from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import MOVED
 
 # Rows of a table; what is beyond is added up in one row or left to `kubectl lastnode report -o csv`.

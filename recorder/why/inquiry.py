@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 import msgspec
 from cachetools import TTLCache
 
-from lastnode.journal import Decision
 from lastnode.kube import wire
 from lastnode.kube.api import Api
 from lastnode.objects import Node, Session
+from lastnode.outcome import Decision
 from lastnode.reasons import INVALID, Reason, Result
 from recorder.why.extenders import Answer, Extenders, Found
 from recorder.why.fit import NodeOffer, PodNeeds, asks_for, node_offer, obstacle, pod_needs

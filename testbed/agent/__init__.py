@@ -3,5 +3,5 @@
 It talks to a real API server and knows nothing of the programs under test. From the inside out: names of its own
 (``names``), the model of time (``images``, ``imagestore``, ``script``), what is read from the wire (``wire``), what is
 written to it (``nodes``, ``podstatus``, ``requests``), who decides (``kubelets``, ``sandboxes``, with ``timers``), and
-the edges (``writers``, ``program``, ``settings``). docs/local-agent.md says what it does and does not model.
+the edges (``writers``, ``program``, ``settings``). testbed/README.md says what it does and does not model.
 """
