@@ -18,9 +18,9 @@ from lastnode.objects import Node
 from lastnode.outcome import NOTHING_EXPECTED, Outcome, SessionRecord, judge
 from lastnode.reasons import Reason
 from recorder.events import Events
-from recorder.life import Life
+from recorder.life import UNEXPLAINED, Explanation, Life
 from recorder.metrics import SessionMetrics
-from recorder.why.inquiry import UNEXPLAINED, Explanation, Inquiry
+from recorder.why.inquiry import Inquiry
 
 # An inquiry is three requests: more than these wait only in a storm, and of those who came too late nothing is asked.
 MOST_WAITING: Final = 2000

@@ -9,8 +9,7 @@ from lastnode.attribution import Attribution, Verdict
 from lastnode.memory import Crash, Entry, Memory
 from lastnode.objects import Node, Session, Workload
 from lastnode.outcome import Expected
-from lastnode.reasons import Meant
-from recorder.why.inquiry import Explanation
+from lastnode.reasons import Meant, Reason
 
 # While a workload cannot be written, its sessions go on crashing: of those crashes only the latest are kept. There are
 # five entries at most to take back, and those of older crashes are seldom among them.
@@ -75,6 +74,16 @@ def decide(
 
 # While one of these may still become FOUND the session's outcome is of interest.
 _OPEN: Final = (Verdict.SANDBOX_UNKNOWN, Verdict.WORKLOAD_UNKNOWN, Verdict.AMBIGUOUS)
+
+
+class Explanation(NamedTuple):
+    """Why a session moved. ``asked``: who asked for its node (term, extender, nobody), empty where that is not known."""
+
+    reason: Reason
+    asked: str = ""
+
+
+UNEXPLAINED: Final = Explanation(Reason.UNKNOWN)
 
 
 class Awaited(NamedTuple):
