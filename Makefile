@@ -50,7 +50,7 @@ fmt: $(READY) ## Repair style
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
-bench: $(READY) ## Measure; figures with their machine are in docs/benchmarks.md
+bench: $(READY) ## Measure; figures with their machine are in docs/measured.md
 	@$(PY) -m benchmarks
 
 soak: $(READY) ## Three minutes of random faults; SOAK_SEED= plays them again, SOAK_SECONDS= makes it longer

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from extender.waiting import Allowance, Ending, Patience
 from lastnode.attribution import Attribution, Verdict
-from lastnode.kube.records import ObjectKey
+from lastnode.kube.store import ObjectKey
 from lastnode.objects import Session
 from lastnode.ranking import Preference, nothing, rank
 from lastnode.reading import Pod, session_of

@@ -177,8 +177,8 @@ def _uid_of(body: bytes) -> str:
 # pod waits, so it may be far longer than kube-scheduler can bear; it must stay below timeoutSeconds (1 s or more)
 # with room for a busy machine.
 SANDBOX_SECONDS = 0.3
-# Of the server's forty threads; the others go on answering. With 4 of 8, 274 of 2,000 pods whose Sandbox was made a
-# moment before by one of 32 clients found no place to wait and came without; with 32 none (docs/webhook.md).
+# Of the server's threads (128); the others go on answering. With 4 of 8, 274 of 2,000 pods whose Sandbox was made a
+# moment before by one of 32 clients found no place to wait and came without; with 32 none (docs/measured.md).
 WAITING_AT_ONCE = 32
 
 log = logging.getLogger(__name__)

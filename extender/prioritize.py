@@ -6,17 +6,20 @@ are read. Of 5,000 offered names not one becomes a string: the wanted one is loo
 
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from threading import Lock
 from types import TracebackType
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from extender.decisions import DecisionLog
 from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
 from lastnode.kube.errors import Undecodable
 from lastnode.objects import Session
+from lastnode.outcome import Decision, Decisions
 from lastnode.preference import carries, scores
 from lastnode.ranking import Preference, Preferred
 from lastnode.reading import NOTHING, Pod
@@ -159,6 +162,50 @@ def _among_names(text: bytes, node: str) -> bool:
 
 def _names_of(nodes: bytes) -> set[str]:
     return {node.metadata.name for node in _NODES.decode(nodes).items or ()}
+
+
+# About 300 bytes each. The recorder asks milliseconds after the pod was bound, a person within minutes.
+KEPT: Final = 10_000
+
+
+class _Kept(NamedTuple):
+    result: str
+    node: str
+    at: float
+
+
+class DecisionLog:
+    """Pod UID -> the last answer about it. Safe to share between threads. ``clock``: seconds since the epoch."""
+
+    def __init__(self, size: int = KEPT, clock: Callable[[], float] = time.time) -> None:
+        self._size = size
+        self._clock = clock
+        self._since = clock()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._lock = Lock()
+
+    def note(self, pod_uid: str, result: str, node: str = "") -> None:
+        """The pod was asked about again: only the last answer counts."""
+        with self._lock:
+            self._kept.pop(pod_uid, None)
+            self._kept[pod_uid] = _Kept(result, node, self._clock())
+            if len(self._kept) > self._size:
+                _, oldest = self._kept.popitem(last=False)
+                self._since = oldest.at
+
+    def page(self, pod_uid: str = "") -> bytes:
+        """:class:`lastnode.outcome.Decisions` as JSON: of one pod, or all that are kept, oldest first."""
+        with self._lock:
+            kept = list(self._kept.items()) if not pod_uid else [(pod_uid, self._kept.get(pod_uid))]
+            since = self._since
+        decisions = [
+            Decision(pod_uid=uid, result=one.result, node=one.node, at=_moment(one.at)) for uid, one in kept if one
+        ]
+        return msgspec.json.encode(Decisions(since=_moment(since), decisions=decisions))
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 log = logging.getLogger(__name__)

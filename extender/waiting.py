@@ -5,8 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from lastnode.kube.records import ObjectKey
-from lastnode.kube.store import Store
+from lastnode.kube.store import ObjectKey, Store
 from lastnode.objects import Controller
 from lastnode.reasons import Meant
 

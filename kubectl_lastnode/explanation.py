@@ -12,10 +12,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from lastnode.contract import MOVED_REASON_ANNOTATION
-from lastnode.journal import SessionRecord
 from lastnode.memory import Entry, Memory, parse_text
 from lastnode.objects import Node, Session, Workload
-from lastnode.outcome import Outcome, expect
+from lastnode.outcome import Outcome, SessionRecord, expect
 from lastnode.preference import carries
 from lastnode.reasons import Reason
 

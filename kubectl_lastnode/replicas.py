@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from kubectl_lastnode.cluster import Cluster
-from lastnode.journal import JOURNAL, Journal, SessionRecord
 from lastnode.kube.errors import KubeError, NotFound
 from lastnode.kube.fetch import fetch
 from lastnode.kube.wire import decode
+from lastnode.outcome import JOURNAL, Journal, SessionRecord
 from lastnode.reasons import Reason
 
 RECORDER: Final = "recorder"

@@ -13,8 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from lastnode.journal import SessionRecord
-from lastnode.outcome import Outcome
+from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import Reason
 
 K = TypeVar("K", bound=Hashable)

@@ -7,7 +7,7 @@ looked at: one match is the answer, two are ambiguous.
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from lastnode.kube.records import ObjectKey
+from lastnode.kube.store import ObjectKey
 from lastnode.objects import Controller, Session, Workload
 from lastnode.reasons import Meant
 

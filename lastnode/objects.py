@@ -4,7 +4,7 @@ import zlib
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from lastnode.kube.records import Record
+from lastnode.kube.store import Record
 
 # What most of these texts share; zlib finds it at both ends, so it must stay the same while a process runs, no longer.
 _COMMON: Final = b'"},{"node":"","hostname":"","nodeUID":"","readyAt":"2026-01-01T00:00:00Z","podUID":"'

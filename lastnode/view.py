@@ -12,8 +12,7 @@ from cachetools import TLRUCache
 from lastnode.attribution import Attribution, attribute
 from lastnode.kinds import BUILT_IN, Kind, ways
 from lastnode.kube.api import Api
-from lastnode.kube.records import ObjectKey
-from lastnode.kube.store import Store
+from lastnode.kube.store import ObjectKey, Store
 from lastnode.kube.watch import NOBODY, PAGE_SIZE, ListWatch, Observer
 from lastnode.memory import Memory, parse_text
 from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey

@@ -13,15 +13,14 @@ from typing import Final
 
 import msgspec
 
-from lastnode.journal import SessionRecord
 from lastnode.kube.errors import KubeError
 from lastnode.objects import Node
-from lastnode.outcome import NOTHING_EXPECTED, Outcome, judge
+from lastnode.outcome import NOTHING_EXPECTED, Outcome, SessionRecord, judge
 from lastnode.reasons import Reason
 from recorder.events import Events
-from recorder.life import Life
+from recorder.life import UNEXPLAINED, Explanation, Life
 from recorder.metrics import SessionMetrics
-from recorder.why.inquiry import UNEXPLAINED, Explanation, Inquiry
+from recorder.why.inquiry import Inquiry
 
 # An inquiry is three requests: more than these wait only in a storm, and of those who came too late nothing is asked.
 MOST_WAITING: Final = 2000
@@ -178,7 +177,7 @@ class SessionLog:
             self._records.append(packed)
 
     def page(self, leading: bool, pod_uid: str = "") -> bytes:
-        """A :class:`lastnode.journal.Journal` as JSON; of one pod only, where its UID is given."""
+        """A :class:`lastnode.outcome.Journal` as JSON; of one pod only, where its UID is given."""
         with self._lock:
             records, dropped = list(self._records), self._dropped
         if pod_uid:

@@ -13,12 +13,12 @@ from typing import Any, Final
 from cachetools import TTLCache
 
 from lastnode.contract import MOVED_REASON
-from lastnode.journal import SessionRecord
 from lastnode.kinds import Kind
 from lastnode.kube.api import Api
 from lastnode.kube.discovery import collection_path
 from lastnode.kube.errors import Conflict, KubeError, NotFound, Refused
 from lastnode.objects import Workload
+from lastnode.outcome import SessionRecord
 from recorder.metrics import SessionMetrics, Told
 
 # kube-apiserver's own limit for Events is far above; this is what a person can read, and a storm must not become.

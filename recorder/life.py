@@ -1,17 +1,89 @@
 """What is known of one session while it is followed, and what follows from that. Pure."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final, NamedTuple
 
+from lastnode import memory
 from lastnode.attribution import Attribution, Verdict
 from lastnode.memory import Crash, Entry, Memory
-from lastnode.objects import Node, Session
+from lastnode.objects import Node, Session, Workload
 from lastnode.outcome import Expected
-from recorder.decision import Pending
-from recorder.why.inquiry import Explanation
+from lastnode.reasons import Meant, Reason
+
+# While a workload cannot be written, its sessions go on crashing: of those crashes only the latest are kept. There are
+# five entries at most to take back, and those of older crashes are seldom among them.
+MAX_CRASHES: Final = 64
+
+
+class Pending(NamedTuple):
+    """What has to reach one workload: its UID, placements that are not written down yet, and crashes that take
+    placements back, written down or not; bounded, however long it has to wait."""
+
+    uid: str
+    memory: Memory = ()
+    crashes: frozenset[Crash] = frozenset()
+
+    def plus(self, other: "Pending") -> "Pending":
+        """Both; in whatever order things come, the same comes out. Of another workload's nothing is taken over."""
+        if self.uid != other.uid:
+            return other
+        return Pending(self.uid, memory.merge(self.memory, other.memory), _latest(self.crashes | other.crashes))
+
+
+def _latest(crashes: frozenset[Crash]) -> frozenset[Crash]:
+    if len(crashes) <= MAX_CRASHES:
+        return crashes
+    return frozenset(sorted(crashes, key=lambda crash: (crash.at, crash), reverse=True)[:MAX_CRASHES])
+
+
+class Write(Meant):
+    """What came of an attempt to write a workload's memory."""
+
+    WRITTEN = "written", "the annotations were written"
+    CONFLICT = "conflict", "somebody else wrote in between: tried again on what is there now"
+    RETRIED = "retried", "the API server was away or overloaded: tried again later"
+    REFUSED = "refused", "403 or 422: tried again with the workload's next session"
+    GONE = "gone", "the workload does not exist any more"
+    REPLACED = "replaced", "the workload is another one of the same name"
+    NOT_STICKY = "not_sticky", "the workload has not opted in any more"
+    UNCHANGED = "unchanged", "it says so already"
+
+
+def decide(
+    workload: Workload | None, known: Memory, pending: Pending, nodes: Mapping[str, Node] | None
+) -> Memory | Write:
+    """The memory to write, or why there is nothing to write.
+
+    ``known``: the memory that ``workload`` carries. ``nodes``: every node by name, for leaving out those that are gone
+    or replaced; None while they are not all known.
+    """
+    if workload is None:
+        return Write.GONE
+    if workload.uid != pending.uid:
+        return Write.REPLACED
+    if not workload.sticky:
+        return Write.NOT_STICKY
+    merged = memory.take_back(memory.merge(known, pending.memory), pending.crashes)
+    if nodes is not None:
+        merged = memory.prune(merged, nodes)
+    if merged == known and workload.last_node == (merged[0].node if merged else None):
+        return Write.UNCHANGED
+    return merged
+
 
 # While one of these may still become FOUND the session's outcome is of interest.
 _OPEN: Final = (Verdict.SANDBOX_UNKNOWN, Verdict.WORKLOAD_UNKNOWN, Verdict.AMBIGUOUS)
+
+
+class Explanation(NamedTuple):
+    """Why a session moved. ``asked``: who asked for its node (term, extender, nobody), empty where not known."""
+
+    reason: Reason
+    asked: str = ""
+
+
+UNEXPLAINED: Final = Explanation(Reason.UNKNOWN)
 
 
 class Awaited(NamedTuple):

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 from lastnode.attribution import Verdict
-from lastnode.journal import SessionRecord
 from lastnode.kube.store import Store
 from lastnode.objects import Workload
-from lastnode.outcome import Outcome
+from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import MOVED, Meant
-from recorder.decision import Write
+from recorder.life import Write
 from recorder.why.extenders import Found
 
 # From a pod's Ready to the annotation: ready times have whole seconds, so up to 1 s of it is only their rounding.

@@ -13,13 +13,23 @@ from threading import Lock
 from typing import Final
 
 from lastnode.attribution import Attribution, Verdict
-from lastnode.kube.records import ObjectKey, Record
+from lastnode.kube.store import ObjectKey, Record
 from lastnode.memory import Memory
 from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
 from lastnode.outcome import NOTHING_EXPECTED, Expected, expect
 from lastnode.view import View
-from recorder.decision import Pending
-from recorder.life import Awaited, Life, awaited_by, has_crashed, is_of_interest, is_ready, is_written, news, said
+from recorder.life import (
+    Awaited,
+    Life,
+    Pending,
+    awaited_by,
+    has_crashed,
+    is_of_interest,
+    is_ready,
+    is_written,
+    news,
+    said,
+)
 
 # Of one workload. Only a standby comes near it: what the leader may not write stays pending here for ever.
 MOST_DUE: Final = 1000

@@ -12,16 +12,15 @@ from threading import Event, Lock
 from typing import Any
 
 from lastnode.kube.api import METADATA, Api
-from lastnode.kube.backoff import Backoff
 from lastnode.kube.discovery import NotServed, collection_path, object_path
 from lastnode.kube.election import Leadership
 from lastnode.kube.errors import Conflict, KubeError, NotFound, Refused
-from lastnode.kube.queue import WorkQueue
+from lastnode.kube.queue import Backoff, WorkQueue
 from lastnode.memory import Memory, patch_body, render
 from lastnode.objects import Workload, WorkloadKey
 from lastnode.reading import read_patched, read_workload
 from lastnode.view import MemoryCache, View
-from recorder.decision import Pending, Write, decide
+from recorder.life import Pending, Write, decide
 from recorder.metrics import RecordMetrics
 from recorder.sessions import Sessions
 

@@ -1,4 +1,4 @@
-"""The real control plane on one machine: tests, the demo and the benchmarks stand on it. See docs/local.md."""
+"""The real control plane on one machine: tests, the demo and the benchmarks stand on it. See testbed/README.md."""
 
 from .api import Api
 from .apply import apply

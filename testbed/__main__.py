@@ -1,4 +1,4 @@
-"""python -m testbed: leaves a cluster running, tells about it, stops it. See docs/local.md."""
+"""python -m testbed: leaves a cluster running, tells about it, stops it. See testbed/README.md."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def extras(
     """Apply the CRDs and start the agent; returns it when `nodes` simulated nodes are Ready.
 
     agent_flags: further ones, as `python -m testbed.agent --help` lists them
-    stickiness:  whether the workloads' schemas have spec.nodeStickiness (see crds/README.md)
+    stickiness:  whether the workloads' schemas have spec.nodeStickiness (see README.md)
     sandbox:     the newest version of Sandbox that is served
     """
     apply_crds(cp, stickiness=stickiness, sandbox=sandbox)

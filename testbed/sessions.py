@@ -18,10 +18,9 @@ from typing import Any, Self
 
 from lastnode.contract import SANDBOX_KIND, SESSION_LABEL
 from lastnode.kube.api import Api, load
-from lastnode.kube.backoff import Backoff
 from lastnode.kube.errors import NotFound
-from lastnode.kube.records import ObjectKey
-from lastnode.kube.store import Store
+from lastnode.kube.queue import Backoff
+from lastnode.kube.store import ObjectKey, Store
 from lastnode.kube.watch import ListWatch
 from testbed.agent import wire
 from testbed.agent.wire import SeenPod

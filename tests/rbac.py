@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from lastnode.kube.backoff import CAP_SECONDS, FIRST_SECONDS
+from lastnode.kube.queue import CAP_SECONDS, FIRST_SECONDS
 from testbed.apply import apply
 from testbed.binaries import find_tools
 from testbed.component import Component

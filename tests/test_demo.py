@@ -3,8 +3,7 @@
 import subprocess
 import sys
 
-from lastnode.journal import SessionRecord
-from lastnode.outcome import Outcome
+from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import Reason
 from testbed.demo.operator import disagreements
 from testbed.demo.outcome import Run, outcome_of, total_of

@@ -1,6 +1,6 @@
 """The images of the experiment and what a machine takes for them: a written model with its sources. Pure and seeded.
 
-Every number below is stated in docs/headline.md with where it comes from; start-up times are this model's, not a
+Every number below is stated in docs/measured.md with where it comes from; start-up times are this model's, not a
 cluster's. All sizes are of compressed layers, in bytes, since that is what is pulled.
 """
 

@@ -1,4 +1,4 @@
-"""The report's plots: SVG files that stand in docs/headline.md, one row an arm. Pure.
+"""The report's plots: SVG files that stand in docs/measured.md, one row an arm. Pure.
 
 GitHub shows them as images, so each brings its colours for light and dark, its own paper, and its own style sheet.
 """

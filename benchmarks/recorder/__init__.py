@@ -1,7 +1,7 @@
 """The recorder in a full cluster: how soon it is synced, what it holds, what it costs idle, how fast it writes.
 
 All of it on one real API server, one after the other; what each figure's peer is, and why that is fair, stands with
-the function that takes it and in docs/benchmarks.md.
+the function that takes it and in docs/measured.md.
 """
 
 from __future__ import annotations

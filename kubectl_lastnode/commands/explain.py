@@ -14,11 +14,11 @@ from kubectl_lastnode.explanation import Explanation, Live, Source
 from kubectl_lastnode.options import Failure, Options, output, shared, warn
 from kubectl_lastnode.output import age, document, duration, tinted
 from lastnode.attribution import attribute
-from lastnode.journal import SessionRecord
 from lastnode.kube.discovery import NotServed
 from lastnode.kube.errors import KubeError, NotFound, Refused
 from lastnode.kube.wire import decode
 from lastnode.objects import Controller, Node, Session, Workload
+from lastnode.outcome import SessionRecord
 from lastnode.reading import Pod, read_controller, session_of
 from lastnode.status import utc
 

@@ -14,7 +14,7 @@ from kubectl_lastnode import replicas
 from kubectl_lastnode.options import Duration, Failure, Options, output, shared, warn
 from kubectl_lastnode.output import age, counted, document, duration, share, table
 from kubectl_lastnode.summary import Group, Summary, in_window, summarise
-from lastnode.journal import SessionRecord
+from lastnode.outcome import SessionRecord
 from lastnode.reasons import Reason
 
 _HELP = """How often sessions came back, why the others did not, and what that saved.

@@ -7,12 +7,11 @@ from kubectl_lastnode.doctor import Finding, fail, ok, warn
 from kubectl_lastnode.doctor.facts import Account, Facts
 from kubectl_lastnode.output import share, short
 from lastnode.contract import STICKINESS, STICKINESS_ENABLED
-from lastnode.journal import SessionRecord
 from lastnode.kinds import AGENT_RUNTIME
 from lastnode.kube.discovery import NotServed, collection_path
 from lastnode.kube.errors import NotFound, Refused
 from lastnode.memory import parse_text
-from lastnode.outcome import Outcome
+from lastnode.outcome import Outcome, SessionRecord
 from lastnode.preference import EXTENDER_WEIGHT, POINTS
 from lastnode.reasons import Reason
 from lastnode.rights import YOU, Right, needed

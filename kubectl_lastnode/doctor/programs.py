@@ -84,7 +84,7 @@ def writes(facts: Facts) -> Iterator[Finding]:
 def extenders(facts: Facts) -> Iterator[Finding]:
     """Reachable and ready."""
     if not facts.extenders:
-        yield warn("no extender's pod found: only programs that use the injector library ask for nodes",
+        yield warn("no extender's pod found: only programs that use the library ask for nodes",
                    "Install it, or name it with --extender-url, if that is not what you want.")  # fmt: skip
     yield from _reached("extender", facts.extenders)
 

@@ -21,8 +21,7 @@ from kubectl_lastnode import output, summary
 from kubectl_lastnode.output import percent
 from kubectl_lastnode.page import plots
 from kubectl_lastnode.summary import group, grouped, ranked, startups
-from lastnode.journal import SessionRecord
-from lastnode.outcome import Outcome
+from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import MOVED
 
 # Rows of a table; what is beyond is added up in one row or left to `kubectl lastnode report -o csv`.

@@ -12,7 +12,7 @@
         Silent                a watch that brought nothing for so long that it may be dead
       Undecodable             one object of a shape that cannot be read
 
-``api.py`` is the only place that turns the transport's exceptions into these.
+Only ``api.py`` and ``fetch.py`` turn the transport's exceptions into these.
 """
 
 

@@ -1,10 +1,13 @@
-"""Keys to work on: each at most once in the queue, never in two workers at a time, some only after a delay.
+"""What is done again, and when: keys to work on, and the delays between attempts.
+
+A key is at most once in the queue, never in two workers at a time, and may come only after a delay.
 
 The same promises as client-go's workqueue, for the same reason: a burst of events about one workload becomes one
 piece of work on its newest state, and two writes of one workload never race each other.
 """
 
 import heapq
+import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -97,3 +100,37 @@ class WorkQueue(Generic[K]):
 
     def _next_due(self) -> float | None:
         return max(0.0, self._later[0][0] - self._clock()) if self._later else None
+
+
+# client-go's reflector waits 0.8 s first and 30 s at most; the same numbers keep us as quiet as the controllers
+# that an API server already knows.
+FIRST_SECONDS = 0.8
+CAP_SECONDS = 30.0
+
+
+class Backoff:
+    """A resettable series of delays: the n-th lies between half and all of ``min(cap, first * 2**n)`` seconds.
+
+    With the defaults that is at most 9 attempts in the first minute and 4 in each one after it.
+    """
+
+    def __init__(
+        self,
+        first: float = FIRST_SECONDS,
+        cap: float = CAP_SECONDS,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._first = first
+        self._cap = cap
+        self._uniform = uniform
+        self.attempts = 0
+
+    def next(self, at_least: float | None = None) -> float:
+        """The next delay in seconds; never under ``at_least`` (a server's Retry-After)."""
+        step = min(self._cap, self._first * 2.0 ** min(self.attempts, 32))
+        self.attempts += 1
+        return max(self._uniform(step / 2, step), at_least or 0.0)
+
+    def reset(self) -> None:
+        """Something worked: start again from the first delay."""
+        self.attempts = 0

@@ -16,10 +16,10 @@ import msgspec
 
 from lastnode.kube import wire
 from lastnode.kube.api import JSON, METADATA, Api, Stream
-from lastnode.kube.backoff import Backoff
 from lastnode.kube.discovery import NotServed, collection_path
 from lastnode.kube.errors import Gone, KubeError, Silent, Undecodable
-from lastnode.kube.records import Keys, Record, Sink
+from lastnode.kube.queue import Backoff
+from lastnode.kube.store import Keys, Record, Sink
 
 
 class Observer:

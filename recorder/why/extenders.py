@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from lastnode.journal import DECISIONS, Decision, Decisions
 from lastnode.kube.errors import KubeError
 from lastnode.kube.fetch import fetch
 from lastnode.kube.wire import decode
+from lastnode.outcome import DECISIONS, Decision, Decisions
 from lastnode.reasons import Meant
 
 # Nobody waits for the answer but a counter; a replica that does not answer must not hold up the next question.

@@ -8,11 +8,12 @@ from typing import Final, NamedTuple
 import msgspec
 from cachetools import TTLCache
 
-from lastnode.journal import Decision
 from lastnode.kube import wire
 from lastnode.kube.api import Api
 from lastnode.objects import Node, Session
+from lastnode.outcome import Decision
 from lastnode.reasons import INVALID, Reason, Result
+from recorder.life import UNEXPLAINED, Explanation
 from recorder.why.extenders import Answer, Extenders, Found
 from recorder.why.fit import NodeOffer, PodNeeds, asks_for, node_offer, obstacle, pod_needs
 
@@ -30,16 +31,6 @@ NOBODY: Final = "nobody"
 # Results of the extender (lastnode_prioritize_total) that say the reason by themselves: it saw the node at the moment
 # that counts.
 _SAYS: Final = frozenset({*INVALID, Reason.NOT_OFFERED})
-
-
-class Explanation(NamedTuple):
-    """``asked``: TERM, EXTENDER or NOBODY, empty where that is not known."""
-
-    reason: Reason
-    asked: str = ""
-
-
-UNEXPLAINED: Final = Explanation(Reason.UNKNOWN)
 
 
 class _Seen(NamedTuple):

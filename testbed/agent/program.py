@@ -12,10 +12,9 @@ from typing import Any, Final
 
 from lastnode.contract import SANDBOX_RESOURCE
 from lastnode.kube.api import Api
-from lastnode.kube.backoff import Backoff
 from lastnode.kube.errors import Refused
-from lastnode.kube.records import Keys, ObjectKey
-from lastnode.kube.store import Store
+from lastnode.kube.queue import Backoff
+from lastnode.kube.store import Keys, ObjectKey, Store
 from lastnode.kube.watch import ListWatch, Observer
 from testbed.agent import nodes, requests, wire
 from testbed.agent.kubelets import Kubelets

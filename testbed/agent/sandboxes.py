@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from lastnode.contract import SANDBOX_KIND, SANDBOX_LABEL
-from lastnode.kube.records import ObjectKey
+from lastnode.kube.store import ObjectKey
 from testbed.agent import requests
 from testbed.agent.nodes import timestamp
 from testbed.agent.requests import Request

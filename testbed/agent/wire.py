@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from lastnode.contract import SANDBOX_GROUP, SANDBOX_KIND
-from lastnode.kube.records import Record
+from lastnode.kube.store import Record
 from lastnode.kube.wire import decode
 from testbed.agent import names
 

@@ -8,8 +8,8 @@ from typing import Final
 from zlib import crc32
 
 from lastnode.kube.api import Api
-from lastnode.kube.backoff import Backoff
 from lastnode.kube.errors import Conflict, KubeError, NotFound, Refused
+from lastnode.kube.queue import Backoff
 from testbed.agent.requests import Request
 
 # The answers are not read: without the spec and status they cost both sides less.

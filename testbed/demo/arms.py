@@ -11,7 +11,7 @@ from extender import prefer_last_node
 from lastnode import memory, reading
 from lastnode.contract import AGENTCUBE_PREFIX
 from lastnode.kinds import AGENTCUBE
-from lastnode.kube.records import ObjectKey
+from lastnode.kube.store import ObjectKey
 from testbed.demo.outcome import Run, outcome_of
 from testbed.sessions import Object, Sessions
 from testbed.stack import Stack

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
-from lastnode.journal import JOURNAL, SessionRecord
+from lastnode.outcome import JOURNAL, SessionRecord
 from testbed.demo.arms import Arm
 from testbed.demo.outcome import Run
 from testbed.paths import REPOSITORY

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lastnode import contract
-from lastnode.kube.records import ObjectKey
+from lastnode.kube.store import ObjectKey
 from testbed.agent import names
 from testbed.sessions import Object, Session, SessionTimeout
 from testbed.workloads import agent_runtime, sandbox_for

@@ -49,7 +49,7 @@ def test_sessions_come_back_through_the_extender_of_the_clusters_own_scheduler(i
 
 @pytest.mark.parametrize("installed", ["second-scheduler"], indirect=True)
 def test_sessions_wait_for_the_second_scheduler_and_not_for_its_sidecar(installed: Installed) -> None:
-    """What docs/operations.md says of either being down."""
+    """What docs/operate.md says of either being down."""
     stack = installed.stack
     waiting = Workload(stack, "waiting", schedulerName="lastnode-scheduler").pod()
     config = yaml.safe_load((installed.settings("lastnode-scheduler") / "scheduler.yaml").read_text(encoding="utf-8"))

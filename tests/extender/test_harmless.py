@@ -331,7 +331,7 @@ def test_without_its_api_server_the_extender_answers_from_its_last_view_and_tell
         assert behind.wire.ask(pod, NODES).result == "unattributed"
 
         behind.proxy.refusing = False
-        # After minutes the watches knock only every 15 to 30 s: lastnode.kube.backoff.
+        # After minutes the watches knock only every 15 to 30 s: lastnode.kube.queue.
         behind.wire.expect_node(NODES[1], pod, NODES, seconds=90)
         heard: set[str] = set()  # each in its own time: an idle resource ages again once it was heard
 

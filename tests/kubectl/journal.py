@@ -13,8 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from lastnode.journal import Journal, SessionRecord
-from lastnode.outcome import Outcome
+from lastnode.outcome import Journal, Outcome, SessionRecord
 from lastnode.reasons import Reason
 
 Object = dict[str, Any]

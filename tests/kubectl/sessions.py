@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 from math import pi, sin
 from random import Random
 
-from lastnode.journal import SessionRecord
-from lastnode.outcome import Outcome
+from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import Reason
 
 NOW = datetime(2026, 11, 24, 15, 40, tzinfo=UTC)

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from kubectl_lastnode import output, summary
 from kubectl_lastnode.page import half, histogram, page, plots
-from lastnode.journal import SessionRecord
-from lastnode.outcome import Outcome
+from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import MOVED, Reason
 from tests.kubectl.sessions import NOW, sessions
 

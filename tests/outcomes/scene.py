@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from lastnode.journal import JOURNAL, SessionRecord
+from lastnode.outcome import JOURNAL, SessionRecord
 from testbed.stack import Stack
 from testbed.workloads import Object
 from tests.extender.cluster import (

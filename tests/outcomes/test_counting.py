@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lastnode.journal import SessionRecord
+from lastnode.outcome import SessionRecord
 from lastnode.reasons import Reason
 from testbed.stack import Stack
 from tests.outcomes.scene import journal

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pytest
 
-from lastnode.journal import SessionRecord
+from lastnode.outcome import SessionRecord
 from testbed.demo.arms import Arm, Rounds, make_arm
 from testbed.demo.faults import cordoned, deleted, full
 from testbed.demo.outcome import Run

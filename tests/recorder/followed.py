@@ -12,9 +12,8 @@ from typing import Any, Generic, TypeVar
 
 from lastnode import reading
 from lastnode.kube import api
-from lastnode.kube.backoff import Backoff
-from lastnode.kube.records import ObjectKey
-from lastnode.kube.store import Store
+from lastnode.kube.queue import Backoff
+from lastnode.kube.store import ObjectKey, Store
 from lastnode.kube.watch import ListWatch
 from testbed.stack import Stack
 

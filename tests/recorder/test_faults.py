@@ -16,8 +16,8 @@ import pytest
 
 from lastnode.kube import api
 from lastnode.kube.api import RETRY_AFTER_CAP
-from lastnode.kube.backoff import CAP_SECONDS, FIRST_SECONDS
 from lastnode.kube.errors import Overloaded
+from lastnode.kube.queue import CAP_SECONDS, FIRST_SECONDS
 from testbed.component import Component
 from testbed.stack import Stack
 from tests.recorder.history import History

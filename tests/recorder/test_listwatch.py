@@ -17,7 +17,7 @@ import yaml
 
 from lastnode import reading
 from lastnode.kinds import AGENTCUBE, kinds_of
-from lastnode.kube.backoff import Backoff
+from lastnode.kube.queue import Backoff
 from lastnode.kube.watch import HEALTHY_SECONDS
 from testbed.apply import apply
 from testbed.errors import ApiError

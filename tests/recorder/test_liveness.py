@@ -13,10 +13,9 @@ import pytest
 from lastnode import reading
 from lastnode.daemon import health
 from lastnode.kube import api
-from lastnode.kube.backoff import Backoff
 from lastnode.kube.election import Elector, Leadership
 from lastnode.kube.lease import Timing
-from lastnode.kube.queue import WorkQueue
+from lastnode.kube.queue import Backoff, WorkQueue
 from lastnode.kube.store import Store
 from lastnode.kube.watch import ListWatch
 from lastnode.objects import Node, WorkloadKey

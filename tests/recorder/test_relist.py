@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lastnode.kube.backoff import Backoff
+from lastnode.kube.queue import Backoff
 from lastnode.kube.watch import HEALTHY_SECONDS, ListWatch
 from testbed.stack import Stack
 from tests.recorder.followed import Followed

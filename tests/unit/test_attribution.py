@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lastnode.attribution import Attribution, Claim, Verdict, attribute
-from lastnode.kube.records import ObjectKey
+from lastnode.kube.store import ObjectKey
 from lastnode.objects import Controller, Session, Workload
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

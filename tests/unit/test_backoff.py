@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastnode.kube.backoff import CAP_SECONDS, FIRST_SECONDS, Backoff
+from lastnode.kube.queue import CAP_SECONDS, FIRST_SECONDS, Backoff
 
 
 def longest(_low: float, high: float) -> float:

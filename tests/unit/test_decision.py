@@ -15,8 +15,8 @@ from lastnode import memory
 from lastnode.contract import AGENTCUBE_PREFIX, LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
 from lastnode.memory import Crash, Entry, parse_text, patch_body
 from lastnode.objects import Node, Workload, pack
-from recorder import decision as decisions
-from recorder.decision import MAX_CRASHES, Pending, Write
+from recorder import life as decisions
+from recorder.life import MAX_CRASHES, Pending, Write
 from tests.unit.strategies import entries
 
 render = partial(memory.render, prefix=AGENTCUBE_PREFIX)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kubectl_lastnode.replicas import Journals, join
 from kubectl_lastnode.summary import group, percentile, saving, summarise
-from lastnode.journal import SessionRecord
+from lastnode.outcome import SessionRecord
 from lastnode.reasons import Reason
 from tests.kubectl.journal import journal, moved, record, reused
 

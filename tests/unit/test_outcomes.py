@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extender.decisions import DecisionLog
-from lastnode.journal import DECISIONS, JOURNAL, Decision, Decisions, SessionRecord
+from extender.prioritize import DecisionLog
 from lastnode.memory import Entry
 from lastnode.objects import Node
-from lastnode.outcome import Expected, Outcome, expect, judge
+from lastnode.outcome import DECISIONS, JOURNAL, Decision, Decisions, Expected, Outcome, SessionRecord, expect, judge
 from lastnode.reasons import INVALID, MOVED, MUTATE, NO_PREFERENCE, PRIORITIZE, Reason, Result
 from recorder.counting import SessionLog
 from recorder.why import extenders

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from extender import lookup
 from extender.waiting import Allowance, Ending
-from lastnode.kube.records import ObjectKey
-from lastnode.kube.store import Store
+from lastnode.kube.store import ObjectKey, Store
 from lastnode.objects import Controller
 
 KEY = ObjectKey("demo", "s")

@@ -10,9 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from extender.metrics import InjectionMetrics, PrioritizeMetrics, TlsMetrics, WaitMetrics
 from lastnode.daemon.metrics import WatchMetrics, count_version, exposition, new_registry
-from lastnode.journal import SessionRecord
 from lastnode.kinds import DEFAULT_RESOURCES
-from lastnode.outcome import Outcome
+from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import MOVED, Reason
 from recorder.metrics import RecordMetrics, SessionMetrics
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from lastnode.attribution import Verdict
 from lastnode.kinds import AGENT_RUNTIME
-from lastnode.kube.records import ObjectKey
+from lastnode.kube.store import ObjectKey
 from lastnode.memory import Crash, Entry, merge
 from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
 from lastnode.view import View
-from recorder.decision import Pending
+from recorder.life import Pending
 from recorder.sessions import Sessions
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lastnode.kube.records import Keys, ObjectKey
-from lastnode.kube.store import Store
+from lastnode.kube.store import Keys, ObjectKey, Store
 from lastnode.objects import Node, Session
 
 Change = tuple[str | None, str | None]
