@@ -1,18 +1,32 @@
-"""What is read from the API server, and nothing that decides anything."""
+"""What is read from the API server, and from running recorders and extenders: at a URL, or through the API server's
+proxy of their pods. Nothing here decides anything.
+"""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from lastnode.kinds import kinds_of, ways
 from lastnode.kube import discovery, wire
 from lastnode.kube.api import Api
-from lastnode.kube.errors import NotFound, Refused, Undecodable
+from lastnode.kube.errors import KubeError, NotFound, Refused, Undecodable
+from lastnode.kube.fetch import fetch
 from lastnode.objects import Node, Workload
+from lastnode.outcome import JOURNAL, Journal, SessionRecord
 from lastnode.reading import read_node, read_workload
+from lastnode.reasons import Reason
 
-PAGE_SIZE = 500
+PAGE_SIZE: Final = 500
+RECORDER: Final = "recorder"
+EXTENDER: Final = "extender"
+# As deploy/chart labels all pods of ours. The container is called after its program: an extender also runs in the
+# second scheduler's pods.
+PART_OF: Final = "app.kubernetes.io/part-of=lastnode"
+OURS: Final = {"labelSelector": PART_OF}
+_SECONDS: Final = 5.0
+_SESSIONS: Final = "/sessions"
 
 
 class Reference(NamedTuple):
@@ -36,6 +50,41 @@ class Reference(NamedTuple):
 def full_name(kind: str, resource: str, name: str) -> str:
     """As ``kubectl get -o name`` prints it: ``agentruntime.runtime.agentcube.volcano.sh/NAME``."""
     return f"{kind.lower()}.{resource.partition('.')[2]}/{name}"
+
+
+class Replica(NamedTuple):
+    """``title``: for people. ``get``: the body of a GET of a path, raises ApiError, Unreachable."""
+
+    title: str
+    get: Callable[[str], bytes]
+
+
+class Journals(NamedTuple):
+    """``found``: one a replica. ``trouble``: a line for each replica that could not be read."""
+
+    found: tuple[Journal, ...] = ()
+    trouble: tuple[str, ...] = ()
+
+    @property
+    def sessions(self) -> list[SessionRecord]:
+        return join(self.found)
+
+    @property
+    def since(self) -> datetime | None:
+        """How far back the oldest of them goes."""
+        return min((journal.since for journal in self.found), default=None)
+
+    @property
+    def complete_since(self) -> datetime | None:
+        """From when on nothing is missing: what a replica counted before it was started anew is forgotten.
+
+        Only where no replica is missing and none dropped anything; else as far as the found ones know.
+        """
+        return max((journal.since for journal in self.found), default=None)
+
+    @property
+    def dropped(self) -> int:
+        return sum(journal.dropped for journal in self.found)
 
 
 class Cluster:
@@ -82,6 +131,18 @@ class Cluster:
         for way in self.ways:
             yield from self.objects(discovery.namespaced("/api/v1/pods", namespace), {"labelSelector": way.label})
 
+    def replicas(self, program: str, urls: str = "", ca: str | None = None) -> list[Replica]:
+        """Those at the URLs (by commas; ``ca``: PEM file for https, else the system's), or those that run as pods."""
+        if urls:
+            return [_by_url(url, ca) for url in map(str.strip, urls.split(",")) if url]
+        return [
+            self._by_proxy(pod, container)
+            for pod in self.objects("/api/v1/pods", OURS)
+            if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+            for container in pod["spec"]["containers"]
+            if container["name"] == program
+        ]
+
     def objects(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[Any]:
         """A collection's objects in builtins."""
         return map(msgspec.json.decode, self.items(path, query))
@@ -119,3 +180,42 @@ class Cluster:
                 yield read_workload(self.kinds[resource], item)
             except Undecodable as error:
                 self._warn(f"one of {resource} is left out: {error}")
+
+    def _by_proxy(self, pod: Any, container: Any) -> Replica:
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        port = next(iter(container.get("ports") or [{}]))
+        scheme = "https:" if port.get("name") == "https" else ""
+        base = f"/api/v1/namespaces/{namespace}/pods/{scheme}{name}:{port.get('containerPort', 80)}/proxy"
+        return Replica(f"{namespace}/{name}", lambda path: self.api.request("GET", base + path, seconds=_SECONDS))
+
+
+def read_journals(recorders: Iterable[Replica], pod_uid: str = "") -> Journals:
+    """All journals, or what they know of one pod."""
+    found, trouble = [], []
+    path = f"{_SESSIONS}?pod_uid={pod_uid}" if pod_uid else _SESSIONS
+    for recorder in recorders:
+        try:
+            found.append(wire.decode(JOURNAL, recorder.get(path), "not a journal that this version reads"))
+        except NotFound:
+            trouble.append(f"recorder {recorder.title} has no {_SESSIONS}: an older version, or its pod is gone")
+        except KubeError as error:
+            trouble.append(f"recorder {recorder.title} does not answer: {error}")
+    return Journals(tuple(found), tuple(trouble))
+
+
+def join(journals: Sequence[Journal]) -> list[SessionRecord]:
+    """Every session once, by the time when it became Ready; where two replicas counted one, whoever knows more."""
+    known: dict[str, SessionRecord] = {}
+    for record in (record for journal in journals for record in journal.sessions):
+        before = known.get(record.pod_uid)
+        if before is None or _knowledge(record) > _knowledge(before):
+            known[record.pod_uid] = record
+    return sorted(known.values(), key=lambda r: (r.ready_at.timestamp() if r.ready_at else 0.0, r.namespace, r.pod))
+
+
+def _by_url(url: str, ca: str | None) -> Replica:
+    return Replica(url, lambda path: fetch(url.rstrip("/") + path, seconds=_SECONDS, ca=ca))
+
+
+def _knowledge(record: SessionRecord) -> tuple[bool, bool]:
+    return record.reason is not Reason.UNKNOWN, bool(record.asked)

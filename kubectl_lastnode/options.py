@@ -1,26 +1,30 @@
-"""What every command can be told: which cluster, which namespace, how programs of ours are reached, in which form.
+"""What every command can be told: which cluster, which namespace, how programs of ours are reached, in which form;
+and how names are completed by it.
 
 Connection options may stand before and after the command's name, as kubectl's may; the later one wins.
 """
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from kubectl_lastnode.cluster import Cluster, Reference
 from lastnode import contract
 from lastnode.daemon.settings import PREFIX, seconds
 from lastnode.kinds import DEFAULT_RESOURCES
 from lastnode.kube.api import Api, contexts, load, own_namespace
+from lastnode.kube.errors import KubeError
 from lastnode.objects import Workload
 
 PROG = "kubectl lastnode"
-F = TypeVar("F", bound=Callable[..., Any])
+Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
 class Failure(click.ClickException):
@@ -102,28 +106,25 @@ _SHARED: Final[dict[str, tuple[tuple[str, ...], Mapping[str, Any]]]] = {
 }  # fmt: skip
 
 
-def shared(command: F) -> F:
-    """The shared options on a command: all but one are explained with the group."""
-    for field in reversed(_SHARED):
-        command = _option(field, hidden=field != "namespace")(command)
-    return command
+def share(group: click.Group) -> None:
+    """The shared options, on a group and on its commands: on these all but one are hidden, as the group explains them.
 
-
-def shared_by_all(group: F) -> F:
-    """The shared options on the group, here with their environment variables, LASTNODE_…
-
-    Only here: on a command, a variable would win over a flag that stands before the command's name.
+    Environment variables, LASTNODE_…, only on the group: on a command one would win over a flag that stands before the
+    command's name.
     """
-    for field in reversed(_SHARED):
-        kubectls_own = field in ("context", "namespace")
-        group = _option(field, **{} if kubectls_own else {"envvar": PREFIX + field.upper(), "show_envvar": True})(group)
-    return group
+    kubectls_own = ("context", "namespace")
+    for command in group.commands.values():
+        command.params[:0] = [_option(field, hidden=field != "namespace") for field in _SHARED]
+    group.params[:0] = [
+        _option(field) if field in kubectls_own else _option(field, envvar=PREFIX + field.upper(), show_envvar=True)
+        for field in _SHARED
+    ]
 
 
-def _option(field: str, **more: Any) -> Callable[[F], F]:
+def _option(field: str, **more: Any) -> click.Option:
     names, how = _SHARED[field]
-    flag = f"--{field.replace('_', '-')}"
-    return click.option(flag, *names, field, default=None, expose_value=False, callback=_remember, **how, **more)
+    flags = [f"--{field.replace('_', '-')}", *names, field]
+    return click.Option(flags, default=None, expose_value=False, callback=_remember, **how, **more)
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -135,7 +136,29 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
 everywhere = click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="Every namespace.")
 
 
-def output(*forms: str) -> Callable[[F], F]:
+def output(*forms: str) -> Callable[[Any], Any]:
     """``-o``, with these forms beside the plain one."""
     choice = click.Choice([*forms])
     return click.option("-o", "--output", "form", type=choice, help="Another form.", metavar="|".join(forms))
+
+
+def _names(found: Callable[[Cluster, str, str], Iterable[str]]) -> Complete:
+    """Completes what ``found`` knows: from the cluster, of a namespace, for the word so far."""
+
+    def complete(ctx: click.Context, param: click.Parameter, word: str) -> list[CompletionItem]:
+        options = ctx.find_object(Options) or Options()
+        with contextlib.suppress(KubeError):
+            names = sorted(set(found(options.cluster, options.current_namespace, word)))
+            return [CompletionItem(name) for name in names if name.startswith(word)]
+        return []
+
+    return complete
+
+
+pod_names = _names(lambda cluster, namespace, _: (pod["metadata"]["name"] for pod in cluster.session_pods(namespace)))
+node_names = _names(lambda cluster, namespace, _: cluster.nodes() or ())
+# Names, or KIND/NAME once there is a slash.
+workload_names = _names(lambda cluster, namespace, word: (
+    f"{workload.kind.lower()}/{workload.name}" if "/" in word else workload.name
+    for workload in cluster.workloads(namespace)
+))  # fmt: skip

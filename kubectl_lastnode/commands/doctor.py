@@ -5,10 +5,9 @@ from typing import Final
 
 import click
 
-from kubectl_lastnode.doctor import Finding, Level, cluster, named, programs, webhook
-from kubectl_lastnode.doctor.facts import Facts
-from kubectl_lastnode.options import Options, output, shared
-from kubectl_lastnode.output import counted, document, tinted
+from kubectl_lastnode.doctor import Facts, Finding, Level, cluster, named, programs, webhook
+from kubectl_lastnode.options import Options, output
+from kubectl_lastnode.output import document, plural, tinted
 
 _HELP = """Check whether everything fits together: one line a check, with what to do about it.
 
@@ -47,7 +46,6 @@ _CHECKS: Final = (
 
 
 @click.command(help=_HELP, short_help="Does everything fit together? What to do where it does not.")
-@shared
 @click.option(
     "--scheduler-config",
     type=click.Path(exists=True, dir_okay=False, readable=True),
@@ -82,4 +80,4 @@ def line(finding: Finding) -> str:
 def verdict(findings: Sequence[Finding]) -> str:
     """The last line."""
     failures, warnings = (sum(finding.level is level for finding in findings) for level in (Level.FAIL, Level.WARN))
-    return f"{counted(failures, 'failure') if failures else 'No failure'}, {counted(warnings, 'warning')}."
+    return f"{plural(failures, 'failure') if failures else 'No failure'}, {plural(warnings, 'warning')}."

@@ -8,11 +8,11 @@ from typing import Any, Final
 import click
 import msgspec
 
-from kubectl_lastnode import completion, explanation, replicas
-from kubectl_lastnode.cluster import Reference
+from kubectl_lastnode import explanation
+from kubectl_lastnode.cluster import RECORDER, Reference, read_journals
 from kubectl_lastnode.explanation import Explanation, Live, Source
-from kubectl_lastnode.options import Failure, Options, output, shared, warn
-from kubectl_lastnode.output import age, document, duration, tinted
+from kubectl_lastnode.options import Failure, Options, output, pod_names, warn
+from kubectl_lastnode.output import age, document, measured, tinted
 from lastnode.attribution import attribute
 from lastnode.kube.discovery import NotServed
 from lastnode.kube.errors import KubeError, NotFound, Refused
@@ -48,8 +48,7 @@ _SOURCES: Final = {
 
 
 @click.command(help=_HELP, short_help="Why a session ran where it ran.")
-@shared
-@click.argument("pod", shell_complete=completion.pods)
+@click.argument("pod", shell_complete=pod_names)
 @output("json", "yaml")
 @click.pass_obj
 def explain(options: Options, pod: str, form: str | None) -> None:
@@ -88,8 +87,8 @@ def _preferred(found: Explanation, now: datetime) -> str:
 def _startup(found: Explanation) -> str:
     if found.startup_seconds is None:
         return "not known"
-    phases = f": scheduled after {duration(found.scheduled_seconds)}, Ready {duration(found.ready_seconds)} later"
-    return duration(found.startup_seconds) + (phases if found.scheduled_seconds is not None else "")
+    phases = f": scheduled after {measured(found.scheduled_seconds)}, Ready {measured(found.ready_seconds)} later"
+    return measured(found.startup_seconds) + (phases if found.scheduled_seconds is not None else "")
 
 
 def _explain(options: Options, namespace: str, name: str) -> Explanation:
@@ -126,11 +125,11 @@ def _live(options: Options, namespace: str, name: str) -> Live | None:
 
 def _sessions(options: Options, uid: str) -> list[SessionRecord]:
     try:
-        recorders = replicas.find(options.cluster, replicas.RECORDER, options.recorder_url)
+        recorders = options.cluster.replicas(RECORDER, options.recorder_url)
     except KubeError as error:
         warn(f"the recorders' pods cannot be listed (name them with --recorder-url): {error}")
         return []
-    read = replicas.read_journals(recorders, uid)
+    read = read_journals(recorders, uid)
     for line in read.trouble:
         warn(line)
     return read.sessions

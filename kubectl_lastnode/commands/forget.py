@@ -5,10 +5,9 @@ from typing import Final
 
 import click
 
-from kubectl_lastnode import completion
 from kubectl_lastnode.cluster import Cluster, full_name
-from kubectl_lastnode.options import Failure, Options, shared
-from kubectl_lastnode.output import columns, counted
+from kubectl_lastnode.options import Failure, Options, node_names, workload_names
+from kubectl_lastnode.output import columns, plural
 from lastnode.kube.errors import Conflict, KubeError, NotFound
 from lastnode.memory import parse_text, patch_body, render
 from lastnode.objects import Workload
@@ -34,9 +33,8 @@ Examples:
 
 
 @click.command(help=_HELP, short_help="Take a workload's memory, or a node out of all memories.")
-@shared
-@click.argument("workload", required=False, shell_complete=completion.workloads)
-@click.option("--node", metavar="NODE", help="Every entry that names this node.", shell_complete=completion.nodes)
+@click.argument("workload", required=False, shell_complete=workload_names)
+@click.option("--node", metavar="NODE", help="Every entry that names this node.", shell_complete=node_names)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Let the server check everything and change nothing.")
 @click.pass_obj
@@ -77,7 +75,7 @@ def _nodes(workload: Workload) -> str:
 def _ask(workloads: int) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("nobody to ask: add --yes, or --dry-run")
-    if not click.confirm(f"Forget this in {counted(workloads, 'workload')}?"):
+    if not click.confirm(f"Forget this in {plural(workloads, 'workload')}?"):
         raise Failure("nothing was changed")
 
 

@@ -6,7 +6,7 @@ import click
 
 from kubectl_lastnode.cluster import full_name
 from kubectl_lastnode.commands.show import Remembered, expiry, look_up
-from kubectl_lastnode.options import Options, everywhere, output, shared
+from kubectl_lastnode.options import Options, everywhere, output
 from kubectl_lastnode.output import age, document, table
 
 _HELP = """Every sticky workload with its last node, and whether that would be used now.
@@ -25,7 +25,6 @@ _WIDE = {"HOSTNAME", "EXPIRES-IN", "ENTRIES"}
 
 
 @click.command("list", help=_HELP, short_help="Workloads, their last node, and whether it counts.")
-@shared
 @everywhere
 @output("wide", "json", "yaml", "name")
 @click.option("--no-headers", is_flag=True, help="Leave the headings out.")
@@ -41,12 +40,13 @@ def list_command(options: Options, everywhere: bool, form: str | None, no_header
         click.echo("\n".join(full_name(one.kind, one.resource, one.name) for one in found))
     else:
         left_out = ({"NAMESPACE"} if namespace else set()) | (set() if form == "wide" else _WIDE)
-        rows = [row(one, options.now) for one in found]
+        rows = [cells(one, options.now) for one in found]
         heads = [head for head in rows[0] if head not in left_out]
-        table([heads, *([cells[head] for head in heads] for cells in rows)], headers=not no_headers)
+        lines = [[row[head] for head in heads] for row in rows]
+        click.echo(table([heads, *lines], headers=not no_headers))
 
 
-def row(one: Remembered, now: datetime) -> dict[str, str]:
+def cells(one: Remembered, now: datetime) -> dict[str, str]:
     """The cells by their headings."""
     newest = one.memory[0] if one.memory else None
     stands_in = one.preferred not in (None, one.last_node)

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import click
 import msgspec
 
-from kubectl_lastnode import replicas
-from kubectl_lastnode.options import Duration, Failure, Options, output, shared, warn
-from kubectl_lastnode.output import age, counted, document, duration, share, table
+from kubectl_lastnode.cluster import RECORDER, read_journals
+from kubectl_lastnode.options import Duration, Failure, Options, output, warn
+from kubectl_lastnode.output import age, document, measured, moment, plural, share, table
 from kubectl_lastnode.summary import Group, Summary, in_window, summarise
 from lastnode.outcome import SessionRecord
 from lastnode.reasons import Reason
@@ -47,7 +47,6 @@ class _Read(NamedTuple):
 
 
 @click.command(help=_HELP, short_help="How often sessions come back, why not, and what it saves.")
-@shared
 @output("table", "json", "yaml", "csv")
 @click.option("--since", type=Duration(), help="Only sessions that became Ready within this time, as 1h.")
 @click.option("--html", type=click.Path(dir_okay=False), metavar="FILE", help="Write one page with plots instead.")
@@ -69,12 +68,12 @@ def report(options: Options, form: str | None, since: float | None, html: str | 
 
 def _read(options: Options, start: datetime | None) -> _Read:
     """:raises Failure: there is no recorder, or none answers; with what to do."""
-    recorders = replicas.find(options.cluster, replicas.RECORDER, options.recorder_url)
+    recorders = options.cluster.replicas(RECORDER, options.recorder_url)
     if not recorders:
         raise Failure(
             "no recorder's pod found (app.kubernetes.io/part-of=lastnode); elsewhere? name it: --recorder-url"
         )
-    read = replicas.read_journals(recorders)
+    read = read_journals(recorders)
     for line in read.trouble:
         warn(f"{line}: its sessions are missing below")
     if read.since is None or read.complete_since is None:
@@ -89,10 +88,8 @@ def as_csv(summary: Summary) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_CSV)
-    for by, groups in {
-        "total": [summary.total], "kind": summary.by_kind, "namespace": summary.by_namespace,
-        "outcome": summary.by_outcome, "reason": summary.by_reason,
-    }.items():  # fmt: skip
+    parts = {by: getattr(summary, f"by_{by}") for by in ("kind", "namespace", "outcome", "reason")}
+    for by, groups in {"total": [summary.total], **parts}.items():
         writer.writerows([by, *msgspec.structs.astuple(one)[:-1], *_times(one)] for one in groups)
     return text.getvalue()
 
@@ -108,8 +105,7 @@ def _print_tables(summary: Summary) -> None:
         click.echo("No session became Ready in this time.", err=True)
         return
     for rows in _tables(summary):
-        click.echo()
-        table(rows)
+        click.echo(f"\n{table(rows)}")
     click.echo(f"\n{saved(summary)}")
 
 
@@ -127,17 +123,17 @@ def _tables(summary: Summary) -> Iterable[list[list[str]]]:
             for one in summary.by_reason
         ]
     yield [["START-UP", "SESSIONS", "MEAN", "P50", "P95"]] + [
-        [one.name, str(one.startup_seconds.count if one.startup_seconds else 0), *map(duration, _times(one))]
+        [one.name, str(one.startup_seconds.count if one.startup_seconds else 0), *map(measured, _times(one))]
         for one in summary.by_outcome
     ]
 
 
 def reach(summary: Summary) -> str:
     """How far back the data goes, in words."""
-    sessions = counted(summary.total.sessions, "session")
-    text = f"{sessions} since {_moment(summary.since)} ({age(summary.since, summary.until)})"
+    sessions, back = plural(summary.total.sessions, "session"), age(summary.since, summary.until)
+    text = f"{sessions} since {moment(summary.since)} ({back})"
     if summary.complete_since > summary.since:
-        text += f"; complete from {_moment(summary.complete_since)} on, when a recorder was started"
+        text += f"; complete from {moment(summary.complete_since)} on, when a recorder was started"
     if summary.dropped:
         text += f"; {summary.dropped} older ones are not kept any more"
     return text + "."
@@ -145,15 +141,10 @@ def reach(summary: Summary) -> str:
 
 def saved(summary: Summary) -> str:
     """The estimate in words, or why there is none."""
-    seconds = summary.saved_seconds_estimate
+    seconds, sessions = summary.saved_seconds_estimate, plural(summary.total.reused, "reused session")
     if seconds is None:
         return "Time saved: no estimate, since no kind has sessions that came back and sessions that moved."
-    sessions = counted(summary.total.reused, "reused session")
-    return f"Time saved (an estimate): {duration(seconds)} of waiting, in {sessions}."
-
-
-def _moment(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M UTC")
+    return f"Time saved (an estimate): {measured(seconds)} of waiting, in {sessions}."
 
 
 def _write_page(file: str, read: _Read, namespace: str | None, now: datetime) -> None:
@@ -164,4 +155,4 @@ def _write_page(file: str, read: _Read, namespace: str | None, now: datetime) ->
         Path(file).write_text(page(title=title, now=now, **read._asdict()), encoding="utf-8")
     except OSError as error:
         raise Failure(f"{file} cannot be written: {error.strerror or error}") from error
-    click.echo(f"{file}: {counted(len(read.sessions), 'session')}")
+    click.echo(f"{file}: {plural(len(read.sessions), 'session')}")

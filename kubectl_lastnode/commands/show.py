@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 import click
 import msgspec
 
-from kubectl_lastnode import completion
-from kubectl_lastnode.options import Options, output, shared
+from kubectl_lastnode.options import Options, output, workload_names
 from kubectl_lastnode.output import age, document, short, table
 from lastnode.memory import parse_text
 from lastnode.objects import Node, Workload
@@ -54,8 +53,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 @click.command(help=_HELP, short_help="What is remembered of one workload, and until when.")
-@shared
-@click.argument("workload", shell_complete=completion.workloads)
+@click.argument("workload", shell_complete=workload_names)
 @output("json", "yaml")
 @click.pass_obj
 def show(options: Options, workload: str, form: str | None) -> None:
@@ -77,7 +75,7 @@ def _print(one: Remembered, options: Options) -> None:
         [f"  {entry.node}", entry.hostname or "<unknown>", age(entry.ready_at, now), expiry(entry, now), entry.status]
         for entry in one.memory
     ]
-    table([["  NODE", "HOSTNAME", "AGE", "EXPIRES-IN", "STATUS"], *rows])
+    click.echo(table([["  NODE", "HOSTNAME", "AGE", "EXPIRES-IN", "STATUS"], *rows]))
 
 
 def remembered(workload: Workload, nodes: Mapping[str, Node] | None, ttl: float, now: datetime) -> Remembered:

@@ -1,15 +1,31 @@
 """Whether an installation fits together: one finding a check, with what to do about it.
 
-``facts`` is what the checks look at; every other module is one subject of checks, ``kubectl_lastnode.commands.doctor``
-their order. A check that is refused an answer says that it cannot know, and the others go on.
+Here are the findings, and the facts that the checks look at, read once, when the first of them asks. Each other module
+is one subject of checks, ``kubectl_lastnode.commands.doctor`` their order. A check that is refused an answer says that
+it cannot know, and the others go on.
 """
 
-from collections.abc import Iterator
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import msgspec
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
-from lastnode.kube.errors import KubeError
+from kubectl_lastnode.cluster import EXTENDER, OURS, RECORDER, Journals, Replica, read_journals
+from kubectl_lastnode.options import Options
+from lastnode.kube.errors import ApiError, KubeError
+from lastnode.objects import Workload
+
+_CONFIGURATION: Final = "KubeSchedulerConfiguration"
+# Session pods that are looked at for the profiles they name.
+_SOME: Final = 500
 
 
 class Level(StrEnum):
@@ -37,6 +53,11 @@ def warn(text: str, remedy: str, check: str = "") -> Finding:
     return Finding(check, Level.WARN, text, remedy)
 
 
+def unknown(text: str, remedy: str, check: str = "") -> Finding:
+    """What cannot be looked at from here."""
+    return warn(f"cannot know{text}", remedy, check)
+
+
 def fail(text: str, remedy: str) -> Finding:
     return Finding("", Level.FAIL, text, remedy)
 
@@ -47,4 +68,149 @@ def named(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:
         for found in findings:
             yield msgspec.structs.replace(found, check=found.check or check)
     except KubeError as error:
-        yield warn(f"cannot know: {error}", "Ask somebody who may read this to run doctor.", check)
+        yield unknown(f": {error}", "Ask somebody who may read this to run doctor.", check)
+
+
+class Account(NamedTuple):
+    """Whom a program works as, and the name of the Deployment that says so (the recorder's Lease is called so too)."""
+
+    program: str
+    namespace: str
+    name: str
+    deployment: str
+
+    @property
+    def user(self) -> str:
+        return f"system:serviceaccount:{self.namespace}:{self.name}"
+
+
+class Probe(NamedTuple):
+    """What a replica says of itself. ``unreachable``, ``unready``: why, empty where it is not so."""
+
+    replica: Replica
+    unreachable: str = ""
+    unready: str = ""
+    samples: tuple[Sample, ...] = ()
+
+    @property
+    def version(self) -> str:
+        return next((s.labels.get("version", "") for s in self.samples if s.name == "lastnode_build_info"), "")
+
+
+class Facts:
+    """``scheduler_config``: a file; without one, ConfigMaps of ours are looked for. All properties may raise."""
+
+    def __init__(self, options: Options, scheduler_config: str | None) -> None:
+        self.options, self.cluster = options, options.cluster
+        self._scheduler_config = scheduler_config
+
+    @functools.cached_property
+    def workloads(self) -> list[Workload]:
+        return self.cluster.workloads()
+
+    @functools.cached_property
+    def node_count(self) -> int:
+        return sum(1 for _ in self.cluster.items("/api/v1/nodes"))
+
+    @functools.cached_property
+    def recorders(self) -> list[Probe]:
+        return [*map(probe, self.cluster.replicas(RECORDER, self.options.recorder_url))]
+
+    @functools.cached_property
+    def extenders(self) -> list[Probe]:
+        options = self.options
+        return [*map(probe, self.cluster.replicas(EXTENDER, options.extender_url, options.extender_ca))]
+
+    @functools.cached_property
+    def journals(self) -> Journals:
+        return read_journals(each.replica for each in self.recorders)
+
+    @functools.cached_property
+    def accounts(self) -> list[Account]:
+        """From the Deployments that the chart made; none where the programs run otherwise."""
+        return sorted({
+            Account(container["name"], each["metadata"]["namespace"], pod.get("serviceAccountName", "default"),
+                    each["metadata"]["name"])
+            for each in self.cluster.objects("/apis/apps/v1/deployments", OURS)
+            for pod in [each["spec"]["template"]["spec"]]
+            for container in pod["containers"]
+            if container["name"] in (RECORDER, EXTENDER)
+        })  # fmt: skip
+
+    @functools.cached_property
+    def webhooks(self) -> list[Any]:
+        """What our MutatingWebhookConfigurations register."""
+        path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+        return [hook for each in self.cluster.objects(path) if _is_ours(each) for hook in each.get("webhooks") or ()]
+
+    @functools.cached_property
+    def scheduler_configurations(self) -> dict[str, Any]:
+        """Where found -> the KubeSchedulerConfiguration. :raises ValueError: the file is none."""
+        if file := self._scheduler_config:
+            return {file: _configuration(Path(file).read_text(encoding="utf-8"))}
+        return {
+            f"ConfigMap {each['metadata']['namespace']}/{each['metadata']['name']} ({key})": _configuration(text)
+            for each in self.cluster.objects("/api/v1/configmaps", OURS)
+            for key, text in (each.get("data") or {}).items()
+            if _CONFIGURATION in text
+        }
+
+    @functools.cached_property
+    def session_profiles(self) -> set[str]:
+        """The scheduler names of session pods, of some where there are many."""
+        pods = itertools.islice(self.cluster.session_pods(), _SOME)
+        return {pod["spec"].get("schedulerName", "default-scheduler") for pod in pods}
+
+
+def probe(replica: Replica) -> Probe:
+    """Asks once for /readyz and /metrics; never raises."""
+    try:
+        return Probe(
+            replica, unready=_unready(replica), samples=samples(replica.get("/metrics").decode(errors="replace"))
+        )
+    except (KubeError, ValueError) as error:
+        return Probe(replica, unreachable=str(error) or type(error).__name__)
+
+
+def _unready(replica: Replica) -> str:
+    try:
+        replica.get("/readyz?verbose")
+    except ApiError as error:
+        if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            return error.reason
+        raise
+    return ""
+
+
+def samples(text: str) -> tuple[Sample, ...]:
+    """A page of metrics. :raises ValueError: it is none."""
+    return tuple(sample for family in text_string_to_metric_families(text) for sample in family.samples)
+
+
+def total(probes: Iterable[Probe], name: str, **labels: str) -> float:
+    """The sum of a metric's samples that have these labels, over all replicas; 0 without any."""
+    found = (sample for each in probes for sample in each.samples if sample.name == name)
+    return sum(sample.value for sample in found if labels.items() <= sample.labels.items())
+
+
+def by(probes: Sequence[Probe], name: str, label: str) -> dict[str, float]:
+    """The same by one label; values of 0 are left out."""
+    values = {s.labels[label] for each in probes for s in each.samples if s.name == name and label in s.labels}
+    sums = {value: total(probes, name, **{label: value}) for value in values}
+    return {value: number for value, number in sums.items() if number}
+
+
+def _is_ours(configuration: Any) -> bool:
+    labels = configuration["metadata"].get("labels") or {}
+    names = [hook["name"] for hook in configuration.get("webhooks") or ()]
+    return labels.get("app.kubernetes.io/part-of") == "lastnode" or any(n.endswith(".lastnode.dev") for n in names)
+
+
+def _configuration(text: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict) or content.get("kind") != _CONFIGURATION:
+        raise ValueError(f"its kind is not {_CONFIGURATION}")
+    return content

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from kubectl_lastnode.doctor import Finding, fail, ok, warn
-from kubectl_lastnode.doctor.facts import Account, Facts
+from kubectl_lastnode.doctor import Account, Facts, Finding, fail, ok, unknown, warn
 from kubectl_lastnode.output import share, short
 from lastnode.contract import STICKINESS, STICKINESS_ENABLED
 from lastnode.kinds import AGENT_RUNTIME
@@ -43,7 +42,7 @@ def own_rights(facts: Facts) -> Iterator[Finding]:
 def accounts(facts: Facts) -> Iterator[Finding]:
     """May the programs do their work?"""
     if not facts.accounts:
-        yield warn("cannot know: no Deployment of ours (app.kubernetes.io/part-of=lastnode) says whom recorder and "
+        yield unknown(": no Deployment of ours (app.kubernetes.io/part-of=lastnode) says whom recorder and "
                    "extender work as", "See docs/reference.md#rights for what they need.")  # fmt: skip
     for account in facts.accounts:
         yield _account(facts, account)
@@ -103,7 +102,7 @@ def configured(facts: Facts) -> Iterator[Finding]:
         yield fail(f"the configuration cannot be used: {error}", "Compare it with scheduler-config/.")
         return
     if not found:
-        yield warn("cannot know: kube-scheduler's configuration is a file on the control plane's nodes",
+        yield unknown(": kube-scheduler's configuration is a file on the control plane's nodes",
                    "Run doctor with --scheduler-config FILE there.")  # fmt: skip
     for source, content in found.items():
         yield from _judged(source, content)
@@ -155,13 +154,13 @@ def sampling(facts: Facts) -> Iterator[Finding]:
     for profile in sorted(facts.session_profiles):
         yield _profile(profile, contents, facts.node_count)
     if not facts.session_profiles:
-        yield warn(f"cannot know: there is no session's pod to see its profile ({facts.node_count} nodes)", _SCORE_ALL)
+        yield unknown(f": there is no session's pod to see its profile ({facts.node_count} nodes)", _SCORE_ALL)
 
 
 def _profile(name: str, contents: Sequence[dict[str, Any]], nodes: int) -> Finding:
     percentages = [found for content in contents for found in scored(content, name)]
     if not percentages:
-        return warn(f"cannot know how many of {nodes} nodes {name} scores: its configuration was not found",
+        return unknown(f" how many of {nodes} nodes {name} scores: its configuration was not found",
                     "Run doctor with --scheduler-config FILE.")  # fmt: skip
     if min(percentages) >= 100:
         return ok(f"{name} scores all of {nodes} nodes")
@@ -209,7 +208,7 @@ def _account(facts: Facts, account: Account) -> Finding:
     try:
         missing = [str(right) for right in rights if not _may(facts, right, account)]
     except Refused as error:
-        return warn(f"cannot know whether {account.user} may do its work: {error}",
+        return unknown(f" whether {account.user} may do its work: {error}",
                     "Ask somebody who may create SubjectAccessReviews.")  # fmt: skip
     if missing:
         remedy = f"Install the chart with {account.program}.rbac.create, or apply the roles of `make manifests`."

@@ -5,10 +5,9 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Final
 
-from kubectl_lastnode.doctor import Finding, fail, ok, warn
-from kubectl_lastnode.doctor.facts import Facts, Probe, by, total
+from kubectl_lastnode.cluster import RECORDER
+from kubectl_lastnode.doctor import Facts, Finding, Probe, by, fail, ok, total, unknown, warn
 from kubectl_lastnode.output import short
-from kubectl_lastnode.replicas import RECORDER
 from lastnode.kube.errors import NotFound
 from lastnode.reasons import Reason
 
@@ -41,7 +40,7 @@ def leader(facts: Facts) -> Iterator[Finding]:
     elif answering and len(answering) == len(facts.recorders):
         yield fail("no recorder writes", "Look at the Lease and at the recorders' rights on it.")
     elif answering:
-        yield warn("cannot know: not all recorders answer, and of those that do none writes", "Mend the others first.")
+        yield unknown(": not all recorders answer, and of those that do none writes", "Mend the others first.")
 
 
 def lease(facts: Facts) -> Iterator[Finding]:

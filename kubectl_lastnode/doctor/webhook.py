@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from kubectl_lastnode.doctor import Finding, fail, ok, warn
-from kubectl_lastnode.doctor.facts import Facts, probe, total
+from kubectl_lastnode.doctor import Facts, Finding, fail, ok, probe, total, unknown, warn
 from kubectl_lastnode.doctor.programs import INJECTIONS
 from lastnode.kinds import Sessions
 from lastnode.kube.errors import ApiError, NotFound
@@ -36,7 +35,7 @@ def reached(facts: Facts) -> Iterator[Finding]:
     if not facts.webhooks or not facts.extenders:
         return
     if any(each.unreachable for each in facts.extenders):
-        yield warn("cannot know: not every extender answers, so not all that it is asked is seen",
+        yield unknown(": not every extender answers, so not all that it is asked is seen",
                    "Mend the others first.")  # fmt: skip
         return
     before, refused = _dry_runs(facts), None
@@ -49,7 +48,7 @@ def reached(facts: Facts) -> Iterator[Finding]:
     if _dry_runs(facts) > before:
         yield ok("the API server asks it about new session pods")
     elif refused:
-        yield warn(f"cannot know: a pod could not be created as a dry run: {refused}",
+        yield unknown(f": a pod could not be created as a dry run: {refused}",
                    "Ask somebody who may create pods to run doctor, or choose another namespace with -n.")  # fmt: skip
     else:
         yield fail("the API server does not get through: a new session's pod was created unasked",

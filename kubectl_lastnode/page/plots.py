@@ -101,11 +101,14 @@ def startups(times: Mapping[Outcome, Sequence[float]]) -> Plot:
     slowest = max(ascending[-1] for ascending in times.values())
     marks = log_ticks(slowest)
     top = max(*marks, slowest)
-    dots = [(outcome, part, percentile(ascending, part)) for outcome, ascending in times.items() for part in (0.5, 0.95)]
     return {
         "ticks": [(log_position(value, top), label, value not in _MAJOR) for value, label in marks.items()],
         "lines": {outcome: rising(ascending, top) for outcome, ascending in times.items()},
-        "dots": [(outcome, log_position(value or 0, top), part) for outcome, part, value in dots],
+        "dots": [
+            (outcome, log_position(percentile(ascending, part) or 0, top), part)
+            for outcome, ascending in times.items()
+            for part in (0.5, 0.95)
+        ],
     }
 
 

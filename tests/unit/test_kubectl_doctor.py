@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from kubectl_lastnode.doctor import cluster, programs, webhook
-from kubectl_lastnode.doctor.facts import Probe, samples, total
-from kubectl_lastnode.replicas import Replica
+from kubectl_lastnode.cluster import Replica
+from kubectl_lastnode.doctor import Probe, cluster, programs, samples, total, webhook
 from lastnode.reasons import Reason
 from tests.kubectl.journal import moved, reused
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kubectl_lastnode.output import age, columns, duration
+from kubectl_lastnode.output import age, columns, measured
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -25,7 +25,7 @@ def test_an_unknown_age_is_said() -> None:
     ("seconds", "text"), [(None, "-"), (0.44, "0.4s"), (119.0, "119.0s"), (300.0, "5m"), (-3.0, "-3.0s")]
 )
 def test_measured_times_keep_what_matters(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text
+    assert measured(seconds) == text
 
 
 def test_columns_are_aligned_without_trailing_blanks() -> None:
