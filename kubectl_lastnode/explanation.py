@@ -25,6 +25,10 @@ MOVED_EVENT: Final = "SessionMoved"
 _MESSAGE: Final = re.compile(r"session (?P<pod>\S+) ran on (?P<node>\S+) and not on (?P<last>[^\s:]+): (?P<reason>\w+)")
 
 
+# What a record and an explanation call alike.
+_SAME: Final = ("namespace", "pod", "pod_uid", "workload", "kind", "last_node", "asked", "node")
+
+
 class Source(StrEnum):
     """Where an explanation comes from."""
 
@@ -67,10 +71,10 @@ class Live(NamedTuple):
 
 def from_record(record: SessionRecord, workload: Workload | None, *, exists: bool) -> Explanation:
     """What the recorder knew when the session became Ready; ``workload`` as it is now."""
+    last, others = record.last_node, (entry for entry in _memory(workload) if entry.pod_uid != record.pod_uid)
     return Explanation(
-        namespace=record.namespace, pod=record.pod, pod_uid=record.pod_uid, exists=exists, source=Source.JOURNAL,
-        workload=record.workload, kind=record.kind, last_node=record.last_node, asked=record.asked,
-        entry=_entry_of(workload, record.last_node, record.pod_uid), node=record.node, outcome=str(record.outcome),
+        **{name: getattr(record, name) for name in _SAME}, exists=exists, source=Source.JOURNAL,
+        outcome=str(record.outcome), entry=next((entry for entry in others if entry.node == last), None),
         **_because(record.reason), **_times(record.created_at, record.scheduled_at, record.ready_at),
     )  # fmt: skip
 
@@ -78,14 +82,14 @@ def from_record(record: SessionRecord, workload: Workload | None, *, exists: boo
 def from_event(event: Mapping[str, Any], *, exists: bool) -> Explanation:
     """What a SessionMoved Event says; it is written for sessions that moved only."""
     pod, workload = event.get("related") or {}, event.get("involvedObject") or {}
-    said = _MESSAGE.match(event.get("message") or "")
-    annotated = (event.get("metadata", {}).get("annotations") or {}).get(MOVED_REASON_ANNOTATION)
-    reason = annotated or (said["reason"] if said else "")
+    match = _MESSAGE.match(event.get("message") or "")
+    said = match.groupdict("") if match else dict.fromkeys(_MESSAGE.groupindex, "")
+    reason = (event.get("metadata", {}).get("annotations") or {}).get(MOVED_REASON_ANNOTATION) or said["reason"]
+    known = Reason(reason) if reason in {*Reason} else Reason.UNKNOWN
     return Explanation(
         namespace=pod.get("namespace", ""), pod=pod.get("name", ""), pod_uid=pod.get("uid", ""), exists=exists,
-        source=Source.EVENT, workload=workload.get("name", ""), kind=workload.get("kind", ""),
-        last_node=said["last"] if said else "", node=said["node"] if said else "", outcome=str(Outcome.MOVED),
-        **_because(Reason(reason) if reason in {*Reason} else Reason.UNKNOWN),
+        source=Source.EVENT, workload=workload.get("name", ""), kind=workload.get("kind", ""), last_node=said["last"],
+        node=said["node"], outcome=str(Outcome.MOVED), **_because(known),
         notes=["An Event does not tell who asked for the node, nor how long the start took."],
     )  # fmt: skip
 
@@ -116,20 +120,19 @@ def derived(live: Live, workload: Workload | None, nodes: Nodes, *, now: datetim
 
 def newest_event(events: Iterable[Mapping[str, Any]], pod: str, pod_uid: str) -> Mapping[str, Any] | None:
     """The SessionMoved Event of this pod: by its UID, or by its name where that is not known."""
-
-    def time(event: Mapping[str, Any]) -> str:
-        return event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or ""
-
     wanted = {"uid": pod_uid} if pod_uid else {"kind": "Pod", "name": pod}
-    return max(
-        (each for each in events if wanted.items() <= (each.get("related") or {}).items()), key=time, default=None
-    )
+    mine = [each for each in events if wanted.items() <= (each.get("related") or {}).items()]
+    return max(mine, key=_time, default=None)
 
 
 def newest_record(records: Iterable[SessionRecord], namespace: str, pod: str, pod_uid: str) -> SessionRecord | None:
     """In the same way, out of the journals, which are in the order of time."""
     mine = [r for r in records if (r.pod_uid == pod_uid if pod_uid else (r.namespace, r.pod) == (namespace, pod))]
     return mine[-1] if mine else None
+
+
+def _time(event: Mapping[str, Any]) -> str:
+    return event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or ""
 
 
 def _outcome(session: Session, last: str, *, recorded: bool) -> tuple[Outcome | None, list[str]]:
@@ -152,13 +155,9 @@ def _asked_by_term(terms: object, memory: Memory, nodes: Nodes) -> str:
 
 
 def _was_there(entry: Entry, session: Session) -> bool:
-    if entry.pod_uid == session.uid and entry.pod_uid:
+    if entry.pod_uid == session.uid != "":
         return False
     return entry.ready_at is None or session.created_at is None or entry.ready_at <= session.created_at
-
-
-def _entry_of(workload: Workload | None, node: str, pod_uid: str) -> Entry | None:
-    return next((entry for entry in _memory(workload) if entry.node == node and entry.pod_uid != pod_uid), None)
 
 
 def _memory(workload: Workload | None) -> Memory:
@@ -170,8 +169,6 @@ def _because(reason: Reason | None) -> dict[str, Any]:
 
 
 def _times(created: datetime | None, scheduled: datetime | None, ready: datetime | None) -> dict[str, Any]:
-    spans = {"startup": (created, ready), "scheduled": (created, scheduled), "ready": (scheduled, ready)}
-    return {
-        f"{name}_seconds": max(0.0, (end - start).total_seconds()) if start and end else None
-        for name, (start, end) in spans.items()
-    }
+    spans = {"startup_seconds": (created, ready), "scheduled_seconds": (created, scheduled),
+             "ready_seconds": (scheduled, ready)}  # fmt: skip
+    return {name: max(0.0, (end - start).total_seconds()) for name, (start, end) in spans.items() if start and end}

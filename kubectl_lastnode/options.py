@@ -5,18 +5,19 @@ Connection options may stand before and after the command's name, as kubectl's m
 """
 
 import contextlib
+import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from kubectl_lastnode import SETTINGS
 from kubectl_lastnode.cluster import Cluster, Reference
-from lastnode import contract
+from lastnode.contract import DEFAULT_MEMORY_TTL_SECONDS
 from lastnode.daemon.settings import PREFIX, seconds
 from lastnode.kinds import DEFAULT_RESOURCES
 from lastnode.kube.api import Api, contexts, load, own_namespace
@@ -46,18 +47,33 @@ class Duration(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
-@dataclass
+def _flag(default: Any, told: str, *names: str, **how: Any) -> Any:
+    """A field of Options: its flag's help, further names, and what click wants to know of it."""
+    return dataclasses.field(default=default, metadata={"names": names, "how": {"help": told, **how}})
+
+
+@dataclasses.dataclass
 class Options:
     """The shared options as they were given, and the cluster they lead to: connected when it is first asked for."""
 
-    kubeconfig: str | None = None
-    context: str | None = None
-    namespace: str | None = None
-    memory_ttl: float = contract.DEFAULT_MEMORY_TTL_SECONDS
-    workload_resources: str = ",".join(DEFAULT_RESOURCES)
-    recorder_url: str = ""
-    extender_url: str = ""
-    extender_ca: str | None = None
+    kubeconfig: str | None = _flag(None, "Default: in-cluster, then the usual kubeconfig.", metavar="FILE")
+    context: str | None = _flag(None, "Which of the kubeconfig's contexts.", metavar="NAME")
+    namespace: str | None = _flag(None, "Default: the context's.", "-n", metavar="NAMESPACE")
+    memory_ttl: float = _flag(
+        DEFAULT_MEMORY_TTL_SECONDS,
+        "How long a placement counts; as the programs have it (default: 24h).",
+        type=Duration(),
+    )
+    workload_resources: str = _flag(
+        ",".join(DEFAULT_RESOURCES),
+        "Kinds of workloads (default: AgentRuntimes and CodeInterpreters).",
+        metavar="PLURAL.GROUP,…",
+    )
+    recorder_url: str = _flag(
+        "", "Recorders; repeat it or use commas (default: their pods).", "--recorder", multiple=True, metavar="URL"
+    )
+    extender_url: str = _flag("", "Extenders, in the same way.", "--extender", multiple=True, metavar="URL")
+    extender_ca: str | None = _flag(None, "What an https URL's certificate is verified with (PEM).", metavar="FILE")
 
     @functools.cached_property
     def api(self) -> Api:
@@ -90,41 +106,24 @@ def warn(line: str) -> None:
     click.echo(f"warning: {line}", err=True)
 
 
-# Field of Options: further names of its flag, and what click wants to know of it.
-_SHARED: Final[dict[str, tuple[tuple[str, ...], Mapping[str, Any]]]] = {
-    "kubeconfig": ((), {"metavar": "FILE", "help": "Default: in-cluster, then the usual kubeconfig."}),
-    "context": ((), {"metavar": "NAME", "help": "Which of the kubeconfig's contexts."}),
-    "namespace": (("-n",), {"metavar": "NAMESPACE", "help": "Default: the context's."}),
-    "memory_ttl": ((), {"type": Duration(), "help":
-        "How long a placement counts; as the programs have it (default: 24h)."}),
-    "workload_resources": ((), {"metavar": "PLURAL.GROUP,…", "help":
-        "Kinds of workloads (default: AgentRuntimes and CodeInterpreters)."}),
-    "recorder_url": (("--recorder",), {"multiple": True, "metavar": "URL", "help":
-        "Recorders; repeat it or use commas (default: their pods)."}),
-    "extender_url": (("--extender",), {"multiple": True, "metavar": "URL", "help": "Extenders, in the same way."}),
-    "extender_ca": ((), {"metavar": "FILE", "help": "What an https URL's certificate is verified with (PEM)."}),
-}  # fmt: skip
-
-
 def share(group: click.Group) -> None:
     """The shared options, on a group and on its commands: on these all but one are hidden, as the group explains them.
 
     Environment variables, LASTNODE_…, only on the group: on a command one would win over a flag that stands before the
     command's name.
     """
-    kubectls_own = ("context", "namespace")
     for command in group.commands.values():
-        command.params[:0] = [_option(field, hidden=field != "namespace") for field in _SHARED]
+        command.params[:0] = [_option(field, hidden=field.name != "namespace") for field in dataclasses.fields(Options)]
     group.params[:0] = [
-        _option(field) if field in kubectls_own else _option(field, envvar=PREFIX + field.upper(), show_envvar=True)
-        for field in _SHARED
+        _option(field, envvar=PREFIX + field.name.upper() if field.name in SETTINGS else None, show_envvar=True)
+        for field in dataclasses.fields(Options)
     ]
 
 
-def _option(field: str, **more: Any) -> click.Option:
-    names, how = _SHARED[field]
-    flags = [f"--{field.replace('_', '-')}", *names, field]
-    return click.Option(flags, default=None, expose_value=False, callback=_remember, **how, **more)
+def _option(field: dataclasses.Field[Any], **more: Any) -> click.Option:
+    flags = [f"--{field.name.replace('_', '-')}", *field.metadata["names"], field.name]
+    how = {**field.metadata["how"], **more}
+    return click.Option(flags, default=None, expose_value=False, callback=_remember, **how)
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:

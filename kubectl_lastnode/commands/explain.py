@@ -54,20 +54,17 @@ _SOURCES: Final = {
 def explain(options: Options, pod: str, form: str | None) -> None:
     name = pod.removeprefix("pod/").removeprefix("pods/")
     found = _explain(options, options.current_namespace, name)
-    if form:
-        click.echo(document(found, form))
-        return
-    for line in lines(found, options.now):
-        click.echo(line)
+    click.echo(document(found, form) if form else "\n".join(lines(found, options.now)))
 
 
 def lines(found: Explanation, now: datetime) -> list[str]:
     """For people, in the form of ``kubectl describe``."""
+    since = f" (its session became Ready {age(found.entry.ready_at, now)} ago)" if found.entry else ""
     told = [
         ("Pod", f"{found.namespace}/{found.pod}{'' if found.exists else ' (gone)'}"),
         ("Workload", f"{found.kind} {found.namespace}/{found.workload}" if found.workload else "not known"),
         ("Source", _SOURCES[found.source]),
-        ("Preferred", _preferred(found, now)),
+        ("Preferred", (found.last_node or "nothing that is known") + since),
         ("Asked by", _ASKED.get(found.asked, found.asked) if found.last_node else "-"),
         ("Ran on", f"{found.node or '<none>'}: {tinted(found.outcome or 'unknown')}"),
         ("Start-up", _startup(found)),
@@ -75,13 +72,6 @@ def lines(found: Explanation, now: datetime) -> list[str]:
         *(("Note", note) for note in found.notes),
     ]
     return [f"{heading + ':':<12}{text}" for heading, text in told]
-
-
-def _preferred(found: Explanation, now: datetime) -> str:
-    if not found.last_node:
-        return "nothing that is known"
-    since = f" (its session became Ready {age(found.entry.ready_at, now)} ago)" if found.entry else ""
-    return found.last_node + since
 
 
 def _startup(found: Explanation) -> str:
@@ -125,11 +115,10 @@ def _live(options: Options, namespace: str, name: str) -> Live | None:
 
 def _sessions(options: Options, uid: str) -> list[SessionRecord]:
     try:
-        recorders = options.cluster.replicas(RECORDER, options.recorder_url)
+        read = read_journals(options.cluster.replicas(RECORDER, options.recorder_url), uid)
     except KubeError as error:
         warn(f"the recorders' pods cannot be listed (name them with --recorder-url): {error}")
         return []
-    read = read_journals(recorders, uid)
     for line in read.trouble:
         warn(line)
     return read.sessions

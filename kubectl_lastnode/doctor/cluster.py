@@ -1,5 +1,6 @@
 """Does the cluster fit: rights, definitions, kube-scheduler, clocks."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ _ALWAYS_SCORED: Final = 100
 # Below so many sessions that could return a share says nothing.
 _ENOUGH: Final = 20
 _MUCH: Final = 0.1
+_DEFAULT, _PERCENTAGE = "default-scheduler", "percentageOfNodesToScore"
 _VERB: Final = "prioritize"
 _FORBIDDEN_VERBS: Final = ("filterVerb", "preemptVerb", "bindVerb")
 _PORT: Final = ":8888"
@@ -45,18 +47,25 @@ def accounts(facts: Facts) -> Iterator[Finding]:
         yield unknown(": no Deployment of ours (app.kubernetes.io/part-of=lastnode) says whom recorder and "
                    "extender work as", "See docs/reference.md#rights for what they need.")  # fmt: skip
     for account in facts.accounts:
-        yield _account(facts, account)
+        rights = needed(account.program, facts.cluster.kinds)
+        try:
+            missing = ", ".join(str(right) for right in rights if not _may(facts, right, account))
+        except Refused as error:
+            yield unknown(f" whether {account.user} may do its work: {error}",
+                          "Ask somebody who may create SubjectAccessReviews.")  # fmt: skip
+            continue
+        remedy = f"Install the chart with {account.program}.rbac.create, or apply the roles of `make manifests`."
+        works = ok(f"{account.user} may do what {account.program} needs")
+        yield fail(f"{account.user} may not {missing}", remedy) if missing else works
 
 
 def definitions(facts: Facts) -> Iterator[Finding]:
     """Of the workloads, and whether they have the field."""
-    served = 0
+    served = {}
     for resource in facts.cluster.kinds:
-        try:
-            definition = facts.cluster.read(f"{_DEFINITIONS}/{resource}")
-        except NotFound:
-            continue
-        served += 1
+        with contextlib.suppress(NotFound):
+            served[resource] = facts.cluster.read(f"{_DEFINITIONS}/{resource}")
+    for resource, definition in served.items():
         if has_field(definition):
             yield ok(f"{resource} has spec.nodeStickiness")
         else:
@@ -105,20 +114,14 @@ def configured(facts: Facts) -> Iterator[Finding]:
         yield unknown(": kube-scheduler's configuration is a file on the control plane's nodes",
                    "Run doctor with --scheduler-config FILE there.")  # fmt: skip
     for source, content in found.items():
-        yield from _judged(source, content)
-
-
-def _judged(source: str, content: Any) -> Iterator[Finding]:
-    mine = [each for each in content.get("extenders") or () if _is_ours(each)]
-    if not mine:
-        yield warn(f"{source} names no extender of ours: only the webhook and the library ask",
-                   "Nothing, if that is meant; else see scheduler-config/extender.yaml.")  # fmt: skip
-    for each in mine:
-        whose = f"{source}: extender {each.get('urlPrefix', 'without urlPrefix')}"
-        wrong = [*_mistakes(each)]
-        yield from (fail(f"{whose}: {text}", remedy) for text, remedy in wrong)
-        if not wrong:
-            yield ok(f"{whose} is called as it should be")
+        mine = [each for each in content.get("extenders") or () if _is_ours(each)]
+        if not mine:
+            yield warn(f"{source} names no extender of ours: only the webhook and the library ask",
+                       "Nothing, if that is meant; else see scheduler-config/extender.yaml.")  # fmt: skip
+        for each in mine:
+            whose = f"{source}: extender {each.get('urlPrefix', 'without urlPrefix')}"
+            wrong = [fail(f"{whose}: {text}", remedy) for text, remedy in _mistakes(each)]
+            yield from wrong or [ok(f"{whose} is called as it should be")]
 
 
 def _is_ours(extender: Any) -> bool:
@@ -171,11 +174,9 @@ def _profile(name: str, contents: Sequence[dict[str, Any]], nodes: int) -> Findi
 
 def scored(content: Any, profile: str) -> list[int]:
     """The percentageOfNodesToScore of a profile; 0: kube-scheduler's own choice. Empty where it has no such profile."""
-    profiles = content.get("profiles") or [{}]
-    general = content.get("percentageOfNodesToScore") or 0
-    own = [each.get("percentageOfNodesToScore") for each in profiles
-           if each.get("schedulerName", "default-scheduler") == profile]  # fmt: skip
-    return [general if percentage is None else percentage for percentage in own]
+    mine = [each for each in content.get("profiles") or [{}] if each.get("schedulerName", _DEFAULT) == profile]
+    percentages = [each.get(_PERCENTAGE) for each in mine]
+    return [content.get(_PERCENTAGE) or 0 if percentage is None else percentage for percentage in percentages]
 
 
 def hidden(records: Iterable[SessionRecord]) -> Iterator[Finding]:
@@ -196,24 +197,9 @@ def clocks(facts: Facts) -> Iterator[Finding]:
         yield ok("nothing is remembered yet that could be compared")
         return
     ahead = (newest - facts.options.now).total_seconds()
-    if ahead > _TOLERATED_SECONDS:
-        yield warn(f"the newest placement lies {short(ahead)} in the future: a node's clock or this one is wrong",
-                   "Synchronize the clocks of nodes and control plane.")  # fmt: skip
-    else:
-        yield ok(f"the newest placement is {short(-ahead)} old")
-
-
-def _account(facts: Facts, account: Account) -> Finding:
-    rights = needed(account.program, facts.cluster.kinds)
-    try:
-        missing = [str(right) for right in rights if not _may(facts, right, account)]
-    except Refused as error:
-        return unknown(f" whether {account.user} may do its work: {error}",
-                    "Ask somebody who may create SubjectAccessReviews.")  # fmt: skip
-    if missing:
-        remedy = f"Install the chart with {account.program}.rbac.create, or apply the roles of `make manifests`."
-        return fail(f"{account.user} may not {', '.join(missing)}", remedy)
-    return ok(f"{account.user} may do what {account.program} needs")
+    wrong = f"the newest placement lies {short(ahead)} in the future: a node's clock or this one is wrong"
+    fine = ok(f"the newest placement is {short(-ahead)} old")
+    yield warn(wrong, "Synchronize the clocks of nodes and control plane.") if ahead > _TOLERATED_SECONDS else fine
 
 
 def _may(facts: Facts, right: Right, account: Account | None = None) -> bool:

@@ -1,5 +1,6 @@
 """Do the programs do their work: is the memory written, by one recorder only, and is its node asked for?"""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from importlib.metadata import version
@@ -30,8 +31,8 @@ def recorders(facts: Facts) -> Iterator[Finding]:
 
 def leader(facts: Facts) -> Iterator[Finding]:
     """Exactly one writes."""
-    answering = _answering(facts.recorders)
-    leading = [each.replica.title for each in answering if _leads(each)]
+    answering = [each for each in facts.recorders if not each.unreachable]
+    leading = _leading(facts)
     if len(leading) == 1:
         yield ok(f"{leading[0]} writes")
     elif leading:
@@ -46,7 +47,7 @@ def leader(facts: Facts) -> Iterator[Finding]:
 def lease(facts: Facts) -> Iterator[Finding]:
     """The Lease by which the replicas agree is held, and freshly."""
     found = _leases(facts)
-    alone = any(map(_leads, facts.recorders))
+    alone = bool(_leading(facts))
     if not found and alone:
         yield ok("there is none: a single recorder writes without (--no-leader-elect)")
     elif not found:
@@ -76,7 +77,7 @@ def writes(facts: Facts) -> Iterator[Finding]:
     if refused:
         yield fail(f"{refused:.0f} writes were refused since the recorders started ({written:.0f} worked)",
                    "The recorder's log names the reason; usually the right to patch workloads is missing.")  # fmt: skip
-    elif _answering(facts.recorders):
+    elif not all(each.unreachable for each in facts.recorders):
         yield ok(f"{written:.0f} placements were written since the recorders started, none was refused")
 
 
@@ -90,13 +91,15 @@ def extenders(facts: Facts) -> Iterator[Finding]:
 
 def called(facts: Facts) -> Iterator[Finding]:
     """Whether the scheduler or the API server ever asks, and what they get."""
-    answering = _answering(facts.extenders)
-    if not answering:
+    if all(each.unreachable for each in facts.extenders):
         return
-    asked, shown = by(answering, _PRIORITIZE, "result"), by(answering, INJECTIONS, "result")
+    asked, shown = by(facts.extenders, _PRIORITIZE, "result"), by(facts.extenders, INJECTIONS, "result")
     if asked or shown:
         yield ok(f"since the extenders started: prioritize {_told(asked)}; mutate {_told(shown)}")
-        yield from _trouble(asked, shown)
+        bad = {result: number for result in _TROUBLE if (number := asked.get(result, 0) + shown.get(result, 0))}
+        if bad:
+            yield warn(f"requests that could not be answered as they should: {_told(bad)}",
+                       "Look at the extender's log.", "answers")  # fmt: skip
     elif any(record.last_node for record in facts.journals.sessions):
         yield fail("sessions became Ready, and neither kube-scheduler nor the API server ever asked", _CONFIGURE)
     else:
@@ -142,12 +145,8 @@ def _reached(what: str, probes: Iterable[Probe]) -> Iterator[Finding]:
             yield ok(f"{each.replica.title} is ready")
 
 
-def _answering(probes: Iterable[Probe]) -> list[Probe]:
-    return [each for each in probes if not each.unreachable]
-
-
-def _leads(recorder: Probe) -> bool:
-    return total([recorder], "lastnode_leader") == 1
+def _leading(facts: Facts) -> list[str]:
+    return [each.replica.title for each in facts.recorders if total([each], "lastnode_leader") == 1]
 
 
 def _leases(facts: Facts) -> list[Any]:
@@ -157,18 +156,9 @@ def _leases(facts: Facts) -> list[Any]:
         return [*facts.cluster.objects(f"{_LEASES}/leases", {"fieldSelector": f"metadata.name={_DEFAULT_LEASE}"})]
     found = []
     for namespace, name in places:
-        try:
+        with contextlib.suppress(NotFound):
             found.append(facts.cluster.read(f"{_LEASES}/namespaces/{namespace}/leases/{name}"))
-        except NotFound:
-            continue
     return found
-
-
-def _trouble(*counted: Mapping[str, float]) -> Iterator[Finding]:
-    bad = {result: number for result in _TROUBLE if (number := sum(each.get(result, 0.0) for each in counted))}
-    if bad:
-        yield warn(f"requests that could not be answered as they should: {_told(bad)}",
-                   "Look at the extender's log.", "answers")  # fmt: skip
 
 
 def _told(results: Mapping[str, float]) -> str:

@@ -16,6 +16,7 @@ from lastnode.kube.errors import ApiError, NotFound
 
 _SECONDS: Final = 5.0
 _MOST_SECONDS: Final = 2
+_POD: Final = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "none", "image": "none"}]}}
 _RENEW: Final = "Put the CA of the extender's certificate there: the chart and cert-manager do (docs/install.md)."
 
 
@@ -27,7 +28,13 @@ def registered(facts: Facts) -> Iterator[Finding]:
         yield _bundle(facts, hook["name"], hook["clientConfig"])
         yield from _manners(hook, facts.cluster.ways)
         if service := hook["clientConfig"].get("service"):
-            yield _service(facts, hook["name"], service)
+            whose = f"{hook['name']}: its Service {service['namespace']}/{service['name']}"
+            try:
+                facts.cluster.read(f"/api/v1/namespaces/{service['namespace']}/services/{service['name']}")
+                yield ok(f"{whose} is there")
+            except NotFound:
+                yield fail(f"{whose} does not exist",
+                           "Install the extender, or remove the MutatingWebhookConfiguration.")  # fmt: skip
 
 
 def reached(facts: Facts) -> Iterator[Finding]:
@@ -42,7 +49,9 @@ def reached(facts: Facts) -> Iterator[Finding]:
     try:
         for way in facts.cluster.ways:
             path = f"/api/v1/namespaces/{facts.options.current_namespace}/pods"
-            facts.cluster.post(path, _session_pod(way), {"dryRun": "All"})
+            labels = {way.label: "lastnode-doctor"}
+            pod = {**_POD, "metadata": {"generateName": "lastnode-doctor-", "labels": labels}}
+            facts.cluster.post(path, pod, {"dryRun": "All"})
     except ApiError as error:
         refused = error
     if _dry_runs(facts) > before:
@@ -67,17 +76,8 @@ def _manners(hook: Any, known: Sequence[Sessions]) -> Iterator[Finding]:
     asked = {each["key"] for each in selected if each["operator"] == "Exists"}
     if not asked & {way.label for way in known}:
         labels = " or ".join(way.label for way in known)
-        yield warn(f"{name}: is asked about pods that are no sessions'",
-                   f"Give its objectSelector {{key: {labels}, operator: Exists}}.")  # fmt: skip
-
-
-def _session_pod(way: Sessions) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"generateName": "lastnode-doctor-", "labels": {way.label: "lastnode-doctor"}},
-        "spec": {"containers": [{"name": "none", "image": "none"}]},
-    }
+        remedy = f"Give its objectSelector {{key: {labels}, operator: Exists}}."
+        yield warn(f"{name}: is asked about pods that are no sessions'", remedy)
 
 
 def _bundle(facts: Facts, name: str, client: Any) -> Finding:
@@ -102,14 +102,12 @@ def trusting(pem: str) -> ssl.SSLContext:
 
 def expired(trust: ssl.SSLContext, now: datetime) -> str:
     """What is wrong with a bundle: none of its CAs is valid now."""
-    spans = [(_moment(ca["notBefore"]), _moment(ca["notAfter"])) for ca in trust.get_ca_certs()]
-    if not spans or any(start <= now <= end for start, end in spans):
+    seconds = ssl.cert_time_to_seconds
+    spans = [(seconds(str(ca["notBefore"])), seconds(str(ca["notAfter"]))) for ca in trust.get_ca_certs()]
+    if not spans or any(start <= now.timestamp() <= end for start, end in spans):
         return ""
-    return f"no certificate in caBundle is valid now (the last ends {max(end for _, end in spans):%Y-%m-%d})"
-
-
-def _moment(text: Any) -> datetime:
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(text), UTC)
+    last = datetime.fromtimestamp(max(end for _, end in spans), UTC)
+    return f"no certificate in caBundle is valid now (the last ends {last:%Y-%m-%d})"
 
 
 def _matches(facts: Facts, name: str, client: Any, trust: ssl.SSLContext) -> Finding:
@@ -128,16 +126,6 @@ def _matches(facts: Facts, name: str, client: Any, trust: ssl.SSLContext) -> Fin
     except OSError as error:
         return warn(f"{name}: cannot know whether caBundle fits: {there}: {error}",
                     "Reach it from here with --extender-url https://….")  # fmt: skip
-
-
-def _service(facts: Facts, name: str, service: Any) -> Finding:
-    place = f"{service['namespace']}/{service['name']}"
-    try:
-        facts.cluster.read(f"/api/v1/namespaces/{service['namespace']}/services/{service['name']}")
-        return ok(f"{name}: its Service {place} is there")
-    except NotFound:
-        return fail(f"{name}: its Service {place} does not exist",
-                    "Install the extender, or remove the MutatingWebhookConfiguration.")  # fmt: skip
 
 
 def _dry_runs(facts: Facts) -> float:
