@@ -93,10 +93,11 @@ def _written(value: object) -> object:
 
 
 def _sections(records: Records, start: datetime, end: datetime) -> Section:
+    timed = [record for record in records if record.ready_at is not None]
     namespaces = ranked(records, lambda record: (record.namespace, record.kind))
     others = namespaces[_NAMESPACES:]
     return {
-        "time": _over_time(records, start, end),
+        "time": plots.over_time(summary.timeline(timed, start, end)) if timed else None,
         "startup": _startup(records),
         "nodes": _nodes(ranked(records, lambda record: record.node)),
         "kinds": [(kind, group("", same)) for kind, same in ranked(records, lambda record: record.kind)],
@@ -105,16 +106,6 @@ def _sections(records: Records, start: datetime, end: datetime) -> Section:
         "rest": group("", [record for _, same in others for record in same]),
         "movers": _movers(records),
     }
-
-
-def _over_time(records: Records, start: datetime, end: datetime) -> Section | None:
-    """Outcomes by when the sessions became Ready; None where that is known of none."""
-    timed = [record for record in records if record.ready_at is not None]
-    if not timed:
-        return None
-    line = summary.timeline(timed, start, end)
-    rows = [(plots.bucket_start(when, line.width), counts) for when, counts in line.buckets if counts.sessions]
-    return {**plots.over_time(line), "rows": rows}
 
 
 def _startup(records: Records) -> Section | None:
@@ -127,19 +118,18 @@ def _startup(records: Records) -> Section | None:
         for limit, label in _WITHIN.items()
     ]
     typical = [(outcome, summary.startup(ascending)) for outcome, ascending in times.items()]
-    return {**plots.startups(times), "typical": typical, "heads": ["within", *times], "within": within}
+    return {**plots.startups(times), "typical": typical, "within": within}
 
 
 def _nodes(nodes: Sequence[tuple[str, Records]]) -> Section:
-    """Where sessions ran, and how evenly; a node's bar is as long as its share of what the busiest ran."""
+    """Where sessions ran, and how evenly."""
     sizes = [len(same) for _, same in nodes]
     bins = histogram(sizes, MOST_BINS)
-    rows = [(node, group("", same)) for node, same in nodes[:_NODES]]
     return {
         "count": len(nodes),
         "busiest": sizes[0],
         "half": half(sizes),
-        "rows": [(node, c.sessions, [(each, getattr(c, each) / sizes[0]) for each in plots.ORDER]) for node, c in rows],
+        "rows": [(node, group("", same)) for node, same in nodes[:_NODES]],
         "bins": [*bins.items()] if len(nodes) > _NODES else [],
         "levels": plots.levels(max(bins.values())),
     }
@@ -161,7 +151,8 @@ def histogram(values: Sequence[int], most: int) -> dict[str, int]:
 def _movers(records: Records) -> list[Section]:
     """The workloads with the most moved sessions, most first."""
     groups = grouped(records, lambda record: (record.namespace, record.kind, record.workload))
-    rows = [(*whose, group("", same), summary.reasons(same)) for whose, same in groups.items()]
-    moved = sorted((row for row in rows if row[3].moved), key=lambda row: (-row[3].moved, row[:3]))
-    names = ("namespace", "kind", "name", "counts", "reasons")
-    return [dict(zip(names, row, strict=True)) for row in moved[:_WORKLOADS]]
+    rows = [(group("", same), summary.reasons(same), *whose) for whose, same in groups.items()]
+    moved = sorted((row for row in rows if row[0].moved), key=lambda row: (-row[0].moved, row[2:]))
+    return [
+        dict(zip(("counts", "reasons", "namespace", "kind", "name"), row, strict=True)) for row in moved[:_WORKLOADS]
+    ]

@@ -4,13 +4,13 @@ Nothing here holds a name that somebody else chose.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from itertools import accumulate, count
+from datetime import timedelta
+from itertools import count
 from math import log
 from typing import Any, Final
 
-from kubectl_lastnode.output import every, percent
-from kubectl_lastnode.summary import Group, Timeline, multiples, percentile, round_width
+from kubectl_lastnode.output import every
+from kubectl_lastnode.summary import Timeline, multiples, percentile, round_width
 from lastnode.outcome import Outcome
 
 # Below this many returning sessions in a bucket its ratio is drawn as a hollow dot.
@@ -51,18 +51,14 @@ def log_position(value: float, top: float) -> float:
 def over_time(line: Timeline) -> Plot:
     """The share that came back, and the sessions by outcome, along one axis of time."""
     groups = [counts for _, counts in line.buckets]
+    days = line.width >= timedelta(days=1)  # then buckets are named by the day, with its year
     return {
         "every": every(line.width),
         "ticks": [*_time_ticks(line)],
         "ratios": _unbroken([counts.reuse_ratio for counts in groups]),
         "levels": levels(max(counts.sessions for counts in groups)),
-        "buckets": [(counts, _stack(counts), _told(start, line.width, counts)) for start, counts in line.buckets],
+        "buckets": [(f"{w:%Y-%m-%d}" if days else f"{w.day} {w:%b %H:%M}", counts) for w, counts in line.buckets],
     }
-
-
-def bucket_start(when: datetime, width: timedelta) -> str:
-    """24 Nov 12:00, or the day with its year where buckets are days and weeks."""
-    return f"{when:%Y-%m-%d}" if width >= timedelta(days=1) else f"{when.day} {when:%b %H:%M}"
 
 
 def _time_ticks(line: Timeline) -> Iterator[tuple[float, str, bool]]:
@@ -82,18 +78,6 @@ def _unbroken(ratios: Sequence[float | None]) -> list[list[Point]]:
         else:
             runs[-1].append(((i + 0.5) / len(ratios), ratio))
     return [run for run in runs if len(run) > 1]
-
-
-def _stack(counts: Group) -> list[tuple[Outcome, int, int]]:
-    """The parts of a bar: outcome, its sessions, and those with all below them."""
-    sizes = [getattr(counts, outcome) for outcome in ORDER]
-    return [part for part in zip(ORDER, sizes, accumulate(sizes), strict=True) if part[1]]
-
-
-def _told(start: datetime, width: timedelta, counts: Group) -> str:
-    told = ", ".join(f"{getattr(counts, outcome):,} {outcome}" for outcome in ORDER)
-    back = f" ({percent(counts.reuse_ratio)} came back)" if counts.reuse_ratio is not None else ""
-    return f"from {bucket_start(start, width)} UTC: {told}{back}"
 
 
 def startups(times: Mapping[Outcome, Sequence[float]]) -> Plot:
