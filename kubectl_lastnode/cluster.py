@@ -155,11 +155,6 @@ class Cluster:
         """The answer to a POST, in builtins."""
         return msgspec.json.decode(self.api.request("POST", path, query=query, body=body))
 
-    def merge_patch(self, path: str, body: Mapping[str, Any], *, dry_run: bool) -> None:
-        """``dry_run``: the server checks everything and stores nothing. :raises Conflict: another version is there."""
-        query = {"dryRun": "All"} if dry_run else None
-        self.api.request("PATCH", path, query=query, body=body, content_type="application/merge-patch+json")
-
     def items(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[msgspec.Raw]:
         """A collection's objects, page by page."""
         asked = {**(query or {}), "limit": str(PAGE_SIZE)}
@@ -206,16 +201,11 @@ def read_journals(recorders: Iterable[Replica], pod_uid: str = "") -> Journals:
 def join(journals: Sequence[Journal]) -> list[SessionRecord]:
     """Every session once, by the time when it became Ready; where two replicas counted one, whoever knows more."""
     known: dict[str, SessionRecord] = {}
-    for record in (record for journal in journals for record in journal.sessions):
-        before = known.get(record.pod_uid)
-        if before is None or _knowledge(record) > _knowledge(before):
-            known[record.pod_uid] = record
+    everything = [record for journal in journals for record in journal.sessions]
+    for record in sorted(everything, key=lambda r: (r.reason is not Reason.UNKNOWN, bool(r.asked)), reverse=True):
+        known.setdefault(record.pod_uid, record)
     return sorted(known.values(), key=lambda r: (r.ready_at.timestamp() if r.ready_at else 0.0, r.namespace, r.pod))
 
 
 def _by_url(url: str, ca: str | None) -> Replica:
     return Replica(url, lambda path: fetch(url.rstrip("/") + path, seconds=_SECONDS, ca=ca))
-
-
-def _knowledge(record: SessionRecord) -> tuple[bool, bool]:
-    return record.reason is not Reason.UNKNOWN, bool(record.asked)

@@ -132,9 +132,6 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         setattr(ctx.ensure_object(Options), param.name, told)
 
 
-everywhere = click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="Every namespace.")
-
-
 def output(*forms: str) -> Callable[[Any], Any]:
     """``-o``, with these forms beside the plain one."""
     choice = click.Choice([*forms])

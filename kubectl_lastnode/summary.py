@@ -30,10 +30,8 @@ _EPOCH: Final = datetime(1970, 1, 5, tzinfo=UTC)
 
 
 class Saving(NamedTuple):
-    """An estimate: ``seconds`` of start-up time that ``sessions`` reused ones saved; negative if they were slower.
-
-    ``moved``: how many moved sessions they are compared with.
-    """
+    """An estimate: ``seconds`` of start-up time that ``sessions`` reused ones saved (negative if they were slower),
+    compared with ``moved`` moved ones."""
 
     seconds: float
     sessions: int
@@ -114,18 +112,13 @@ def summarise(
     moved = [record for record in kept if record.outcome is Outcome.MOVED]
     estimate = saving(kept)
     return Summary(
-        since=since,
-        complete_since=max(since, complete_since),
-        until=until,
-        dropped=dropped,
-        unread=list(unread),
-        total=group("", kept),
-        by_kind=_groups(kept, lambda record: record.kind),
+        since=since, complete_since=max(since, complete_since), until=until, dropped=dropped, unread=list(unread),
+        total=group("", kept), by_kind=_groups(kept, lambda record: record.kind),
         by_namespace=_groups(kept, lambda record: record.namespace),
         by_outcome=_groups(kept, lambda record: record.outcome),
         by_reason=sorted(_groups(moved, reason_of), key=lambda one: -one.moved),
         saved_seconds_estimate=estimate.seconds if estimate else None,
-    )
+    )  # fmt: skip
 
 
 def in_window(record: SessionRecord, since: datetime) -> bool:
@@ -139,13 +132,12 @@ def group(name: str, records: Sequence[SessionRecord]) -> Group:
     return Group(
         name=name, sessions=len(records), first=first, reused=reused, moved=moved,
         reuse_ratio=reused / (reused + moved) if reused + moved else None,
-        startup_seconds=startup(record.startup_seconds for record in records),
+        startup_seconds=startup(startups(records)),
     )  # fmt: skip
 
 
-def startup(seconds: Iterable[float | None]) -> Startup | None:
-    """Of those that are known."""
-    times = sorted(time for time in seconds if time is not None)
+def startup(times: Sequence[float]) -> Startup | None:
+    """Of start-up times in ascending order."""
     median, late = percentile(times, 0.5), percentile(times, 0.95)
     return None if median is None or late is None else Startup(len(times), fmean(times), median, late)
 
@@ -174,9 +166,9 @@ def reasons(records: Records) -> list[tuple[Reason, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], list(Reason).index(item[0])))
 
 
-def startups(records: Records, outcome: Outcome) -> list[float]:
-    """The known start-up times (s, ascending) of the sessions with that outcome."""
-    times = (record.startup_seconds for record in records if record.outcome is outcome)
+def startups(records: Records, outcome: Outcome | None = None) -> list[float]:
+    """The known start-up times (s, ascending) of the sessions, or of those with that outcome."""
+    times = (record.startup_seconds for record in records if outcome in (None, record.outcome))
     return sorted(time for time in times if time is not None)
 
 
@@ -245,5 +237,4 @@ def _floor(moment: datetime, width: timedelta) -> datetime:
 
 def _groups(records: Records, name_of: Callable[[SessionRecord], str]) -> list[Group]:
     """One group a name, by name."""
-    parts = grouped(records, lambda record: str(name_of(record)))
-    return [group(name, parts[name]) for name in sorted(parts)]
+    return [group(name, same) for name, same in sorted(grouped(records, lambda r: str(name_of(r))).items())]

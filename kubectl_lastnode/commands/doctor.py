@@ -1,6 +1,6 @@
 """kubectl lastnode doctor: every check in its order, what must be there first comes first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 import click
@@ -9,18 +9,6 @@ from kubectl_lastnode.doctor import Facts, Finding, Level, cluster, named, progr
 from kubectl_lastnode.options import Options, output
 from kubectl_lastnode.output import document, plural, tinted
 
-_HELP = """Check whether everything fits together: one line a check, with what to do about it.
-
-OK: as it should be. WARN: it costs something, or cannot be known from here. FAIL: sessions do not come back, or others
-suffer. Exit code 1 where something is FAIL. Nothing is changed: to see whether the API server reaches the webhook, a
-session's pod is created as a dry run in the current namespace.
-
-\b
-Examples:
-  kubectl lastnode doctor
-  kubectl lastnode doctor --scheduler-config /etc/kubernetes/lastnode/scheduler.yaml   # on a control plane node
-  kubectl lastnode doctor -o json | jq '.[] | select(.level != "OK")'
-"""
 _CHECKS: Final = (
     ("my-rights", cluster.own_rights),
     ("workload-crds", cluster.definitions),
@@ -45,7 +33,7 @@ _CHECKS: Final = (
 )
 
 
-@click.command(help=_HELP, short_help="Does everything fit together? What to do where it does not.")
+@click.command(short_help="Does everything fit together? What to do where it does not.")
 @click.option(
     "--scheduler-config",
     type=click.Path(exists=True, dir_okay=False, readable=True),
@@ -55,13 +43,27 @@ _CHECKS: Final = (
 @output("json", "yaml")
 @click.pass_context
 def doctor(ctx: click.Context, scheduler_config: str | None, form: str | None) -> None:
+    """Check whether everything fits together: one line a check, with what to do about it.
+
+    OK: as it should be. WARN: it costs something, or cannot be known from here. FAIL: sessions do not come back, or
+    others suffer. Exit code 1 where something is FAIL. Nothing is changed: to see whether the API server reaches the
+    webhook, a session's pod is created as a dry run in the current namespace.
+
+    \b
+    Examples:
+      kubectl lastnode doctor
+      kubectl lastnode doctor --scheduler-config /etc/kubernetes/lastnode/scheduler.yaml   # on a control plane node
+      kubectl lastnode doctor -o json | jq '.[] | select(.level != "OK")'
+    """
     found = []
     for finding in examine(Facts(ctx.ensure_object(Options), scheduler_config)):
         found.append(finding)
         if not form:
             click.echo(line(finding))
-    click.echo(document(found, form) if form else f"\n{verdict(found)}")
-    ctx.exit(int(any(finding.level is Level.FAIL for finding in found)))
+    failures, warnings = (sum(finding.level is level for finding in found) for level in (Level.FAIL, Level.WARN))
+    bad = plural(failures, "failure") if failures else "No failure"
+    click.echo(document(found, form) if form else f"\n{bad}, {plural(warnings, 'warning')}.")
+    ctx.exit(int(failures > 0))
 
 
 def examine(facts: Facts) -> Iterator[Finding]:
@@ -75,9 +77,3 @@ def line(finding: Finding) -> str:
     """One finding as a line."""
     remedy = f" → {finding.remedy}" if finding.remedy else ""
     return f"{tinted(f'{finding.level:<5}')} {finding.check:<15} {finding.text}{remedy}"
-
-
-def verdict(findings: Sequence[Finding]) -> str:
-    """The last line."""
-    failures, warnings = (sum(finding.level is level for finding in findings) for level in (Level.FAIL, Level.WARN))
-    return f"{plural(failures, 'failure') if failures else 'No failure'}, {plural(warnings, 'warning')}."

@@ -1,7 +1,7 @@
 """kubectl lastnode explain: asks the recorders, the Events and the pod itself, in this order."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,26 +13,15 @@ from kubectl_lastnode.cluster import RECORDER, Reference, read_journals
 from kubectl_lastnode.explanation import Explanation, Live, Source
 from kubectl_lastnode.options import Failure, Options, output, pod_names, warn
 from kubectl_lastnode.output import age, document, measured, tinted
-from lastnode.attribution import attribute
+from lastnode.attribution import Attribution, attribute
 from lastnode.kube.discovery import NotServed
 from lastnode.kube.errors import KubeError, NotFound, Refused
 from lastnode.kube.wire import decode
-from lastnode.objects import Controller, Node, Session, Workload
+from lastnode.objects import Node, Session, Workload
 from lastnode.outcome import SessionRecord
 from lastnode.reading import Pod, read_controller, session_of
 from lastnode.status import utc
 
-_HELP = """Why a session ran where it ran: what was preferred, what happened, and why.
-
-Says where it knows that from: the recorder's journal, else the Event on the workload (there is one only where the
-session moved), else "derived" from the pod and its workload's memory as they are now, and then the reason is unknown.
-The first two also know pods that are gone.
-
-\b
-Examples:
-  kubectl lastnode explain agent-1-x7k2 -n team-a
-  kubectl lastnode explain pod/agent-1-x7k2 -o json | jq -r .reason
-"""
 _POD: Final = msgspec.json.Decoder(Pod)
 _ASKED: Final = {
     "term": "the preferred term in the pod's own spec (webhook or library)",
@@ -47,11 +36,22 @@ _SOURCES: Final = {
 }
 
 
-@click.command(help=_HELP, short_help="Why a session ran where it ran.")
+@click.command(short_help="Why a session ran where it ran.")
 @click.argument("pod", shell_complete=pod_names)
 @output("json", "yaml")
 @click.pass_obj
 def explain(options: Options, pod: str, form: str | None) -> None:
+    """Why a session ran where it ran: what was preferred, what happened, and why.
+
+    Says where it knows that from: the recorder's journal, else the Event on the workload (there is one only where the
+    session moved), else "derived" from the pod and its workload's memory as they are now, and then the reason is
+    unknown. The first two also know pods that are gone.
+
+    \b
+    Examples:
+      kubectl lastnode explain agent-1-x7k2 -n team-a
+      kubectl lastnode explain pod/agent-1-x7k2 -o json | jq -r .reason
+    """
     name = pod.removeprefix("pod/").removeprefix("pods/")
     found = _explain(options, options.current_namespace, name)
     click.echo(document(found, form) if form else "\n".join(lines(found, options.now)))
@@ -92,10 +92,11 @@ def _explain(options: Options, namespace: str, name: str) -> Explanation:
         return explanation.from_event(event, exists=live is not None)
     if live is None:
         raise Failure(f"no pod {name} in namespace {namespace}, and neither a journal nor an Event knows it")
-    workload, note = _workload(options, live.session)
+    whose = _whose(options, live.session)
     nodes: Mapping[str, Node] = options.cluster.nodes() or {}
-    found = explanation.derived(live, workload, nodes, now=options.now, ttl=options.memory_ttl)
-    return msgspec.structs.replace(found, notes=[*found.notes, *note])
+    found = explanation.derived(live, whose.workload, nodes, now=options.now, ttl=options.memory_ttl)
+    notes = [] if whose.workload else [f"Whose session it is cannot be known: {whose.verdict}."]
+    return msgspec.structs.replace(found, notes=[*found.notes, *notes])
 
 
 def _live(options: Options, namespace: str, name: str) -> Live | None:
@@ -143,18 +144,14 @@ def _recorded_workload(options: Options, record: SessionRecord) -> Workload | No
         return None
 
 
-def _workload(options: Options, session: Session) -> tuple[Workload | None, list[str]]:
-    """Whose session it is, by the rule of the recorder, and a note where that cannot be known."""
-    key = session.key
-    controllers = {found.key: found for found in _controllers(options, session)}
-    everything = options.cluster.workloads(key.namespace)
-    kinds = [{w.key: w for w in everything if w.resource == resource} for resource in options.cluster.kinds]
-    found = attribute(session, controllers, kinds)
-    return found.workload, [] if found.workload else [f"Whose session it is cannot be known: {found.verdict}."]
-
-
-def _controllers(options: Options, session: Session) -> Iterator[Controller]:
+def _whose(options: Options, session: Session) -> Attribution:
+    """Whose session it is, by the rule of the recorder."""
+    controllers = {}
     for way in options.cluster.ways if session.controller else ():
         with contextlib.suppress(NotFound, NotServed):
             path = options.cluster.path(way.controller, session.namespace, session.controller or "")
-            yield read_controller(way, options.api.get(path))
+            found = read_controller(way, options.api.get(path))
+            controllers[found.key] = found
+    everything = options.cluster.workloads(session.namespace)
+    kinds = [{w.key: w for w in everything if w.resource == resource} for resource in options.cluster.kinds]
+    return attribute(session, controllers, kinds)

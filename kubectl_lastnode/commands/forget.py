@@ -14,31 +14,31 @@ from lastnode.objects import Workload
 
 # A workload that others write this often in a row is not waited for.
 _ATTEMPTS: Final = 5
-_HELP = """Take nodes out of the memory, so that no session is sent back there.
-
-Either the whole memory of one WORKLOAD (NAME or KIND/NAME), or with --node every entry that names NODE, in all
-workloads of all namespaces, or of one with -n. Lists what it would do and asks first; where standard input is no
-terminal, --yes or --dry-run has to be given. Other annotations are left alone, and a workload that is written at the
-same time is read again first.
-
-The recorder writes a session down when it becomes Ready, and a running one again when it is started anew or takes
-over: forgetting lasts until then. To keep sessions off a node, cordon it.
-
-\b
-Examples:
-  kubectl lastnode forget agent-1 --dry-run
-  kubectl lastnode forget agentruntime/agent-1 -n team-a --yes
-  kubectl lastnode forget --node node-7 --yes
-"""
 
 
-@click.command(help=_HELP, short_help="Take a workload's memory, or a node out of all memories.")
+@click.command(short_help="Take a workload's memory, or a node out of all memories.")
 @click.argument("workload", required=False, shell_complete=workload_names)
 @click.option("--node", metavar="NODE", help="Every entry that names this node.", shell_complete=node_names)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Let the server check everything and change nothing.")
 @click.pass_obj
 def forget(options: Options, workload: str | None, node: str | None, yes: bool, dry_run: bool) -> None:
+    """Take nodes out of the memory, so that no session is sent back there.
+
+    Either the whole memory of one WORKLOAD (NAME or KIND/NAME), or with --node every entry that names NODE, in all
+    workloads of all namespaces, or of one with -n. Lists what it would do and asks first; where standard input is no
+    terminal, --yes or --dry-run has to be given. Other annotations are left alone, and a workload that is written at
+    the same time is read again first.
+
+    The recorder writes a session down when it becomes Ready, and a running one again when it is started anew or takes
+    over: forgetting lasts until then. To keep sessions off a node, cordon it.
+
+    \b
+    Examples:
+      kubectl lastnode forget agent-1 --dry-run
+      kubectl lastnode forget agentruntime/agent-1 -n team-a --yes
+      kubectl lastnode forget --node node-7 --yes
+    """
     if (workload is None) == (node is None):
         raise click.UsageError("either WORKLOAD or --node NODE")
     among = options.existing(workload) if workload else options.cluster.workloads(options.namespace or "")
@@ -48,8 +48,10 @@ def forget(options: Options, workload: str | None, node: str | None, yes: bool, 
         return
     rows = [[one.namespace, _name(one), node or _nodes(one)] for one in planned]
     click.echo("\n".join(columns([["NAMESPACE", "NAME", "FORGETS"], *rows])))
-    if not (yes or dry_run):
-        _ask(len(planned))
+    if not (yes or dry_run or sys.stdin.isatty()):
+        raise click.UsageError("nobody to ask: add --yes, or --dry-run")
+    if not (yes or dry_run or click.confirm(f"Forget this in {plural(len(planned), 'workload')}?")):
+        raise Failure("nothing was changed")
     forgotten = [_forget(options.cluster, one, node, dry_run) for one in planned]
     if not all(forgotten):
         raise Failure(f"{forgotten.count(False)} of {len(planned)} workloads could not be written")
@@ -70,13 +72,6 @@ def removal(prefix: str, workload: Workload, node: str | None) -> dict[str, str 
 def _nodes(workload: Workload) -> str:
     memory = parse_text(workload.last_node, workload.recent_nodes)
     return ", ".join(entry.node for entry in memory) or "<unreadable>"
-
-
-def _ask(workloads: int) -> None:
-    if not sys.stdin.isatty():
-        raise click.UsageError("nobody to ask: add --yes, or --dry-run")
-    if not click.confirm(f"Forget this in {plural(workloads, 'workload')}?"):
-        raise Failure("nothing was changed")
 
 
 def _forget(cluster: Cluster, workload: Workload, node: str | None, dry_run: bool) -> bool:
@@ -100,7 +95,8 @@ def _write(cluster: Cluster, workload: Workload, node: str | None, dry_run: bool
         return "nothing to forget any more"
     path = cluster.path(workload.resource, workload.namespace, workload.name)
     try:
-        cluster.merge_patch(path, patch_body(workload, annotations), dry_run=dry_run)
+        query, form = {"dryRun": "All"} if dry_run else None, "application/merge-patch+json"
+        cluster.api.request("PATCH", path, query=query, body=patch_body(workload, annotations), content_type=form)
         return "forgotten"
     except NotFound:
         return "gone meanwhile"

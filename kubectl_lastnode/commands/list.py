@@ -6,30 +6,30 @@ import click
 
 from kubectl_lastnode.cluster import full_name
 from kubectl_lastnode.commands.show import Remembered, expiry, look_up
-from kubectl_lastnode.options import Options, everywhere, output
+from kubectl_lastnode.options import Options, output
 from kubectl_lastnode.output import age, document, table
 
-_HELP = """Every sticky workload with its last node, and whether that would be used now.
-
-STATUS is "valid", or the reason why the newest entry is not (expired, node_gone, node_replaced, node_not_ready,
-node_cordoned), or which older node steps in.
-
-\b
-Examples:
-  kubectl lastnode list                     # of the current namespace
-  kubectl lastnode list -A -o wide          # of all, with hostname and expiry
-  kubectl lastnode list -A -o json | jq -r '.items[] | select(.reason == "node_gone") | .name'
-"""
 # Only with -o wide.
 _WIDE = {"HOSTNAME", "EXPIRES-IN", "ENTRIES"}
 
 
-@click.command("list", help=_HELP, short_help="Workloads, their last node, and whether it counts.")
-@everywhere
+@click.command("list", short_help="Workloads, their last node, and whether it counts.")
+@click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="Every namespace.")
 @output("wide", "json", "yaml", "name")
 @click.option("--no-headers", is_flag=True, help="Leave the headings out.")
 @click.pass_obj
 def list_command(options: Options, everywhere: bool, form: str | None, no_headers: bool) -> None:
+    """Every sticky workload with its last node, and whether that would be used now.
+
+    STATUS is "valid", or the reason why the newest entry is not (expired, node_gone, node_replaced, node_not_ready,
+    node_cordoned), or which older node steps in.
+
+    \b
+    Examples:
+      kubectl lastnode list                     # of the current namespace
+      kubectl lastnode list -A -o wide          # of all, with hostname and expiry
+      kubectl lastnode list -A -o json | jq -r '.items[] | select(.reason == "node_gone") | .name'
+    """
     namespace = "" if everywhere else options.current_namespace
     found = look_up(options, [each for each in options.cluster.workloads(namespace) if each.sticky])
     if form in ("json", "yaml"):

@@ -2,10 +2,10 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import click
 import msgspec
@@ -14,50 +14,39 @@ from kubectl_lastnode.cluster import RECORDER, read_journals
 from kubectl_lastnode.options import Duration, Failure, Options, output, warn
 from kubectl_lastnode.output import age, document, measured, moment, plural, share, table
 from kubectl_lastnode.summary import Group, Summary, in_window, summarise
-from lastnode.outcome import SessionRecord
 from lastnode.reasons import Reason
 
-_HELP = """How often sessions came back, why the others did not, and what that saved.
-
-The numbers are those of the recorders' own journals: their newest 10,000 sessions each, since they were started. All
-namespaces count; -n looks at one. The reuse ratio is reused / (reused + moved): first sessions have nothing to come
-back to. The time saved is an estimate, as if each reused session would have taken as long as those of its kind that
-moved.
-
-\b
-Examples:
-  kubectl lastnode report
-  kubectl lastnode report --since 1h -n team-a
-  kubectl lastnode report -o csv > reuse.csv
-  kubectl lastnode report --html reuse.html     # one page with plots, for a browser
-  kubectl lastnode report --recorder-url http://localhost:8889     # a port-forward, or a recorder outside
-"""
 _CSV = ("by", "name", "sessions", "first", "reused", "moved", "reuse_ratio",
         "startup_mean_seconds", "startup_p50_seconds", "startup_p95_seconds")  # fmt: skip
 
 
-class _Read(NamedTuple):
-    """What a report is made of; ``since``: how far back the sessions go."""
-
-    sessions: Sequence[SessionRecord]
-    since: datetime
-    complete_since: datetime
-    dropped: int
-    unread: Sequence[str]
-
-
-@click.command(help=_HELP, short_help="How often sessions come back, why not, and what it saves.")
+@click.command(short_help="How often sessions come back, why not, and what it saves.")
 @output("table", "json", "yaml", "csv")
 @click.option("--since", type=Duration(), help="Only sessions that became Ready within this time, as 1h.")
 @click.option("--html", type=click.Path(dir_okay=False), metavar="FILE", help="Write one page with plots instead.")
 @click.pass_obj
 def report(options: Options, form: str | None, since: float | None, html: str | None) -> None:
+    """How often sessions came back, why the others did not, and what that saved.
+
+    The numbers are those of the recorders' own journals: their newest 10,000 sessions each, since they were started.
+    All namespaces count; -n looks at one. The reuse ratio is reused / (reused + moved): first sessions have nothing to
+    come back to. The time saved is an estimate, as if each reused session would have taken as long as those of its kind
+    that moved.
+
+    \b
+    Examples:
+      kubectl lastnode report
+      kubectl lastnode report --since 1h -n team-a
+      kubectl lastnode report -o csv > reuse.csv
+      kubectl lastnode report --html reuse.html     # one page with plots, for a browser
+      kubectl lastnode report --recorder-url http://localhost:8889     # a port-forward, or a recorder outside
+    """
     now = options.now
     read = _read(options, now - timedelta(seconds=since) if since is not None else None)
     if html:
         _write_page(html, read, options.namespace, now)
         return
-    summary = summarise(until=now, **read._asdict())
+    summary = summarise(until=now, **read)
     if form in ("json", "yaml"):
         click.echo(document(summary, form))
     elif form == "csv":
@@ -66,8 +55,8 @@ def report(options: Options, form: str | None, since: float | None, html: str | 
         _print_tables(summary)
 
 
-def _read(options: Options, start: datetime | None) -> _Read:
-    """:raises Failure: there is no recorder, or none answers; with what to do."""
+def _read(options: Options, start: datetime | None) -> dict[str, Any]:
+    """What a summary and a page are made of. :raises Failure: there is no recorder, or none answers; what to do."""
     recorders = options.cluster.replicas(RECORDER, options.recorder_url)
     if not recorders:
         raise Failure(
@@ -80,7 +69,8 @@ def _read(options: Options, start: datetime | None) -> _Read:
         raise Failure("no recorder's journal could be read")
     since = max(read.since, start) if start else read.since
     sessions = [r for r in read.sessions if options.namespace in (None, r.namespace) and in_window(r, since)]
-    return _Read(sessions, since, max(since, read.complete_since), read.dropped, read.trouble)
+    return {"sessions": sessions, "since": since, "complete_since": max(since, read.complete_since),
+            "dropped": read.dropped, "unread": read.trouble}  # fmt: skip
 
 
 def as_csv(summary: Summary) -> str:
@@ -147,12 +137,12 @@ def saved(summary: Summary) -> str:
     return f"Time saved (an estimate): {measured(seconds)} of waiting, in {sessions}."
 
 
-def _write_page(file: str, read: _Read, namespace: str | None, now: datetime) -> None:
+def _write_page(file: str, read: dict[str, Any], namespace: str | None, now: datetime) -> None:
     from kubectl_lastnode.page import page  # its plots and templates are for nobody who asks for a table
 
     title = f"Sessions of {namespace}" if namespace else "Sessions of all namespaces"
     try:
-        Path(file).write_text(page(title=title, now=now, **read._asdict()), encoding="utf-8")
+        Path(file).write_text(page(title=title, now=now, **read), encoding="utf-8")
     except OSError as error:
         raise Failure(f"{file} cannot be written: {error.strerror or error}") from error
-    click.echo(f"{file}: {plural(len(read.sessions), 'session')}")
+    click.echo(f"{file}: {plural(len(read['sessions']), 'session')}")

@@ -13,16 +13,6 @@ from lastnode.objects import Node, Workload
 from lastnode.ranking import validity
 from lastnode.reasons import Reason
 
-_HELP = """Everything remembered of one workload, newest first, and when it expires.
-
-WORKLOAD is a NAME, of whatever kind, or KIND/NAME.
-
-\b
-Examples:
-  kubectl lastnode show agent-1
-  kubectl lastnode show agentruntime/agent-1 -n team-a -o yaml
-"""
-
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One entry of the memory. ``status``: a :class:`Reason`. ``expires_at``: None where it never does."""
@@ -52,38 +42,39 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     memory: list[Placement]
 
 
-@click.command(help=_HELP, short_help="What is remembered of one workload, and until when.")
+@click.command(short_help="What is remembered of one workload, and until when.")
 @click.argument("workload", shell_complete=workload_names)
 @output("json", "yaml")
 @click.pass_obj
 def show(options: Options, workload: str, form: str | None) -> None:
-    found = look_up(options, options.existing(workload))
+    """Everything remembered of one workload, newest first, and when it expires.
+
+    WORKLOAD is a NAME, of whatever kind, or KIND/NAME.
+
+    \b
+    Examples:
+      kubectl lastnode show agent-1
+      kubectl lastnode show agentruntime/agent-1 -n team-a -o yaml
+    """
+    found, now = look_up(options, options.existing(workload)), options.now
     if form:
         click.echo(document(found[0] if len(found) == 1 else {"kind": "List", "items": found}, form))
         return
     for one in found:
-        _print(one, options)
-
-
-def _print(one: Remembered, options: Options) -> None:
-    click.echo(f"{one.kind} {one.namespace}/{one.name}: {'sticky' if one.sticky else 'not sticky'}")
-    if not one.memory:
-        click.echo("  Nothing is remembered.")
-        return
-    now = options.now
-    rows = [
-        [f"  {entry.node}", entry.hostname or "<unknown>", age(entry.ready_at, now), expiry(entry, now), entry.status]
-        for entry in one.memory
-    ]
-    click.echo(table([["  NODE", "HOSTNAME", "AGE", "EXPIRES-IN", "STATUS"], *rows]))
+        click.echo(f"{one.kind} {one.namespace}/{one.name}: {'sticky' if one.sticky else 'not sticky'}")
+        rows = [
+            [f"  {past.node}", past.hostname or "<unknown>", age(past.ready_at, now), expiry(past, now), past.status]
+            for past in one.memory
+        ]
+        heads = ["  NODE", "HOSTNAME", "AGE", "EXPIRES-IN", "STATUS"]
+        click.echo(table([heads, *rows]) if rows else "  Nothing is remembered.")
 
 
 def remembered(workload: Workload, nodes: Mapping[str, Node] | None, ttl: float, now: datetime) -> Remembered:
     """``nodes``: every node by name, None where they are not known; ``ttl`` in seconds, 0 for ever. Pure."""
     memory = [
         Placement(
-            node=entry.node, hostname=entry.hostname, node_uid=entry.node_uid, pod_uid=entry.pod_uid,
-            ready_at=entry.ready_at, status=validity(entry, now=now, ttl=ttl, nodes=nodes),
+            **msgspec.structs.asdict(entry), status=validity(entry, now=now, ttl=ttl, nodes=nodes),
             expires_at=entry.ready_at + timedelta(seconds=ttl) if ttl and entry.ready_at else None,
         )
         for entry in parse_text(workload.last_node, workload.recent_nodes)

@@ -6,7 +6,6 @@ it cannot know, and the others go on.
 """
 
 import functools
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from http import HTTPStatus
@@ -24,8 +23,6 @@ from lastnode.kube.errors import ApiError, KubeError
 from lastnode.objects import Workload
 
 _CONFIGURATION: Final = "KubeSchedulerConfiguration"
-# Session pods that are looked at for the profiles they name.
-_SOME: Final = 500
 
 
 class Level(StrEnum):
@@ -45,21 +42,15 @@ class Finding(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
-def ok(text: str) -> Finding:
-    return Finding("", Level.OK, text)
+# Of a text and, but for the first, a remedy; which check it was is written in afterwards.
+ok = functools.partial(Finding, "", Level.OK)
+warn = functools.partial(Finding, "", Level.WARN)
+fail = functools.partial(Finding, "", Level.FAIL)
 
 
-def warn(text: str, remedy: str, check: str = "") -> Finding:
-    return Finding(check, Level.WARN, text, remedy)
-
-
-def unknown(text: str, remedy: str, check: str = "") -> Finding:
+def unknown(text: str, remedy: str) -> Finding:
     """What cannot be looked at from here."""
-    return warn(f"cannot know{text}", remedy, check)
-
-
-def fail(text: str, remedy: str) -> Finding:
-    return Finding("", Level.FAIL, text, remedy)
+    return warn(f"cannot know{text}", remedy)
 
 
 def named(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:
@@ -68,7 +59,8 @@ def named(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:
         for found in findings:
             yield msgspec.structs.replace(found, check=found.check or check)
     except KubeError as error:
-        yield unknown(f": {error}", "Ask somebody who may read this to run doctor.", check)
+        found = unknown(f": {error}", "Ask somebody who may read this to run doctor.")
+        yield msgspec.structs.replace(found, check=check)
 
 
 class Account(NamedTuple):
@@ -109,17 +101,13 @@ class Facts:
         return self.cluster.workloads()
 
     @functools.cached_property
-    def node_count(self) -> int:
-        return sum(1 for _ in self.cluster.items("/api/v1/nodes"))
-
-    @functools.cached_property
     def recorders(self) -> list[Probe]:
         return [*map(probe, self.cluster.replicas(RECORDER, self.options.recorder_url))]
 
     @functools.cached_property
     def extenders(self) -> list[Probe]:
-        options = self.options
-        return [*map(probe, self.cluster.replicas(EXTENDER, options.extender_url, options.extender_ca))]
+        where = self.options.extender_url, self.options.extender_ca
+        return [*map(probe, self.cluster.replicas(EXTENDER, *where))]
 
     @functools.cached_property
     def journals(self) -> Journals:
@@ -154,12 +142,6 @@ class Facts:
             for key, text in (each.get("data") or {}).items()
             if _CONFIGURATION in text
         }
-
-    @functools.cached_property
-    def session_profiles(self) -> set[str]:
-        """The scheduler names of session pods, of some where there are many."""
-        pods = itertools.islice(self.cluster.session_pods(), _SOME)
-        return {pod["spec"].get("schedulerName", "default-scheduler") for pod in pods}
 
 
 def probe(replica: Replica) -> Probe:

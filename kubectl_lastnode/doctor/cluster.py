@@ -1,6 +1,7 @@
 """Does the cluster fit: rights, definitions, kube-scheduler, clocks."""
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ _DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _OPT_IN: Final = f"kubectl annotate KIND NAME {AGENT_RUNTIME.annotation(STICKINESS)}={STICKINESS_ENABLED}"
 # kube-scheduler's minFeasibleNodesToFind: up to so many nodes it scores all (pkg/scheduler/schedule_one.go).
 _ALWAYS_SCORED: Final = 100
+# Session pods that are looked at for the profiles they name.
+_SOME: Final = 500
 # Below so many sessions that could return a share says nothing.
 _ENOUGH: Final = 20
 _MUCH: Final = 0.1
@@ -45,7 +48,7 @@ def accounts(facts: Facts) -> Iterator[Finding]:
     """May the programs do their work?"""
     if not facts.accounts:
         yield unknown(": no Deployment of ours (app.kubernetes.io/part-of=lastnode) says whom recorder and "
-                   "extender work as", "See docs/reference.md#rights for what they need.")  # fmt: skip
+                      "extender work as", "See docs/reference.md#rights for what they need.")  # fmt: skip
     for account in facts.accounts:
         rights = needed(account.program, facts.cluster.kinds)
         try:
@@ -112,7 +115,7 @@ def configured(facts: Facts) -> Iterator[Finding]:
         return
     if not found:
         yield unknown(": kube-scheduler's configuration is a file on the control plane's nodes",
-                   "Run doctor with --scheduler-config FILE there.")  # fmt: skip
+                      "Run doctor with --scheduler-config FILE there.")  # fmt: skip
     for source, content in found.items():
         mine = [each for each in content.get("extenders") or () if _is_ours(each)]
         if not mine:
@@ -147,24 +150,27 @@ def _mistakes(extender: Any) -> Iterator[tuple[str, str]]:
 
 def sampling(facts: Facts) -> Iterator[Finding]:
     """Whether kube-scheduler scores the preferred node, by its configuration."""
-    if facts.node_count <= _ALWAYS_SCORED:
-        yield ok(f"{facts.node_count} nodes: kube-scheduler scores all of them")
+    nodes = sum(1 for _ in facts.cluster.items("/api/v1/nodes"))
+    if nodes <= _ALWAYS_SCORED:
+        yield ok(f"{nodes} nodes: kube-scheduler scores all of them")
         return
     try:
         contents = [*facts.scheduler_configurations.values()]
     except ValueError:
         contents = []  # configured() says so
-    for profile in sorted(facts.session_profiles):
-        yield _profile(profile, contents, facts.node_count)
-    if not facts.session_profiles:
-        yield unknown(f": there is no session's pod to see its profile ({facts.node_count} nodes)", _SCORE_ALL)
+    pods = itertools.islice(facts.cluster.session_pods(), _SOME)
+    profiles = {pod["spec"].get("schedulerName", _DEFAULT) for pod in pods}
+    for profile in sorted(profiles):
+        yield _profile(profile, contents, nodes)
+    if not profiles:
+        yield unknown(f": there is no session's pod to see its profile ({nodes} nodes)", _SCORE_ALL)
 
 
 def _profile(name: str, contents: Sequence[dict[str, Any]], nodes: int) -> Finding:
     percentages = [found for content in contents for found in scored(content, name)]
     if not percentages:
         return unknown(f" how many of {nodes} nodes {name} scores: its configuration was not found",
-                    "Run doctor with --scheduler-config FILE.")  # fmt: skip
+                       "Run doctor with --scheduler-config FILE.")  # fmt: skip
     if min(percentages) >= 100:
         return ok(f"{name} scores all of {nodes} nodes")
     how = f"{min(percentages)} %" if min(percentages) else "a sample"

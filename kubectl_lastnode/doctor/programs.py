@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from kubectl_lastnode.cluster import RECORDER
-from kubectl_lastnode.doctor import Facts, Finding, Probe, by, fail, ok, total, unknown, warn
+from kubectl_lastnode.doctor import Facts, Finding, Level, Probe, by, fail, ok, total, unknown, warn
 from kubectl_lastnode.output import short
 from lastnode.kube.errors import NotFound
 from lastnode.reasons import Reason
@@ -98,8 +98,8 @@ def called(facts: Facts) -> Iterator[Finding]:
         yield ok(f"since the extenders started: prioritize {_told(asked)}; mutate {_told(shown)}")
         bad = {result: number for result in _TROUBLE if (number := asked.get(result, 0) + shown.get(result, 0))}
         if bad:
-            yield warn(f"requests that could not be answered as they should: {_told(bad)}",
-                       "Look at the extender's log.", "answers")  # fmt: skip
+            told = f"requests that could not be answered as they should: {_told(bad)}"
+            yield Finding("answers", Level.WARN, told, "Look at the extender's log.")
     elif any(record.last_node for record in facts.journals.sessions):
         yield fail("sessions became Ready, and neither kube-scheduler nor the API server ever asked", _CONFIGURE)
     else:

@@ -42,8 +42,7 @@ def reached(facts: Facts) -> Iterator[Finding]:
     if not facts.webhooks or not facts.extenders:
         return
     if any(each.unreachable for each in facts.extenders):
-        yield unknown(": not every extender answers, so not all that it is asked is seen",
-                   "Mend the others first.")  # fmt: skip
+        yield unknown(": not every extender answers, so not all that it is asked is seen", "Mend the others first.")
         return
     before, refused = _dry_runs(facts), None
     try:
@@ -58,7 +57,7 @@ def reached(facts: Facts) -> Iterator[Finding]:
         yield ok("the API server asks it about new session pods")
     elif refused:
         yield unknown(f": a pod could not be created as a dry run: {refused}",
-                   "Ask somebody who may create pods to run doctor, or choose another namespace with -n.")  # fmt: skip
+                      "Ask somebody who may create pods to run doctor, or choose another namespace with -n.")  # fmt: skip
     else:
         yield fail("the API server does not get through: a new session's pod was created unasked",
                    "The API server's log names the error. If it leaves this namespace out, try -n; if another extender "
@@ -124,8 +123,8 @@ def _matches(facts: Facts, name: str, client: Any, trust: ssl.SSLContext) -> Fin
     except ssl.SSLCertVerificationError as error:
         return fail(f"{name}: caBundle does not fit the certificate at {there}: {error.verify_message}", _RENEW)
     except OSError as error:
-        return warn(f"{name}: cannot know whether caBundle fits: {there}: {error}",
-                    "Reach it from here with --extender-url https://….")  # fmt: skip
+        told = f"{name}: cannot know whether caBundle fits: {there}: {error}"
+        return warn(told, "Reach it from here with --extender-url https://….")
 
 
 def _dry_runs(facts: Facts) -> float:

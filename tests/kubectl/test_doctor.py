@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lastnode import contract, rights
+from lastnode import rights
+from lastnode.kinds import DEFAULT_RESOURCES
 from lastnode.reasons import Reason
 from testbed import webhook
 from testbed.apply import apply
@@ -124,7 +125,7 @@ def test_nobody_installed_is_found(stack: Stack) -> None:
 def test_what_i_may_not_do_is_found_and_the_rest_cannot_be_known(installed: Installation) -> None:
     found = examine(installed.stack, *installed.urls, user="nobody")
     missing = " ".join(text for level, text in of(found, "my-rights") if level == "WARN")
-    for need in rights.needed(rights.YOU, contract.WORKLOAD_RESOURCES):
+    for need in rights.needed(rights.YOU, DEFAULT_RESOURCES):
         assert f"you may not {need}: " in missing
     for check in ("workload-crds", "opted-in", "accounts", "lease", "webhook", "scheduler", "sampling", "clocks"):
         ((level, text),) = of(found, check)
@@ -160,7 +161,7 @@ def test_an_account_without_its_rights_is_found(installed: Installation) -> None
 
 @pytest.mark.parametrize("program", ["recorder", "extender"])
 def test_what_doctor_asks_for_is_what_the_manifests_grant(program: str) -> None:
-    needed = {(need.verbs[0], need.resource) for need in rights.needed(program, contract.WORKLOAD_RESOURCES)}
+    needed = {(need.verbs[0], need.resource) for need in rights.needed(program, DEFAULT_RESOURCES)}
     assert {(right.verb, right.collection) for right in rbac.granted(rbac.manifest(program))} >= needed
 
 
