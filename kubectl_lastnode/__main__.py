@@ -23,45 +23,45 @@ from lastnode.kube.errors import ConfigError, KubeError
 _VARIABLE: Final = "_KUBECTL_LASTNODE_COMPLETE"
 # Cobra's ShellCompDirectives.
 _FILES, _NO_FILES = 0, 4
-_HELP = """Where did each workload's last session run, would the next one come back there, and does it?
-
-A workload that opted in (spec.nodeStickiness.enabled: true) remembers the nodes of its last sessions. This shows what
-it remembers, why a session ran elsewhere, how often sessions come back, and what is wrong with the installation.
-
-\b
-Begin with:
-  kubectl lastnode doctor              # does everything fit together?
-  kubectl lastnode report              # how often do sessions come back, and why not?
-  kubectl lastnode explain POD         # why did this one run where it ran?
-
-Only `forget` writes. Exit codes: 0 all right; 1 the cluster could not answer, nothing of that name was found, or
-doctor found a failure; 2 a wrong call.
-"""
-
-_COMPLETION_HELP = """Print a script that completes `kubectl-lastnode` in your shell.
-
-For `kubectl lastnode` itself nothing is needed but kubectl's own completion: kubectl finds kubectl_complete-lastnode,
-which is installed beside this program.
-
-\b
-Examples:
-  source <(kubectl completion bash)             # kubectl lastnode sh<TAB>
-  source <(kubectl lastnode completion bash)    # kubectl-lastnode sh<TAB>
-  kubectl lastnode completion fish > ~/.config/fish/completions/kubectl-lastnode.fish
-"""
 
 
-@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="lastnode", prog_name=PROG)
 @click.pass_context
 def cli(ctx: click.Context) -> None:
+    """Where did each workload's last session run, would the next one come back there, and does it?
+
+    A workload that opted in (spec.nodeStickiness.enabled: true) remembers the nodes of its last sessions. This shows
+    what it remembers, why a session ran elsewhere, how often sessions come back, and what is wrong with the
+    installation.
+
+    \b
+    Begin with:
+      kubectl lastnode doctor              # does everything fit together?
+      kubectl lastnode report              # how often do sessions come back, and why not?
+      kubectl lastnode explain POD         # why did this one run where it ran?
+
+    Only `forget` writes. Exit codes: 0 all right; 1 the cluster could not answer, nothing of that name was found, or
+    doctor found a failure; 2 a wrong call.
+    """
     ctx.ensure_object(Options)
     ctx.color = False if os.environ.get("NO_COLOR") else None  # no-color.org; else as the terminal is
 
 
-@click.command("completion", help=_COMPLETION_HELP, short_help="A script that completes commands in a shell.")
+@click.command("completion", short_help="A script that completes commands in a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
+    """Print a script that completes `kubectl-lastnode` in your shell.
+
+    For `kubectl lastnode` itself nothing is needed but kubectl's own completion: kubectl finds
+    kubectl_complete-lastnode, which is installed beside this program.
+
+    \b
+    Examples:
+      source <(kubectl completion bash)             # kubectl lastnode sh<TAB>
+      source <(kubectl lastnode completion bash)    # kubectl-lastnode sh<TAB>
+      kubectl lastnode completion fish > ~/.config/fish/completions/kubectl-lastnode.fish
+    """
     kind = get_completion_class(shell)
     assert kind is not None
     click.echo(kind(cli, {}, "kubectl-lastnode", _VARIABLE).source())

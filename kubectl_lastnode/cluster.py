@@ -29,24 +29,6 @@ _SECONDS: Final = 5.0
 _SESSIONS: Final = "/sessions"
 
 
-class Reference(NamedTuple):
-    """``NAME`` or ``KIND/NAME`` as a person writes it; ``kind`` in lower case, empty where none was named."""
-
-    kind: str
-    name: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Reference":
-        kind, _, name = text.rpartition("/")
-        return cls(kind.lower(), name)
-
-    def means(self, workload: Workload) -> bool:
-        """Whether the kind fits: the kind's or the resource's name, each with or without its group."""
-        plural, _, group = workload.resource.partition(".")
-        kind = workload.kind.lower()
-        return self.kind in ("", kind, plural, workload.resource, f"{kind}.{group}")
-
-
 def full_name(kind: str, resource: str, name: str) -> str:
     """As ``kubectl get -o name`` prints it: ``agentruntime.runtime.agentcube.volcano.sh/NAME``."""
     return f"{kind.lower()}.{resource.partition('.')[2]}/{name}"
@@ -76,10 +58,7 @@ class Journals(NamedTuple):
 
     @property
     def complete_since(self) -> datetime | None:
-        """From when on nothing is missing: what a replica counted before it was started anew is forgotten.
-
-        Only where no replica is missing and none dropped anything; else as far as the found ones know.
-        """
+        """From when on nothing is missing, as far as the found ones know: a start forgets what was counted before."""
         return max((journal.since for journal in self.found), default=None)
 
     @property
@@ -103,10 +82,12 @@ class Cluster:
         """
         return [workload for resource in self.kinds for workload in self._of(resource, namespace)]
 
-    def find(self, wanted: Reference, namespace: str) -> list[Workload]:
-        """The workloads of that name, at most one of each kind."""
-        found = (self.workload(resource, namespace, wanted.name) for resource in self.kinds)
-        return [workload for workload in found if workload and wanted.means(workload)]
+    def find(self, wanted: str, namespace: str) -> list[Workload]:
+        """The workloads that a person means, at most one of each kind. ``wanted``: ``NAME`` or ``KIND/NAME``; KIND is the
+        name of the kind or of the resource, each with or without its group."""
+        kind, _, name = wanted.rpartition("/")
+        found = (self.workload(resource, namespace, name) for resource in self.kinds)
+        return [workload for workload in found if workload and kind.lower() in ("", *_kind_names(workload))]
 
     def workload(self, resource: str, namespace: str, name: str) -> Workload | None:
         """One workload as it is now; None where it is not there."""
@@ -205,6 +186,12 @@ def join(journals: Sequence[Journal]) -> list[SessionRecord]:
     for record in sorted(everything, key=lambda r: (r.reason is not Reason.UNKNOWN, bool(r.asked)), reverse=True):
         known.setdefault(record.pod_uid, record)
     return sorted(known.values(), key=lambda r: (r.ready_at.timestamp() if r.ready_at else 0.0, r.namespace, r.pod))
+
+
+def _kind_names(workload: Workload) -> tuple[str, ...]:
+    plural, _, group = workload.resource.partition(".")
+    kind = workload.kind.lower()
+    return kind, plural, workload.resource, f"{kind}.{group}"
 
 
 def _by_url(url: str, ca: str | None) -> Replica:

@@ -6,7 +6,6 @@ What is not known stays empty, and a note says why. Nothing here guesses.
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -16,7 +15,7 @@ from lastnode.memory import Entry, Memory, parse_text
 from lastnode.objects import Node, Session, Workload
 from lastnode.outcome import Outcome, SessionRecord, expect
 from lastnode.preference import carries
-from lastnode.reasons import Reason
+from lastnode.reasons import Meant, Reason
 
 Nodes = Mapping[str, Node]
 
@@ -29,12 +28,12 @@ _MESSAGE: Final = re.compile(r"session (?P<pod>\S+) ran on (?P<node>\S+) and not
 _SAME: Final = ("namespace", "pod", "pod_uid", "workload", "kind", "last_node", "asked", "node")
 
 
-class Source(StrEnum):
+class Source(Meant):
     """Where an explanation comes from."""
 
-    JOURNAL = "journal"
-    EVENT = "event"
-    DERIVED = "derived"
+    JOURNAL = "journal", "the recorder's journal"
+    EVENT = "event", "an Event on the workload"
+    DERIVED = "derived", "derived from the pod and the memory as they are now"
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -16,7 +16,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from kubectl_lastnode import SETTINGS
-from kubectl_lastnode.cluster import Cluster, Reference
+from kubectl_lastnode.cluster import Cluster
 from lastnode.contract import DEFAULT_MEMORY_TTL_SECONDS
 from lastnode.daemon.settings import PREFIX, seconds
 from lastnode.kinds import DEFAULT_RESOURCES
@@ -28,11 +28,8 @@ PROG = "kubectl lastnode"
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-class Failure(click.ClickException):
-    """Exit code 1 with one line, in kubectl's form."""
-
-    def show(self, file: Any = None) -> None:
-        click.echo(f"error: {self.format_message()}", err=True)
+class Failure(KubeError):
+    """What a command cannot do, told as an error of the API server is: exit code 1 and one line."""
 
 
 class Duration(click.ParamType[float]):
@@ -91,7 +88,7 @@ class Options:
 
     def existing(self, text: str) -> list[Workload]:
         """The workloads that a person means in the current namespace. :raises Failure: there is none."""
-        found = self.cluster.find(Reference.parse(text), self.current_namespace)
+        found = self.cluster.find(text, self.current_namespace)
         if not found:
             raise Failure(f"no workload {text} in namespace {self.current_namespace}")
         return found

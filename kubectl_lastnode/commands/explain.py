@@ -9,8 +9,8 @@ import click
 import msgspec
 
 from kubectl_lastnode import explanation
-from kubectl_lastnode.cluster import RECORDER, Reference, read_journals
-from kubectl_lastnode.explanation import Explanation, Live, Source
+from kubectl_lastnode.cluster import RECORDER, read_journals
+from kubectl_lastnode.explanation import Explanation, Live
 from kubectl_lastnode.options import Failure, Options, output, pod_names, warn
 from kubectl_lastnode.output import age, document, measured, tinted
 from lastnode.attribution import Attribution, attribute
@@ -28,11 +28,6 @@ _ASKED: Final = {
     "extender": "the extender, which the scheduler asked",
     "nobody": "nobody: no term in the pod, no call of the extender",
     "": "not known",
-}
-_SOURCES: Final = {
-    Source.JOURNAL: "the recorder's journal",
-    Source.EVENT: "an Event on the workload",
-    Source.DERIVED: "derived from the pod and the memory as they are now",
 }
 
 
@@ -63,7 +58,7 @@ def lines(found: Explanation, now: datetime) -> list[str]:
     told = [
         ("Pod", f"{found.namespace}/{found.pod}{'' if found.exists else ' (gone)'}"),
         ("Workload", f"{found.kind} {found.namespace}/{found.workload}" if found.workload else "not known"),
-        ("Source", _SOURCES[found.source]),
+        ("Source", found.source.meaning),
         ("Preferred", (found.last_node or "nothing that is known") + since),
         ("Asked by", _ASKED.get(found.asked, found.asked) if found.last_node else "-"),
         ("Ran on", f"{found.node or '<none>'}: {tinted(found.outcome or 'unknown')}"),
@@ -137,7 +132,7 @@ def _events(options: Options, namespace: str) -> list[Any]:
 def _recorded_workload(options: Options, record: SessionRecord) -> Workload | None:
     """The record's workload as it is now, for its memory; None where it is gone or cannot be read."""
     try:
-        found = options.cluster.find(Reference.parse(f"{record.kind}/{record.workload}"), record.namespace)
+        found = options.cluster.find(f"{record.kind}/{record.workload}", record.namespace)
         return found[0] if found else None
     except KubeError as error:
         warn(f"the memory is not looked at: {error}")

@@ -96,7 +96,10 @@ def _print_tables(summary: Summary) -> None:
         return
     for rows in _tables(summary):
         click.echo(f"\n{table(rows)}")
-    click.echo(f"\n{saved(summary)}")
+    seconds = summary.saved_seconds_estimate
+    saved = f"{measured(seconds)} of waiting, in {plural(summary.total.reused, 'reused session')}."
+    none = "Time saved: no estimate, since no kind has sessions that came back and sessions that moved."
+    click.echo(f"\n{none if seconds is None else f'Time saved (an estimate): {saved}'}")
 
 
 def _tables(summary: Summary) -> Iterable[list[list[str]]]:
@@ -127,14 +130,6 @@ def reach(summary: Summary) -> str:
     if summary.dropped:
         text += f"; {summary.dropped} older ones are not kept any more"
     return text + "."
-
-
-def saved(summary: Summary) -> str:
-    """The estimate in words, or why there is none."""
-    seconds, sessions = summary.saved_seconds_estimate, plural(summary.total.reused, "reused session")
-    if seconds is None:
-        return "Time saved: no estimate, since no kind has sessions that came back and sessions that moved."
-    return f"Time saved (an estimate): {measured(seconds)} of waiting, in {sessions}."
 
 
 def _write_page(file: str, read: dict[str, Any], namespace: str | None, now: datetime) -> None:

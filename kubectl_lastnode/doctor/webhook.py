@@ -57,7 +57,7 @@ def reached(facts: Facts) -> Iterator[Finding]:
         yield ok("the API server asks it about new session pods")
     elif refused:
         yield unknown(f": a pod could not be created as a dry run: {refused}",
-                      "Ask somebody who may create pods to run doctor, or choose another namespace with -n.")  # fmt: skip
+            "Ask somebody who may create pods to run doctor, or choose another namespace with -n.")  # fmt: skip
     else:
         yield fail("the API server does not get through: a new session's pod was created unasked",
                    "The API server's log names the error. If it leaves this namespace out, try -n; if another extender "
