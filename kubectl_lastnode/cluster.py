@@ -83,7 +83,7 @@ class Cluster:
         return [workload for resource in self.kinds for workload in self._of(resource, namespace)]
 
     def find(self, wanted: str, namespace: str) -> list[Workload]:
-        """The workloads that a person means, at most one of each kind. ``wanted``: ``NAME`` or ``KIND/NAME``; KIND is the
+        """The workloads that a person means, at most one of each kind. ``wanted``: NAME or KIND/NAME; KIND is the
         name of the kind or of the resource, each with or without its group."""
         kind, _, name = wanted.rpartition("/")
         found = (self.workload(resource, namespace, name) for resource in self.kinds)

@@ -13,8 +13,7 @@ from typing import Any, Final, NamedTuple
 from benchmarks.headline.arms import CONTROL, ORACLE
 from benchmarks.headline.kept import Run
 from kubectl_lastnode.output import NBSP
-from kubectl_lastnode.page import environment
-from kubectl_lastnode.page import plots as kit
+from kubectl_lastnode.page import environment, log_position, log_ticks
 
 WIDTH: Final = 860
 # Above the first row, of a row, and below the last.
@@ -169,10 +168,10 @@ def _linear(top: float, label: str) -> Axis:
 
 
 def _log(slowest: float, label: str) -> Axis:
-    marks = [*kit.log_ticks(slowest)]
+    marks = [*log_ticks(slowest)]
     top = max(*marks, slowest)
-    ticks = [(kit.log_position(mark, top), str(mark)) for mark in marks]
-    return Axis(ticks, lambda value: kit.log_position(value, top), label)
+    ticks = [(log_position(mark, top), str(mark)) for mark in marks]
+    return Axis(ticks, lambda value: log_position(value, top), label)
 
 
 def _quartiles(rates: Sequence[float]) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from kubectl_lastnode.doctor import Facts, Finding, Level, cluster, named, programs, webhook
+from kubectl_lastnode.doctor import Facts, Finding, Level, cluster, named, programs
 from kubectl_lastnode.options import Options, output
 from kubectl_lastnode.output import document, plural, tinted
 
@@ -22,8 +22,8 @@ _CHECKS: Final = (
     ("extender", programs.extenders),
     ("called", programs.called),
     ("asked", programs.not_asked),
-    ("webhook", webhook.registered),
-    ("webhook-called", webhook.reached),
+    ("webhook", programs.webhook),
+    ("webhook-called", programs.webhook_called),
     ("scheduler", cluster.configured),
     ("sampling", cluster.sampling),
     ("hidden", lambda facts: cluster.hidden(facts.journals.sessions)),

@@ -7,20 +7,20 @@ Names of nodes, namespaces, kinds and workloads are somebody else's text: they a
 
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
 from itertools import count
+from math import log
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kubectl_lastnode import output, summary
-from kubectl_lastnode.output import percent
-from kubectl_lastnode.page import plots
-from kubectl_lastnode.summary import group, grouped, ranked, startups
+from kubectl_lastnode.output import every, percent
+from kubectl_lastnode.summary import Timeline, group, grouped, multiples, percentile, ranked, round_width, startups
 from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import MOVED
 
@@ -32,13 +32,22 @@ MOST_BINS: Final = 20
 # The buckets of lastnode_session_startup_seconds, in seconds.
 _WITHIN: Final = {1: "1s", 2: "2s", 5: "5s", 10: "10s", 20: "20s", 30: "30s", 60: "1m", 120: "2m", 300: "5m",
                   600: "10m"}  # fmt: skip
+# In this order bars are stacked, from the axis up.
 _OUTCOMES: Final = {
     Outcome.REUSED: "ran on its last node",
     Outcome.MOVED: "had a last node and ran elsewhere",
     Outcome.FIRST: "nothing was remembered",
 }
 
+# Below this many returning sessions in a bucket its ratio is drawn as a hollow dot.
+FEW: Final = 10
+# Where a log axis of seconds has its ticks; those in _MAJOR keep their labels on narrow screens.
+_SECONDS: Final = {1: "1s", 2: "2s", 5: "5s", 10: "10s", 20: "20s", 60: "1m", 120: "2m", 300: "5m", 600: "10m",
+                   1200: "20m", 3600: "1h", 7200: "2h", 21600: "6h", 86400: "1d", 604800: "7d"}  # fmt: skip
+_MAJOR: Final = (1, 10, 60, 600, 3600, 86400, 604800)
+
 Records = Sequence[SessionRecord]
+Point = tuple[float, float]
 Section = dict[str, Any]
 
 
@@ -79,7 +88,7 @@ def environment() -> Environment:
     )  # fmt: skip
     words = (output.percent, output.plural, output.roughly, output.brief, output.moment)
     made.globals |= {word.__name__: word for word in words}
-    made.globals |= {"outcomes": _OUTCOMES, "known_reasons": MOVED, "few": plots.FEW}
+    made.globals |= {"outcomes": _OUTCOMES, "known_reasons": MOVED, "few": FEW}
     made.filters["duration"] = output.duration
     return made
 
@@ -97,7 +106,7 @@ def _sections(records: Records, start: datetime, end: datetime) -> Section:
     namespaces = ranked(records, lambda record: (record.namespace, record.kind))
     others = namespaces[_NAMESPACES:]
     return {
-        "time": plots.over_time(summary.timeline(timed, start, end)) if timed else None,
+        "time": over_time(summary.timeline(timed, start, end)) if timed else None,
         "startup": _startup(records),
         "nodes": _nodes(ranked(records, lambda record: record.node)),
         "kinds": [(kind, group("", same)) for kind, same in ranked(records, lambda record: record.kind)],
@@ -110,7 +119,7 @@ def _sections(records: Records, start: datetime, end: datetime) -> Section:
 
 def _startup(records: Records) -> Section | None:
     """How long sessions took to start, by outcome; None where that is known of none."""
-    times = {outcome: ascending for outcome in plots.ORDER if (ascending := startups(records, outcome))}
+    times = {outcome: ascending for outcome in _OUTCOMES if (ascending := startups(records, outcome))}
     if not times:
         return None
     within = [
@@ -118,7 +127,7 @@ def _startup(records: Records) -> Section | None:
         for limit, label in _WITHIN.items()
     ]
     typical = [(outcome, summary.startup(ascending)) for outcome, ascending in times.items()]
-    return {**plots.startups(times), "typical": typical, "within": within}
+    return {**curves(times), "typical": typical, "within": within}
 
 
 def _nodes(nodes: Sequence[tuple[str, Records]]) -> Section:
@@ -131,7 +140,7 @@ def _nodes(nodes: Sequence[tuple[str, Records]]) -> Section:
         "half": half(sizes),
         "rows": [(node, group("", same)) for node, same in nodes[:_NODES]],
         "bins": [*bins.items()] if len(nodes) > _NODES else [],
-        "levels": plots.levels(max(bins.values())),
+        "levels": levels(max(bins.values())),
     }
 
 
@@ -142,7 +151,7 @@ def half(sizes: Sequence[int]) -> int:
 
 def histogram(values: Sequence[int], most: int) -> dict[str, int]:
     """Values from 1 up, counted in at most ``most`` bins of one round width (1, 2 or 5 times a power of ten)."""
-    width = next(width for width in plots.round_numbers() if width * most >= max(values))
+    width = next(width for width in round_numbers() if width * most >= max(values))
     counts = Counter((value - 1) // width for value in values)
     spans = ((1 + i * width, (i + 1) * width, counts[i]) for i in range(max(counts) + 1))
     return {f"{low:,}" if low == high else f"{low:,}–{high:,}": size for low, high, size in spans}
@@ -156,3 +165,83 @@ def _movers(records: Records) -> list[Section]:
     return [
         dict(zip(("counts", "reasons", "namespace", "kind", "name"), row, strict=True)) for row in moved[:_WORKLOADS]
     ]
+
+
+def round_numbers() -> Iterator[int]:
+    """1, 2, 5, 10, 20, 50, and so on."""
+    return (factor * 10**power for power in count() for factor in (1, 2, 5))
+
+
+def levels(most: int) -> range:
+    """At most five levels of an axis of counts, from 0 to a round number."""
+    step = next(step for step in round_numbers() if 4 * step >= most)
+    return range(0, max(1, most) + step, step)
+
+
+def log_ticks(top: float) -> dict[int, str]:
+    """Round seconds from 1 up to the first that ``top`` does not exceed, with their labels."""
+    within = max(1, sum(tick < top for tick in _SECONDS))
+    return dict([*_SECONDS.items()][: within + 1])
+
+
+def log_position(value: float, top: float) -> float:
+    """Where a value lies on a log axis from 1 (0) to ``top`` (1); what is below 1 lies at 1."""
+    return min(1.0, log(max(1.0, value)) / log(top))
+
+
+def over_time(line: Timeline) -> Section:
+    """The share that came back, and the sessions by outcome, along one axis of time."""
+    groups = [counts for _, counts in line.buckets]
+    days = line.width >= timedelta(days=1)  # then buckets are named by the day, with its year
+    return {
+        "every": every(line.width),
+        "ticks": [*_time_ticks(line)],
+        "ratios": _unbroken([counts.reuse_ratio for counts in groups]),
+        "levels": levels(max(counts.sessions for counts in groups)),
+        "buckets": [(f"{w:%Y-%m-%d}" if days else f"{w.day} {w:%b %H:%M}", counts) for w, counts in line.buckets],
+    }
+
+
+def _time_ticks(line: Timeline) -> Iterator[tuple[float, str, bool]]:
+    end = line.start + line.width * len(line.buckets)
+    step = round_width(end - line.start, 9)
+    for i, when in enumerate(multiples(step, line.start, end)):
+        hours = step < timedelta(days=1) and (when.hour or when.minute)
+        yield line.position(when), f"{when:%H:%M}" if hours else f"{when.day} {when:%b}", bool(i % 2)
+
+
+def _unbroken(ratios: Sequence[float | None]) -> list[list[Point]]:
+    """The ratios as lines that break where no session returned."""
+    runs: list[list[Point]] = [[]]
+    for i, ratio in enumerate(ratios):
+        if ratio is None:
+            runs.append([])
+        else:
+            runs[-1].append(((i + 0.5) / len(ratios), ratio))
+    return [run for run in runs if len(run) > 1]
+
+
+def curves(times: Mapping[Outcome, Sequence[float]]) -> Section:
+    """The share of sessions that were Ready within a time, one rising line an outcome. ``times``: s, ascending."""
+    slowest = max(ascending[-1] for ascending in times.values())
+    marks = log_ticks(slowest)
+    top = max(*marks, slowest)
+    return {
+        "ticks": [(log_position(value, top), label, value not in _MAJOR) for value, label in marks.items()],
+        "lines": {outcome: rising(ascending, top) for outcome, ascending in times.items()},
+        "dots": [
+            (outcome, log_position(percentile(ascending, part) or 0, top), part)
+            for outcome, ascending in times.items()
+            for part in (0.5, 0.95)
+        ],
+    }
+
+
+def rising(ascending: Sequence[float], top: float) -> list[Point]:
+    """The steps of the share of values up to x, from the smallest value to the largest.
+
+    At most two points for each of a thousand places along x, however many values there are.
+    """
+    reached = {round(log_position(value, top), 3): i for i, value in enumerate(ascending, 1)}
+    shares = [0.0, *(done / len(ascending) for done in reached.values())]
+    return [(x, y) for i, x in enumerate(reached) for y in shares[i : i + 2]]

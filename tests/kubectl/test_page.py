@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubectl_lastnode import output, summary
-from kubectl_lastnode.page import half, histogram, page, plots
+from kubectl_lastnode.page import half, histogram, log_ticks, page, rising
 from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import MOVED, Reason
 from tests.kubectl.sessions import NOW, sessions
@@ -137,7 +137,7 @@ def test_by_chance_a_session_comes_back_as_often_as_its_node_is_used() -> None:
 
 @given(st.lists(st.integers(0, 5000).map(float), min_size=1).map(sorted))
 def test_the_line_of_start_up_times_rises_from_none_to_all(ascending: list[float]) -> None:
-    points = plots.rising(ascending, 5000)
+    points = rising(ascending, 5000)
     assert points == sorted(points, key=lambda point: (point[0], point[1]))
     assert points[0][1] == 0
     assert points[-1][1] == 1
@@ -146,7 +146,7 @@ def test_the_line_of_start_up_times_rises_from_none_to_all(ascending: list[float
 
 @given(st.floats(1, 1e7))
 def test_a_log_axis_has_a_tick_at_its_start_and_reaches_the_value_or_a_week(value: float) -> None:
-    ticks = [*plots.log_ticks(value)]
+    ticks = [*log_ticks(value)]
     assert ticks[0] == 1
     assert len(ticks) > 1
     assert ticks[-1] >= min(value, 604800)
