@@ -97,6 +97,7 @@ class Cluster:
             return None
 
     def path(self, resource: str, namespace: str, name: str) -> str:
+        """Of one object. :raises NotServed: the server has no such resource."""
         return discovery.object_path(discovery.collection_path(self.api, resource), namespace, name)
 
     def nodes(self) -> dict[str, Node] | None:

@@ -127,6 +127,7 @@ def in_window(record: SessionRecord, since: datetime) -> bool:
 
 
 def group(name: str, records: Sequence[SessionRecord]) -> Group:
+    """These sessions in numbers, under a name."""
     counts = Counter(record.outcome for record in records)
     first, reused, moved = (counts[outcome] for outcome in (Outcome.FIRST, Outcome.REUSED, Outcome.MOVED))
     return Group(
