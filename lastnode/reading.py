@@ -67,9 +67,12 @@ class Pod(Part):
 
     @property
     def preferred_terms(self) -> object:
-        """Its preferred node-affinity terms in builtins, None without any; decoded only when asked for."""
+        """Its preferred node-affinity terms in builtins, None without any; decoded only when asked for.
+
+        :raises Undecodable: they cannot be read.
+        """
         affinity = self.spec.affinity.node_affinity if self.spec and self.spec.affinity else None
-        return msgspec.json.decode(affinity.preferred) if affinity and affinity.preferred != NOTHING else None
+        return decode(_ANYTHING, affinity.preferred) if affinity and affinity.preferred != NOTHING else None
 
 
 class _NodeSpec(Part):
@@ -239,6 +242,7 @@ def _identity(metadata: _Metadata) -> dict[str, Any]:
     }
 
 
+_ANYTHING: Final = msgspec.json.Decoder()
 _NODE: Final = msgspec.json.Decoder(_Node)
 _WORKLOAD: Final = msgspec.json.Decoder(_Workload)
 _PATCHED: Final = msgspec.json.Decoder(_Patched)
