@@ -100,10 +100,6 @@ class _Workload(Part):
     spec: _WorkloadSpec | None = None
 
 
-class _Patched(Part):
-    metadata: _Annotated
-
-
 class _Whatever(Part):
     """An object of which only the metadata matters."""
 
@@ -146,7 +142,7 @@ def read_patched(kind: Kind, before: Workload, answer: bytes) -> Workload:
     The patch named ``before``'s version, so the rest is as it was; where an admission webhook has changed that too,
     the watch says so.
     """
-    metadata = decode(_PATCHED, answer).metadata
+    metadata = decode(_WORKLOAD, answer).metadata
     memory = _memory(kind.prefix, metadata.annotations or {})
     return msgspec.structs.replace(before, resource_version=metadata.resource_version, **memory)
 
@@ -203,10 +199,8 @@ def _controlled(way: Sessions, metadata: _Metadata) -> dict[str, Any]:
     if owner is None:
         return {}
     # The two have one name, so one text.
-    return {
-        "controller": metadata.name if owner.name == metadata.name else owner.name,
-        "controller_uid": owner.uid,
-    }
+    name = metadata.name if owner.name == metadata.name else owner.name
+    return {"controller": name, "controller_uid": owner.uid}
 
 
 def _may_name(way: Sessions, owner: _Owner) -> bool:
@@ -235,16 +229,11 @@ def _labels(metadata: _Metadata) -> Mapping[str, str | None]:
 
 
 def _identity(metadata: _Metadata) -> dict[str, Any]:
-    return {
-        "namespace": sys.intern(metadata.namespace),
-        "name": metadata.name,
-        "uid": metadata.uid,
-    }
+    return {"namespace": sys.intern(metadata.namespace), "name": metadata.name, "uid": metadata.uid}
 
 
 _ANYTHING: Final = msgspec.json.Decoder()
 _NODE: Final = msgspec.json.Decoder(_Node)
 _WORKLOAD: Final = msgspec.json.Decoder(_Workload)
-_PATCHED: Final = msgspec.json.Decoder(_Patched)
 _METADATA: Final = msgspec.json.Decoder(_Whatever)
 _POD: Final = msgspec.json.Decoder(Pod)

@@ -51,7 +51,8 @@ class Events:
         self._instance = instance
         self._now = now
         self._lately: TTLCache[str, bool] = TTLCache(_WORKLOADS_KEPT, WORKLOAD_SECONDS, timer=clock)
-        self._bucket = _Bucket(BURST, PER_SECOND, clock)
+        self._clock = clock
+        self._left, self._counted_at = float(BURST), clock()
         self._complained = False
 
     def tell(self, workload: Workload, record: SessionRecord) -> None:
@@ -59,7 +60,7 @@ class Events:
         self._metrics.event(self._tell(workload, record))
 
     def _tell(self, workload: Workload, record: SessionRecord) -> Told:
-        if workload.uid in self._lately or not self._bucket.take():
+        if workload.uid in self._lately or not self._may_tell():
             return Told.SUPPRESSED
         self._lately[workload.uid] = True
         try:
@@ -71,20 +72,27 @@ class Events:
         except Conflict:
             return Told.SUPPRESSED  # another replica has told it
         except (Refused, NotFound) as error:
-            self._complain(workload, error)
+            log.log(
+                logging.DEBUG if self._complained else logging.WARNING,
+                "Events of moved sessions cannot be created, said once: %s", error,
+                extra={"namespace": workload.namespace, "workload": workload.name, "reason": type(error).__name__},
+            )  # fmt: skip
+            self._complained = True
             return Told.REFUSED
         except KubeError as error:
             log.debug("no Event for %s: %s", workload.key, error)
             return Told.FAILED
         return Told.CREATED
 
-    def _complain(self, workload: Workload, error: KubeError) -> None:
-        if not self._complained:
-            self._complained = True
-            log.warning(
-                "Events of moved sessions cannot be created, said once: %s", error,
-                extra={"namespace": workload.namespace, "workload": workload.name, "reason": type(error).__name__},
-            )  # fmt: skip
+    def _may_tell(self) -> bool:
+        """BURST at first, PER_SECOND more as time goes by, never more than BURST."""
+        now = self._clock()
+        self._left = min(BURST, self._left + (now - self._counted_at) * PER_SECOND)
+        self._counted_at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 def event_body(
@@ -124,23 +132,3 @@ def message(record: SessionRecord) -> str:
 
 def _reference(kind: str, name: str, namespace: str, uid: str, api_version: str) -> dict[str, str]:
     return {"apiVersion": api_version, "kind": kind, "namespace": namespace, "name": name, "uid": uid}
-
-
-class _Bucket:
-    """Tokens: ``burst`` at first, ``rate`` more each second, never more than ``burst``."""
-
-    def __init__(self, burst: float, rate: float, clock: Callable[[], float]) -> None:
-        self._burst = burst
-        self._rate = rate
-        self._clock = clock
-        self._tokens = burst
-        self._at = clock()
-
-    def take(self) -> bool:
-        now = self._clock()
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True

@@ -34,43 +34,33 @@ class RecordMetrics:
     """Counts of the recorder's own work."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._writes = Counter(
+        writes = Counter(
             "lastnode_record_writes", "Decisions on a workload's annotations by result.", ["result"], registry=registry
         )
-        self._verdicts = Counter(
+        verdicts = Counter(
             "lastnode_attributions", "Ready sessions by how they were attributed.", ["verdict"], registry=registry
         )
-        self._lag = Histogram(
-            "lastnode_record_lag_seconds",
-            "From a session's Ready condition to the written annotation.",
-            buckets=_LAG_BUCKETS,
-            registry=registry,
-        )
+        lag = Histogram(
+            "lastnode_record_lag_seconds", "From a session's Ready condition to the written annotation.",
+            buckets=_LAG_BUCKETS, registry=registry,
+        )  # fmt: skip
         self._registry = registry
-        for result in Write:
-            self._writes.labels(result)
-        for verdict in Verdict:
-            self._verdicts.labels(verdict)
+        self._writes = {result: writes.labels(result) for result in Write}
+        self._verdicts = {verdict: verdicts.labels(verdict) for verdict in Verdict}
+        self.lag: Callable[[float], None] = lag.observe
 
     def write(self, result: Write) -> None:
-        self._writes.labels(result).inc()
-
-    def lag(self, seconds: float) -> None:
-        self._lag.observe(seconds)
+        self._writes[result].inc()
 
     def verdict(self, verdict: Verdict) -> None:
-        self._verdicts.labels(verdict).inc()
+        self._verdicts[verdict].inc()
 
     def follow(self, pending: Callable[[], float], leading: Callable[[], float]) -> None:
         """Gauges read at each scrape: workloads with something not written yet, and whether this replica writes."""
         leader = Gauge("lastnode_leader", "1 while this replica may write.", registry=self._registry)
         leader.set_function(leading)
-        gauge = Gauge(
-            "lastnode_record_pending_workloads",
-            "Workloads with a placement that is not written yet.",
-            registry=self._registry,
-        )
-        gauge.set_function(pending)
+        about = "Workloads with a placement that is not written yet."
+        Gauge("lastnode_record_pending_workloads", about, registry=self._registry).set_function(pending)
 
 
 class SessionMetrics:

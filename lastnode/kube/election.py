@@ -10,6 +10,7 @@ from typing import Any
 
 from lastnode.kube import lease as leases
 from lastnode.kube.api import REQUEST_TIMEOUT, Api
+from lastnode.kube.discovery import namespaced, object_path
 from lastnode.kube.errors import Conflict, KubeError, NotFound
 from lastnode.kube.lease import Lease, Step, Timing
 
@@ -63,6 +64,7 @@ class Leadership:
             return self._changed.wait_for(lambda: self._writing == 0, seconds)
 
 
+LEASES = "/apis/coordination.k8s.io/v1/leases"
 # What a write under way has before the lease is given back without it.
 DRAIN_SECONDS = 3.0
 
@@ -89,6 +91,7 @@ class Elector:
         self._on_gain = on_gain
         self._namespace = namespace
         self._name = name
+        self._path = object_path(LEASES, namespace, name)
         self._identity = identity
         self._timing = timing or Timing()
         self._clock = clock
@@ -126,7 +129,8 @@ class Elector:
         if step is Step.WAIT:
             return
         try:
-            self._write(lease, leases.held(self._name, self._namespace, lease, self._identity, _now(), self._timing))
+            now = datetime.now(UTC)
+            self._write(lease, leases.held(self._name, self._namespace, lease, self._identity, now, self._timing))
         except Conflict:
             return  # another replica was quicker
         self._leadership.extend(started + self._timing.deadline)
@@ -137,7 +141,7 @@ class Elector:
 
     def _look(self) -> Lease | None:
         try:
-            lease = leases.read(self._request("GET", self._object_path()))
+            lease = leases.read(self._request("GET", self._path))
         except NotFound:
             return None
         if lease.metadata.resource_version != self._seen[0]:
@@ -146,9 +150,9 @@ class Elector:
 
     def _write(self, lease: Lease | None, body: dict[str, Any]) -> None:
         if lease is None:
-            self._request("POST", self._collection_path(), body)
+            self._request("POST", namespaced(LEASES, self._namespace), body)
         else:
-            self._request("PUT", self._object_path(), body)
+            self._request("PUT", self._path, body)
 
     def _notice_loss(self) -> None:
         if self._leading and not self._leadership.held:
@@ -164,7 +168,7 @@ class Elector:
         try:
             lease = self._look()
             if lease is not None and lease.holder == self._identity:
-                self._write(lease, leases.released(self._name, self._namespace, lease, _now()))
+                self._write(lease, leases.released(self._name, self._namespace, lease, datetime.now(UTC)))
         except KubeError as error:
             log.warning("the lease could not be given back and runs out by itself: %s", error)
 
@@ -181,13 +185,3 @@ class Elector:
             return self._api.request(method, path, body=body, seconds=seconds)
         finally:
             self._moved_at = self._clock()
-
-    def _collection_path(self) -> str:
-        return f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases"
-
-    def _object_path(self) -> str:
-        return f"{self._collection_path()}/{self._name}"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

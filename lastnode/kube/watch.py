@@ -19,7 +19,7 @@ from lastnode.kube.api import JSON, METADATA, Api, Stream
 from lastnode.kube.discovery import NotServed, collection_path
 from lastnode.kube.errors import Gone, KubeError, Silent, Undecodable
 from lastnode.kube.queue import Backoff
-from lastnode.kube.store import Keys, Record, Sink
+from lastnode.kube.store import Keys, Record, Store
 
 
 class Observer:
@@ -76,7 +76,7 @@ log = logging.getLogger(__name__)
 
 
 class ListWatch(Generic[R]):
-    """Keeps ``sink`` equal to the server's objects of ``resource`` (``"plural.group"``) until it is told to stop.
+    """Keeps ``store`` equal to the server's objects of ``resource`` (``"plural.group"``) until it is told to stop.
 
     ``metadata_only``: ask for objects without spec and status, of which ``read`` then sees nothing.
     """
@@ -86,7 +86,7 @@ class ListWatch(Generic[R]):
         api: Api,
         resource: str,
         read: Callable[[bytes | msgspec.Raw], R],
-        sink: Sink[R],
+        store: Store[R],
         *,
         selectors: Mapping[str, str] | None = None,
         metadata_only: bool = False,
@@ -100,7 +100,7 @@ class ListWatch(Generic[R]):
         self.progress = Progress(clock())
         self._api = api
         self._read = read
-        self._sink = sink
+        self._store = store
         self._selectors = dict(selectors or {})
         self._accept = METADATA if metadata_only else JSON
         self._observer = observer
@@ -197,7 +197,7 @@ class ListWatch(Generic[R]):
         self._version = None
         self._absences = self._absences + 1 if absent else 0
         if absent and (not self.progress.synced or self._absences >= BELIEVED_ABSENCES):
-            self._sink.retain(Keys())
+            self._store.retain(Keys())
             self.progress.synced = True
             self._heard()
 
@@ -222,7 +222,7 @@ class ListWatch(Generic[R]):
         while token and not self._stopping.is_set():
             token, version = self._take_page(path, token, seen)
         if not self._stopping.is_set():
-            self._sink.retain(seen)
+            self._store.retain(seen)
             taken = self._clock() - started
             log.info(
                 "%s: %d objects listed in %.2f s", self.resource, len(seen), taken, extra={"resource": self.resource}
@@ -231,7 +231,7 @@ class ListWatch(Generic[R]):
         return version
 
     def _take_page(self, path: str, token: str, seen: Keys) -> tuple[str, str]:
-        """One page into the sink; returns the next one's token and the list's version. Nothing else of the page is
+        """One page into the store; returns the next one's token and the list's version. Nothing else of the page is
         kept: at 10 KB an object it is 5 MB, and must be gone before the next one comes."""
         query = {**self._selectors, "limit": str(self._page_size)} | ({"continue": token} if token else {})
         page = wire.page(self._api.get(path, query, self._accept.a_list))
@@ -239,7 +239,7 @@ class ListWatch(Generic[R]):
         for item in page.items or ():
             if (obj := self._decode_object(item)) is not None:
                 seen.add(obj)
-                self._sink.upsert(obj)
+                self._store.upsert(obj)
         return page.token, page.version
 
     def _watch(self, path: str, version: str) -> None:
@@ -280,7 +280,7 @@ class ListWatch(Generic[R]):
         self._observer.event(self.resource, event.type)
 
     def _apply(self, event: wire.Event) -> None:
-        take = self._sink.remove if event.type == "DELETED" else self._sink.upsert
+        take = self._store.remove if event.type == "DELETED" else self._store.upsert
         if (obj := self._decode_object(event.object)) is not None:
             take(obj)
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-import msgspec
 from cachetools import TTLCache
 
 from lastnode.kube import wire
@@ -15,7 +14,7 @@ from lastnode.outcome import Decision
 from lastnode.reasons import INVALID, Reason, Result
 from recorder.life import UNEXPLAINED, Explanation
 from recorder.why.extenders import Answer, Extenders, Found
-from recorder.why.fit import NodeOffer, PodNeeds, asks_for, node_offer, obstacle, pod_needs
+from recorder.why.fit import Seen, asks_for, obstacle, read
 
 # kube-scheduler finds and scores this many feasible nodes at least (minFeasibleNodesToFind, schedule_one.go): in a
 # cluster of no more nodes nothing is sampled out.
@@ -33,9 +32,9 @@ NOBODY: Final = "nobody"
 _SAYS: Final = frozenset({*INVALID, Reason.NOT_OFFERED})
 
 
-class _Seen(NamedTuple):
-    node: NodeOffer
-    pods: list[PodNeeds]
+class _Occupied(NamedTuple):
+    node: Seen
+    pods: list[Seen]
 
 
 class Inquiry:
@@ -54,7 +53,7 @@ class Inquiry:
         self._extenders = extenders
         self._nodes = nodes
         self._count = count
-        self._seen: TTLCache[str, _Seen] = TTLCache(_NODES_KEPT, _FRESH_SECONDS, timer=clock)
+        self._seen: TTLCache[str, _Occupied] = TTLCache(_NODES_KEPT, _FRESH_SECONDS, timer=clock)
 
     def explain(self, session: Session, wanted: Node) -> Explanation:
         """Why ``session`` does not run on the node that it should have come back to.
@@ -82,24 +81,23 @@ class Inquiry:
         self._count(answer.found)
         return conclude(answer, wanted.name, self._nodes())
 
-    def _pod(self, session: Session) -> PodNeeds | None:
-        found = self._list(f"/api/v1/namespaces/{session.namespace}/pods", f"metadata.name={session.name}")
-        pods = [pod_needs(item) for item in found]
+    def _pod(self, session: Session) -> Seen | None:
+        pods = self._list(f"/api/v1/namespaces/{session.namespace}/pods", f"metadata.name={session.name}")
         return next((pod for pod in pods if pod.metadata.uid == session.uid), None)
 
-    def _node(self, name: str) -> _Seen | None:
+    def _node(self, name: str) -> _Occupied | None:
         if (seen := self._seen.get(name)) is not None:
             return seen
-        nodes = [node_offer(item) for item in self._list("/api/v1/nodes", f"metadata.name={name}")]
+        nodes = self._list("/api/v1/nodes", f"metadata.name={name}")
         if not nodes:
             return None
         held = f"spec.nodeName={name},status.phase!=Succeeded,status.phase!=Failed"
-        seen = self._seen[name] = _Seen(nodes[0], [pod_needs(item) for item in self._list("/api/v1/pods", held)])
+        seen = self._seen[name] = _Occupied(nodes[0], self._list("/api/v1/pods", held))
         return seen
 
-    def _list(self, path: str, fields: str) -> list[msgspec.Raw]:
+    def _list(self, path: str, fields: str) -> list[Seen]:
         # By field, not by name: the recorder has the right to list in any case, and needs no right to get.
-        return list(wire.page(self._api.get(path, {"fieldSelector": fields})).items or ())
+        return [read(item) for item in wire.page(self._api.get(path, {"fieldSelector": fields})).items or ()]
 
 
 def conclude(answer: Answer, wanted: str, nodes: int) -> Explanation:
