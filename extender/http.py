@@ -56,8 +56,9 @@ def create_app(
             "/metrics": lambda _: metrics(),
             "/decisions": lambda query: (JSON, prioritizer.decisions.page(next(iter(query.get("pod_uid", ())), ""))),
         },
+        others=app.wsgi_app,
     )
-    app.wsgi_app = directly(verbs, pages.before(app.wsgi_app))  # type: ignore[method-assign, assignment]
+    app.wsgi_app = directly(verbs, pages)  # type: ignore[method-assign, assignment]
     return app
 
 

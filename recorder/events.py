@@ -7,6 +7,7 @@ more often than once a minute.
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -32,32 +33,26 @@ _COMPONENT: Final = "lastnode-recorder"
 log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class Events:
     """Not to be shared between threads. ``kinds``: by resource. ``clock``: monotonic seconds; ``now``: time of day."""
 
-    def __init__(
-        self,
-        api: Api,
-        kinds: Mapping[str, Kind],
-        metrics: SessionMetrics,
-        *,
-        instance: str,
-        clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._api = api
-        self._kinds = kinds
-        self._metrics = metrics
-        self._instance = instance
-        self._now = now
-        self._lately: TTLCache[str, bool] = TTLCache(_WORKLOADS_KEPT, WORKLOAD_SECONDS, timer=clock)
-        self._clock = clock
-        self._left, self._counted_at = float(BURST), clock()
+    api: Api
+    kinds: Mapping[str, Kind]
+    metrics: SessionMetrics
+    _: KW_ONLY
+    instance: str
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def __post_init__(self) -> None:
+        self._lately: TTLCache[str, bool] = TTLCache(_WORKLOADS_KEPT, WORKLOAD_SECONDS, timer=self.clock)
+        self._left, self._counted_at = float(BURST), self.clock()
         self._complained = False
 
     def tell(self, workload: Workload, record: SessionRecord) -> None:
         """``record`` is of a session that moved."""
-        self._metrics.event(self._tell(workload, record))
+        self.metrics.event(self._tell(workload, record))
 
     def _tell(self, workload: Workload, record: SessionRecord) -> Told:
         if workload.uid in self._lately or not self._may_tell():
@@ -65,10 +60,10 @@ class Events:
         self._lately[workload.uid] = True
         try:
             # The collection's path holds the version that is served: /apis/GROUP/VERSION/PLURAL.
-            version = collection_path(self._api, workload.resource).removeprefix("/apis/").rpartition("/")[0]
-            kind = self._kinds[workload.resource]
-            body = event_body(kind, workload, record, api_version=version, instance=self._instance, now=self._now())
-            self._api.request("POST", f"/api/v1/namespaces/{workload.namespace}/events", body=body)
+            version = collection_path(self.api, workload.resource).removeprefix("/apis/").rpartition("/")[0]
+            kind = self.kinds[workload.resource]
+            body = event_body(kind, workload, record, api_version=version, instance=self.instance, now=self.now())
+            self.api.request("POST", f"/api/v1/namespaces/{workload.namespace}/events", body=body)
         except Conflict:
             return Told.SUPPRESSED  # another replica has told it
         except (Refused, NotFound) as error:
@@ -86,7 +81,7 @@ class Events:
 
     def _may_tell(self) -> bool:
         """BURST at first, PER_SECOND more as time goes by, never more than BURST."""
-        now = self._clock()
+        now = self.clock()
         self._left = min(BURST, self._left + (now - self._counted_at) * PER_SECOND)
         self._counted_at = now
         if self._left < 1:

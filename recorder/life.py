@@ -77,7 +77,7 @@ _OPEN: Final = (Verdict.SANDBOX_UNKNOWN, Verdict.WORKLOAD_UNKNOWN, Verdict.AMBIG
 
 
 class Explanation(NamedTuple):
-    """Why a session moved. ``asked``: who asked for its node (term, extender, nobody), empty where that is not known."""
+    """Why a session moved. ``asked``: who asked for its node (term, extender, nobody); empty: not known."""
 
     reason: Reason
     asked: str = ""

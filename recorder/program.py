@@ -6,8 +6,12 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
+from typing import Any
+
+from prometheus_client import CollectorRegistry
 
 from lastnode.daemon import health, logs
 from lastnode.daemon.http import Pages, PageServer
@@ -19,6 +23,7 @@ from lastnode.kube.election import Elector, Leadership
 from lastnode.kube.errors import ConfigError
 from lastnode.kube.lease import Timing
 from lastnode.kube.queue import WorkQueue
+from lastnode.kube.watch import ListWatch
 from lastnode.objects import WorkloadKey
 from lastnode.view import MemoryCache, View
 from recorder import metrics
@@ -52,56 +57,33 @@ class Recorder:
         session_metrics = metrics.SessionMetrics(registry, settings.namespace_metrics)
 
         view = View(settings.kinds)
-        watches = view.watches(server, sessions=True, page_size=settings.page_size, observer=watch_metrics)
         session_metrics.follow(view.workloads.values())
-        nodes_watch = watches[0]
+        watches = view.watches(server, sessions=True, page_size=settings.page_size, observer=watch_metrics)
+        watch_metrics.follow(watches, time.monotonic)
         leadership = Leadership() if settings.leader_elect else Leadership.sole()
         queue: WorkQueue[WorkloadKey] = WorkQueue()
         cache = MemoryCache(settings.memory_ttl, size=WRITTEN_MEMORIES)
         journal = SessionLog(settings.session_log, socket.gethostname())
         counting = _counting(settings, server, view, session_metrics, journal)
         sessions = Sessions(
-            view,
-            queue.add,
-            recall=cache.recall,
-            ttl=settings.memory_ttl,
-            known=lambda: all(watch.progress.synced for watch in watches),
-            early_crash=settings.early_crash_seconds,
-            verdict=record_metrics.verdict,
-            inquire=counting.inquire,
-            count=counting.count,
-        )
+            view, queue.add, recall=cache.recall, ttl=settings.memory_ttl,
+            known=lambda: all(watch.progress.synced for watch in watches), early_crash=settings.early_crash_seconds,
+            verdict=record_metrics.verdict, inquire=counting.inquire, count=counting.count,
+        )  # fmt: skip
         sessions.follow()
-        writer = Writer(
-            server,
-            view,
-            sessions,
-            queue,
-            cache,
-            record_metrics,
-            leadership=leadership,
-            nodes_known=lambda: nodes_watch.progress.synced,
-        )
-        elector = _elector(settings, server, leadership, lambda: _add_all(queue, sessions.unwritten()))
-        watch_metrics.follow(watches, time.monotonic)
         record_metrics.follow(lambda: len(sessions), lambda: leadership.held)
-        loops = {"writers": writer.moved_at, "outcomes": counting.moved_at}
-        if settings.leader_elect:
-            loops["elector"] = elector.moved_at
-        pages = Pages(
-            live=health.live_checks(watches, loops),
-            ready=health.ready_checks(watches, current=True),
-            pages={
-                "/metrics": lambda _: (CONTENT_TYPE, exposition(registry)),
-                "/sessions": lambda query: (
-                    "application/json",
-                    journal.page(leadership.held, next(iter(query.get("pod_uid", ())), "")),
-                ),
-            },
+        nodes_known = partial(getattr, watches[0].progress, "synced")
+        writer = Writer(
+            server, view, sessions, queue, cache, record_metrics, leadership=leadership, nodes_known=nodes_known
         )
+        elector = _elector(settings, server, leadership, sessions.schedule_all) if settings.leader_elect else None
+        loops = {"writers": writer.moved_at, "outcomes": counting.moved_at}
+        if elector:
+            loops["elector"] = elector.moved_at
+        pages = _pages(health.live_checks(watches, loops), watches, registry, journal, leadership)
         served = PageServer(address(settings.bind), pages)
 
-        self.port = served.port
+        self.port = served.server_port
         self.crew = Crew()
         self.crew.add("pages", served.run, served.stop)
         self.crew.add("outcomes", counting.run, counting.stop)
@@ -109,21 +91,31 @@ class Recorder:
             self.crew.add(f"writer-{number}", writer.work, writer.stop)
         for watch in watches:
             self.crew.add(f"watch-{watch.resource}", watch.run, watch.stop)
-        if settings.leader_elect:
+        if elector:
             self.crew.add("elector", elector.run, elector.stop)
 
 
 def _counting(
-    settings: RecorderSettings,
-    server: api.Api,
-    view: View,
-    session_metrics: metrics.SessionMetrics,
-    journal: SessionLog,
+    settings: RecorderSettings, server: api.Api, view: View, counts: metrics.SessionMetrics, journal: SessionLog
 ) -> Counting:
     extenders = Extenders(settings.extender_url, settings.extender_ca)
-    inquiry = Inquiry(server, extenders, lambda: len(view.nodes), session_metrics.inquiry)
-    events = Events(server, view.kinds, session_metrics, instance=socket.gethostname())
-    return Counting(inquiry, session_metrics, journal, events)
+    inquiry = Inquiry(server, extenders, lambda: len(view.nodes), counts.inquiry)
+    events = Events(server, view.kinds, counts, instance=socket.gethostname())
+    return Counting(inquiry, counts, journal, events)
+
+
+def _pages(
+    live: health.Checks,
+    watches: Sequence[ListWatch[Any]],
+    registry: CollectorRegistry,
+    journal: SessionLog,
+    leadership: Leadership,
+) -> Pages:
+    def sessions(query: Mapping[str, list[str]]) -> tuple[str, bytes]:
+        return "application/json", journal.page(leadership.held, next(iter(query.get("pod_uid", ())), ""))
+
+    ready = health.ready_checks(watches, current=True)
+    return Pages(live, ready, {"/metrics": lambda _: (CONTENT_TYPE, exposition(registry)), "/sessions": sessions})
 
 
 def _elector(
@@ -139,11 +131,6 @@ def _elector(
         identity=f"{socket.gethostname()}_{uuid.uuid4()}",
         timing=Timing.of(settings.lease_duration),
     )
-
-
-def _add_all(queue: WorkQueue[WorkloadKey], keys: Iterable[WorkloadKey]) -> None:
-    for key in keys:
-        queue.add(key)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlencode
 
@@ -62,11 +61,9 @@ def load(kubeconfig: str | None, user_agent: str, connections: int = 16, context
         else:
             _load_default(configuration)
         return Api(configuration, user_agent)
-    except (config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except Exception as error:  # those of the client's own parser have no common base class
         where = kubeconfig or "in-cluster or the usual kubeconfig"
         raise ConfigError(f"no credentials for a cluster ({where}): {one_line(error)}") from error
-    except Exception as error:  # a YAML error of the client's own parser has no common base class
-        raise ConfigError(f"kubeconfig {kubeconfig or 'of the user'} cannot be read: {one_line(error)}") from error
 
 
 def _load_default(configuration: client.Configuration) -> None:
@@ -211,7 +208,7 @@ class Stream:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         # Closed, never returned to the pool: the rest of a watch is not worth reading.
         self._response.close()
 

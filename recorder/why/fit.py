@@ -5,9 +5,9 @@ required node affinity. Ports, volumes, topology and other plugins are not looke
 seen it could".
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -19,9 +19,9 @@ from lastnode.preference import NODE_NAME_FIELD, PREFERRED
 from lastnode.reasons import Reason
 from lastnode.status import Part, Status, scheduled_since
 
-# Resource -> amount: as objects spell it, and in its base unit (cores, bytes, pieces).
+# Resource -> amount: as objects spell it, and in its base unit (cores, bytes, pieces; Decimals in truth).
 Quantities = dict[str, str]
-Amounts = dict[str, Decimal]
+Amounts = Counter[str]
 
 
 class _Metadata(Part):
@@ -125,8 +125,7 @@ def read(data: bytes | msgspec.Raw) -> Seen:
 
 
 _KEEPS_OUT: Final = ("NoSchedule", "NoExecute")
-_ONE: Final = Decimal(1)
-_NONE: Final = Decimal(0)
+_A_POD: Final = Amounts({"pods": 1})
 
 
 def obstacle(pod: Seen, node: Seen, others: Iterable[Seen]) -> Reason | None:
@@ -205,16 +204,12 @@ def _tolerated(taint: Taint, by: Toleration) -> bool:
 def _fits(pod: Seen, node: Seen, others: Iterable[Seen]) -> bool:
     """NodeResourcesFit: what is requested, ours included, against what is allocatable. Pods that were scheduled later
     than ours, and ours itself, had no part in it."""
-    allocatable = _amounts((node.status and node.status.allocatable) or {})
+    allocatable = _amounts((node.status or _Status()).allocatable)
     if not allocatable:
         return True  # nothing is known of its room
-    before = [other for other in others if _was_before(other, pod)]
-    needed = {name: amount for name, amount in requests(pod).items() if amount > 0} | {"pods": _ONE}
-    taken = [requests(other) | {"pods": _ONE} for other in before]
-    return all(
-        sum((other.get(name, _NONE) for other in taken), amount) <= allocatable.get(name, _NONE)
-        for name, amount in needed.items()
-    )
+    before = (other for other in others if _was_before(other, pod))
+    taken = sum((requests(other) + _A_POD for other in before), Amounts())
+    return all(taken[name] + amount <= allocatable[name] for name, amount in (requests(pod) + _A_POD).items())
 
 
 def _was_before(other: Seen, pod: Seen) -> bool:
@@ -226,33 +221,20 @@ def _was_before(other: Seen, pod: Seen) -> bool:
 def requests(pod: Seen) -> Amounts:
     """What the scheduler reserves for a pod: its containers and sidecars together, or the largest moment of its init
     containers where that is more, and the overhead (component-helpers, resource/helpers.go)."""
-    running = _sum(pod.spec.containers or ())
-    started: Amounts = {}  # sidecars that run beside the init containers that follow them
-    peak: Amounts = {}
+    started = Amounts()  # sidecars that run beside the init containers that follow them
+    peak = Amounts()
     for init in pod.spec.init_containers or ():
-        own = _sum([init])
         if init.restart_policy == "Always":
-            started = _plus(started, own)
-            peak = _max(peak, started)
+            started += _sum([init])
+            peak |= started
         else:
-            peak = _max(peak, _plus(started, own))
-    return _plus(_max(_plus(running, started), peak), _amounts(pod.spec.overhead or {}))
+            peak |= started + _sum([init])
+    return ((_sum(pod.spec.containers or ()) + started) | peak) + _amounts(pod.spec.overhead)
 
 
 def _sum(containers: Iterable[Container]) -> Amounts:
-    total: Amounts = {}
-    for container in containers:
-        total = _plus(total, _amounts((container.resources and container.resources.requests) or {}))
-    return total
+    return sum((_amounts((each.resources or _Resources()).requests) for each in containers), Amounts())
 
 
-def _amounts(quantities: dict[str, str]) -> Amounts:
-    return {name: parse_quantity(quantity) for name, quantity in quantities.items()}  # type: ignore[no-untyped-call]
-
-
-def _plus(one: Amounts, other: Amounts) -> Amounts:
-    return {name: one.get(name, _NONE) + other.get(name, _NONE) for name in one.keys() | other.keys()}
-
-
-def _max(one: Amounts, other: Amounts) -> Amounts:
-    return {name: max(one.get(name, _NONE), other.get(name, _NONE)) for name in one.keys() | other.keys()}
+def _amounts(quantities: Quantities | None) -> Amounts:
+    return Amounts({name: parse_quantity(text) for name, text in (quantities or {}).items()})  # type: ignore[no-untyped-call]
