@@ -1,7 +1,6 @@
 """The HTTP face: routes, and nothing that decides anything. The only module that imports Flask."""
 
 import contextlib
-import functools
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -16,7 +15,7 @@ from extender.mutate import Mutator
 from extender.prioritize import Prioritizer
 from extender.settings import VERBS
 from lastnode.daemon import health
-from lastnode.daemon.http import TEXT, Pages, answer
+from lastnode.daemon.http import JSON, TEXT, Pages, answer
 from lastnode.kube.errors import Undecodable
 from lastnode.reasons import Result
 
@@ -30,7 +29,6 @@ MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 # broken pipe, not the answer.
 _MAX_DISCARDED_BYTES: Final = 64 * 1024 * 1024
 _DISCARDED_AT_ONCE: Final = 64 * 1024
-JSON: Final = "application/json"
 # The kubelet's probes and Prometheus have no certificate.
 OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 
@@ -48,7 +46,9 @@ def create_app(
     app = Flask("lastnode", static_folder=None)
     verbs = {f"/{verb.name}": Verb(verb) for verb in (prioritizer, mutator) if verb is not None}
     for path, verb in verbs.items():
-        app.add_url_rule(path, path, functools.partial(_answer, verb), methods=["POST"])
+        app.add_url_rule(
+            path, path, lambda verb=verb: (verb(request.environ), {"Content-Type": JSON}), methods=["POST"]
+        )
     pages = Pages(
         live,
         ready,
@@ -94,10 +94,6 @@ class Verb:
             result, answered = Result.ERROR, self._asked.refuse(body)
         self._asked.counters.request(result, self._clock() - started)
         return answered
-
-
-def _answer(verb: Verb) -> tuple[bytes, dict[str, str]]:
-    return verb(request.environ), {"Content-Type": JSON}
 
 
 def directly(verbs: Mapping[str, Verb], app: "WSGIApplication") -> "WSGIApplication":

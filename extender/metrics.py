@@ -1,11 +1,13 @@
 """What is counted on the extender's side. The only module here that imports prometheus_client."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
+from prometheus_client import CollectorRegistry, Gauge, Histogram, Summary
 
 from extender.waiting import Ending
+from lastnode.daemon.metrics import tally
 from lastnode.reasons import MUTATE, PRIORITIZE
 
 # From a quarter of a millisecond to far beyond any sensible httpTimeout.
@@ -16,12 +18,12 @@ _NODES: Final = (1, 2, 5, 10, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 class RequestMetrics:
     """Counts for one verb: its requests by what came of them, and how long each took."""
 
-    def __init__(self, requests: Counter, seconds: Histogram, results: Iterable[str]) -> None:
+    def __init__(self, count: Callable[[str], None], seconds: Histogram) -> None:
+        self._count = count
         self._seconds = seconds
-        self._results: dict[str, Counter] = {result: requests.labels(result) for result in results}
 
     def request(self, result: str, seconds: float) -> None:
-        self._results[result].inc()
+        self._count(result)
         self._seconds.observe(seconds)
 
 
@@ -29,10 +31,9 @@ class PrioritizeMetrics(RequestMetrics):
     """Counts for POST /prioritize."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        requests = Counter(
-            "lastnode_prioritize", "Prioritize requests by what came of them.", ["result"], registry=registry
-        )
-        super().__init__(requests, _answering("lastnode_prioritize", "prioritize", registry), PRIORITIZE)
+        about = "Prioritize requests by what came of them."
+        count = tally(registry, "lastnode_prioritize", about, "result", PRIORITIZE)
+        super().__init__(count, _answering("lastnode_prioritize", "prioritize", registry))
         self._offered = Histogram(
             "lastnode_prioritize_offered_nodes",
             "Nodes that the scheduler offered for a session's pod.",
@@ -49,8 +50,8 @@ class InjectionMetrics(RequestMetrics):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         about = "Pods that the webhook was asked about, by what came of it."
-        requests = Counter("lastnode_injections", about, ["result"], registry=registry)
-        super().__init__(requests, _answering("lastnode_injection", "mutate", registry), MUTATE)
+        count = tally(registry, "lastnode_injections", about, "result", MUTATE)
+        super().__init__(count, _answering("lastnode_injection", "mutate", registry))
 
 
 def _answering(name: str, verb: str, registry: CollectorRegistry) -> Histogram:
@@ -86,19 +87,9 @@ class TlsMetrics:
             registry=registry,
         )
         self.expires: Callable[[float], None] = expiry.set
-        reloads = Counter(
-            "lastnode_certificate_reloads",
-            "Times that the certificate's files had changed, by whether the new ones could be used.",
-            ["result"],
-            registry=registry,
-        )
-        self._reloads = {True: reloads.labels("loaded"), False: reloads.labels("failed")}
-        refused = Counter(
-            "lastnode_clients_refused", "Clients turned away before their request was read.", ["reason"],
-            registry=registry,
-        )  # fmt: skip
-        self.handshake_failed: Callable[[], None] = refused.labels("handshake").inc
-        self.no_certificate: Callable[[], None] = refused.labels("no_certificate").inc
-
-    def reloaded(self, ok: bool) -> None:
-        self._reloads[ok].inc()
+        about = "Times that the certificate's files had changed, by whether the new ones could be used."
+        self.reloaded = tally(registry, "lastnode_certificate_reloads", about, "result", ("loaded", "failed"))
+        about = "Clients turned away before their request was read."
+        refused = tally(registry, "lastnode_clients_refused", about, "reason", ("handshake", "no_certificate"))
+        self.handshake_failed = partial(refused, "handshake")
+        self.no_certificate = partial(refused, "no_certificate")

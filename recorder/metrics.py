@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 from lastnode.attribution import Verdict
+from lastnode.daemon.metrics import tally
 from lastnode.kube.store import Store
 from lastnode.objects import Workload
 from lastnode.outcome import Outcome, SessionRecord
@@ -34,26 +35,18 @@ class RecordMetrics:
     """Counts of the recorder's own work."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        writes = Counter(
-            "lastnode_record_writes", "Decisions on a workload's annotations by result.", ["result"], registry=registry
+        self.write = tally(
+            registry, "lastnode_record_writes", "Decisions on a workload's annotations by result.", "result", Write
         )
-        verdicts = Counter(
-            "lastnode_attributions", "Ready sessions by how they were attributed.", ["verdict"], registry=registry
+        self.verdict = tally(
+            registry, "lastnode_attributions", "Ready sessions by how they were attributed.", "verdict", Verdict
         )
         lag = Histogram(
             "lastnode_record_lag_seconds", "From a session's Ready condition to the written annotation.",
             buckets=_LAG_BUCKETS, registry=registry,
         )  # fmt: skip
-        self._registry = registry
-        self._writes = {result: writes.labels(result) for result in Write}
-        self._verdicts = {verdict: verdicts.labels(verdict) for verdict in Verdict}
         self.lag: Callable[[float], None] = lag.observe
-
-    def write(self, result: Write) -> None:
-        self._writes[result].inc()
-
-    def verdict(self, verdict: Verdict) -> None:
-        self._verdicts[verdict].inc()
+        self._registry = registry
 
     def follow(self, pending: Callable[[], float], leading: Callable[[], float]) -> None:
         """Gauges read at each scrape: workloads with something not written yet, and whether this replica writes."""
@@ -86,15 +79,11 @@ class SessionMetrics:
             ["outcome", "phase"],
             registry=registry,
         )
-        events = Counter(
-            "lastnode_session_events", "Events about sessions that moved, by result.", ["result"], registry=registry
+        self.event = tally(
+            registry, "lastnode_session_events", "Events about sessions that moved, by result.", "result", Told
         )
-        inquiries = Counter(
-            "lastnode_extender_inquiries", "Questions to the extender about sessions that moved.", ["result"],
-            registry=registry,
-        )  # fmt: skip
-        self._events = {told: events.labels(told) for told in Told}
-        self._inquiries = {found: inquiries.labels(found) for found in Found}
+        about = "Questions to the extender about sessions that moved."
+        self.inquiry = tally(registry, "lastnode_extender_inquiries", about, "result", Found)
 
     def kind(self, kind: str) -> None:
         """There are workloads of this kind: its counters begin at 0, so that no increase misses their first case."""
@@ -121,12 +110,6 @@ class SessionMetrics:
             self._startup.labels(record.kind, record.outcome).observe(record.startup_seconds)
         for phase, seconds in record.phases.items():
             self._phases.labels(record.outcome, phase).observe(seconds)
-
-    def event(self, told: Told) -> None:
-        self._events[told].inc()
-
-    def inquiry(self, found: Found) -> None:
-        self._inquiries[found].inc()
 
 
 class _Limited:

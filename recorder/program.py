@@ -6,15 +6,11 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from typing import Any
-
-from prometheus_client import CollectorRegistry
 
 from lastnode.daemon import health, logs
-from lastnode.daemon.http import Pages, PageServer
+from lastnode.daemon.http import JSON, Page, Pages, PageServer
 from lastnode.daemon.metrics import CONTENT_TYPE, WatchMetrics, count_version, exposition, new_registry
 from lastnode.daemon.settings import address, fail, load
 from lastnode.daemon.threads import Crew
@@ -23,7 +19,6 @@ from lastnode.kube.election import Elector, Leadership
 from lastnode.kube.errors import ConfigError
 from lastnode.kube.lease import Timing
 from lastnode.kube.queue import WorkQueue
-from lastnode.kube.watch import ListWatch
 from lastnode.objects import WorkloadKey
 from lastnode.view import MemoryCache, View
 from recorder import metrics
@@ -72,15 +67,22 @@ class Recorder:
         )  # fmt: skip
         sessions.follow()
         record_metrics.follow(lambda: len(sessions), lambda: leadership.held)
-        nodes_known = partial(getattr, watches[0].progress, "synced")
         writer = Writer(
-            server, view, sessions, queue, cache, record_metrics, leadership=leadership, nodes_known=nodes_known
-        )
+            server, view, sessions, queue, cache, record_metrics,
+            leadership=leadership, nodes_known=lambda: watches[0].progress.synced,
+        )  # fmt: skip
         elector = _elector(settings, server, leadership, sessions.schedule_all) if settings.leader_elect else None
         loops = {"writers": writer.moved_at, "outcomes": counting.moved_at}
         if elector:
             loops["elector"] = elector.moved_at
-        pages = _pages(health.live_checks(watches, loops), watches, registry, journal, leadership)
+        pages = Pages(
+            health.live_checks(watches, loops),
+            health.ready_checks(watches, current=True),
+            {
+                "/metrics": lambda _: (CONTENT_TYPE, exposition(registry)),
+                "/sessions": _sessions_page(journal, leadership),
+            },
+        )
         served = PageServer(address(settings.bind), pages)
 
         self.port = served.server_port
@@ -104,18 +106,8 @@ def _counting(
     return Counting(inquiry, counts, journal, events)
 
 
-def _pages(
-    live: health.Checks,
-    watches: Sequence[ListWatch[Any]],
-    registry: CollectorRegistry,
-    journal: SessionLog,
-    leadership: Leadership,
-) -> Pages:
-    def sessions(query: Mapping[str, list[str]]) -> tuple[str, bytes]:
-        return "application/json", journal.page(leadership.held, next(iter(query.get("pod_uid", ())), ""))
-
-    ready = health.ready_checks(watches, current=True)
-    return Pages(live, ready, {"/metrics": lambda _: (CONTENT_TYPE, exposition(registry)), "/sessions": sessions})
+def _sessions_page(journal: SessionLog, leadership: Leadership) -> Page:
+    return lambda query: (JSON, journal.page(leadership.held, next(iter(query.get("pod_uid", ())), "")))
 
 
 def _elector(

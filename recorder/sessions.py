@@ -16,7 +16,7 @@ from typing import Final
 from lastnode.attribution import Attribution, Verdict
 from lastnode.kube.store import ObjectKey, Record
 from lastnode.memory import Memory
-from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
+from lastnode.objects import Node, Session, Workload, WorkloadKey
 from lastnode.outcome import NOTHING_EXPECTED, Expected, expect
 from lastnode.view import View
 from recorder.life import (
@@ -72,8 +72,8 @@ class Sessions:
     def follow(self) -> None:
         """Subscribe to the view; call it before the watches start."""
         self.view.sessions.subscribe(self._on_session)
-        self.view.controllers.subscribe(self._on_controller)
-        self.view.nodes.subscribe(self._on_node)
+        self.view.controllers.subscribe(lambda _, after: self._retry("controller", after))
+        self.view.nodes.subscribe(lambda before, after: self._retry("node", after) if before is None else None)
         for store in self.view.workloads.values():
             store.subscribe(self._on_workload)
 
@@ -132,9 +132,6 @@ class Sessions:
             ready = self._followed(after, new=before is None)
         self.schedule_all(ready)
 
-    def _on_controller(self, before: Controller | None, after: Controller | None) -> None:
-        self._retry("controller", after)
-
     def _on_workload(self, before: Workload | None, after: Workload | None) -> None:
         # Also when one is removed: that may end an ambiguity, and what is pending for it has become pointless.
         self._retry("workload", after or before)
@@ -142,10 +139,6 @@ class Sessions:
         changed = before or after
         if changed is not None and self.pending(changed.workload_key):
             self.schedule(changed.workload_key)
-
-    def _on_node(self, before: Node | None, after: Node | None) -> None:
-        if before is None:
-            self._retry("node", after)
 
     def _retry(self, what: str, obj: Record | None) -> None:
         if obj is None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # What a page is made from, its query (name -> values), and what comes of it: content type and body.
 Page = Callable[[Mapping[str, list[str]]], tuple[str, bytes]]
 
+JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
 # A probe or a scrape sends a few hundred bytes at once and reads its answer at once.
 CLIENT_SECONDS: Final = 10.0

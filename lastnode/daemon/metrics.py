@@ -33,6 +33,15 @@ def count_version(registry: CollectorRegistry, program: str, version: str) -> No
     info.labels(program, version).set(1)
 
 
+def tally(
+    registry: CollectorRegistry, name: str, about: str, label: str, values: Iterable[str]
+) -> Callable[[str], None]:
+    """A counter by one label, each of its values there from the start, at 0; what is returned counts one more."""
+    counter = Counter(name, about, [label], registry=registry)
+    known = {value: counter.labels(value) for value in values}
+    return lambda value: known[value].inc()
+
+
 class WatchMetrics(Observer):
     """Counts for every list-watch of a program."""
 

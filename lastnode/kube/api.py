@@ -184,19 +184,16 @@ class _Credentials:
     def headers(self) -> dict[str, str]:
         """:raises Unreachable: a credential plugin failed."""
         until, headers = self._known
-        if self._clock() >= until:
-            headers = self._ask()
-            self._known = (self._clock() + CREDENTIALS_SECONDS, headers)
-        return headers
-
-    def _ask(self) -> dict[str, str]:
-        # Asking is what refreshes a token that the kubelet or a credential plugin renews.
+        if self._clock() < until:
+            return headers
         try:
-            settings = self._configuration.auth_settings()
+            # Asking is what refreshes a token that the kubelet or a credential plugin renews.
+            token = self._configuration.auth_settings().get("BearerToken")
         except Exception as error:  # credential plugins may raise anything
             raise Unreachable(f"credentials: {one_line(error)}") from error
-        token = settings.get("BearerToken")
-        return {"Authorization": token["value"]} if token and token["value"] else {}
+        headers = {"Authorization": token["value"]} if token and token["value"] else {}
+        self._known = (self._clock() + CREDENTIALS_SECONDS, headers)
+        return headers
 
 
 class Stream:

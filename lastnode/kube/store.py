@@ -96,9 +96,8 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
         """
         with self._lock:
             before = self.get(obj.key)
-            if before is None or not _newer(obj, before):
-                return
-            self.upsert(obj)
+            if before is not None and _newer(obj, before):
+                self.upsert(obj)
 
     def remove(self, obj: R) -> None:
         """An object is gone; of one that was never seen nobody needs to hear."""
