@@ -78,7 +78,7 @@ _OPEN: Final = (Verdict.SANDBOX_UNKNOWN, Verdict.WORKLOAD_UNKNOWN, Verdict.AMBIG
 
 
 class Explanation(NamedTuple):
-    """Why a session moved. ``asked``: who asked for its node (term, extender, nobody); empty: not known."""
+    """Why a session moved. ``asked``: who asked for its node (term, extender, nobody), empty where not known."""
 
     reason: Reason
     asked: str = ""

@@ -15,8 +15,9 @@ from prometheus_client import CollectorRegistry
 from extender import prefer_node
 from extender.http import create_app
 from extender.lookup import Lookup
-from extender.metrics import RESULTS, PrioritizeMetrics
+from extender.metrics import PrioritizeMetrics
 from extender.prioritize import Prioritizer
+from lastnode import reasons
 from lastnode.contract import SESSION_LABEL
 from lastnode.objects import Workload
 from lastnode.view import MemoryCache, View
@@ -187,7 +188,7 @@ def moved(before: dict[str, float], after: dict[str, float]) -> Moved:
     def by(name: str) -> float:
         return after[PRIORITIZE + name] - before[PRIORITIZE + name]
 
-    results = {result: by(f'_total{{result="{result}"}}') for result in RESULTS}
+    results = {result: by(f'_total{{result="{result}"}}') for result in reasons.PRIORITIZE}
     return Moved(
         {result: count for result, count in results.items() if count},
         by("_duration_seconds_count"),
@@ -207,7 +208,7 @@ def heard(scheduler: Component, scene: Scene, kind: str, times: int) -> None:
 
 
 def test_each_result_is_driven_by_a_test_here() -> None:
-    assert set(BY_THE_SCHEDULER) | OTHERWISE == set(RESULTS)
+    assert set(BY_THE_SCHEDULER) | OTHERWISE == set(reasons.PRIORITIZE)
 
 
 @pytest.mark.parametrize("result", BY_THE_SCHEDULER)
@@ -275,7 +276,9 @@ def test_a_fault_of_ours_is_an_error_and_before_the_first_list_nothing_is_known(
         registry = CollectorRegistry()
         answer = app_of(registry, synced, lambda seconds=clock: seconds).post("/prioritize", data=body)  # type: ignore[misc]
         assert (answer.status_code, answer.data) == (200, b"[]")
-        counts = {name: registry.get_sample_value(f"{PRIORITIZE}_total", {"result": name}) for name in RESULTS}
+        counts = {
+            name: registry.get_sample_value(f"{PRIORITIZE}_total", {"result": name}) for name in reasons.PRIORITIZE
+        }
         assert {name: count for name, count in counts.items() if count} == {result: 1}
         assert registry.get_sample_value(f"{PRIORITIZE}_offered_nodes_sum") == 2
 

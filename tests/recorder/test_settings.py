@@ -180,9 +180,9 @@ def test_durations_read_as_people_write_them(text: str, seconds: float) -> None:
 
 def test_resources_come_as_a_yaml_list_or_by_commas_and_each_counts_once(file: Path) -> None:
     file.write_text("workload_resources: [a.example.com, b.example.com]\n", encoding="utf-8")
-    assert settings("--config", str(file)).workloads == ("a.example.com", "b.example.com")
+    assert [kind.resource for kind in settings("--config", str(file)).kinds] == ["a.example.com", "b.example.com"]
     got = settings("--workload-resources", "b.example.com, a.example.com,b.example.com")
-    assert got.workloads == ("b.example.com", "a.example.com")
+    assert tuple(kind.resource for kind in got.kinds) == ("b.example.com", "a.example.com")
 
 
 def test_what_the_kubelet_adds_for_services_of_our_name_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
