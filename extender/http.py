@@ -1,7 +1,8 @@
 """The HTTP face: routes, and nothing that decides anything. The only module that imports Flask."""
 
 import contextlib
-import functools
+import logging
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -10,16 +11,16 @@ from flask import Flask, request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
 
-from extender.mutate import Webhook
-from extender.prioritize import Service
+from extender.mutate import Mutator
+from extender.prioritize import Prioritizer
 from extender.settings import VERBS
 from lastnode.daemon import health
-from lastnode.daemon.http import TEXT, Pages, answer
+from lastnode.daemon.http import JSON, TEXT, Pages, answer
+from lastnode.kube.errors import Undecodable
+from lastnode.reasons import Result
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-    Verb = Callable[[WSGIEnvironment], bytes]
 
 # 5,000 names and a large pod are 0.1 MB. Whole Node objects (nodeCacheCapable: false) of a large cluster are beyond
 # it, and are answered without a preference, as documented in scheduler-config/.
@@ -28,59 +29,74 @@ MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 # broken pipe, not the answer.
 _MAX_DISCARDED_BYTES: Final = 64 * 1024 * 1024
 _DISCARDED_AT_ONCE: Final = 64 * 1024
-JSON: Final = "application/json"
 # The kubelet's probes and Prometheus have no certificate.
 OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 
+log = logging.getLogger(__name__)
+
 
 def create_app(
-    service: Service,
+    prioritizer: Prioritizer,
     live: health.Checks,
     ready: health.Checks,
     metrics: Callable[[], tuple[str, bytes]],
-    webhook: Webhook | None = None,
+    mutator: Mutator | None = None,
 ) -> Flask:
-    """The WSGI application: POST /prioritize, /mutate with ``webhook``; beside them probes, /metrics, /decisions."""
+    """The WSGI application: POST /prioritize, /mutate with ``mutator``; beside them probes, /metrics, /decisions."""
     app = Flask("lastnode", static_folder=None)
-    verbs = {"/prioritize": _verb(service.prioritize, service.refuse)}
-    if webhook is not None:
-        verbs["/mutate"] = _verb(webhook.mutate, webhook.refuse)
+    verbs = {f"/{verb.name}": Verb(verb) for verb in (prioritizer, mutator) if verb is not None}
     for path, verb in verbs.items():
-        app.add_url_rule(path, path, functools.partial(_answer, verb), methods=["POST"])
+        app.add_url_rule(
+            path, path, lambda verb=verb: (verb(request.environ), {"Content-Type": JSON}), methods=["POST"]
+        )
     pages = Pages(
         live,
         ready,
         {
             "/metrics": lambda _: metrics(),
-            "/decisions": lambda query: (JSON, service.decisions.page(next(iter(query.get("pod_uid", ())), ""))),
+            "/decisions": lambda query: (JSON, prioritizer.decisions.page(next(iter(query.get("pod_uid", ())), ""))),
         },
+        others=app.wsgi_app,
     )
-    app.wsgi_app = directly(verbs, pages.before(app.wsgi_app))  # type: ignore[method-assign, assignment]
+    app.wsgi_app = directly(verbs, pages)  # type: ignore[method-assign, assignment]
     return app
 
 
-def _verb(answered: Callable[[bytes], bytes], refuse: Callable[[], bytes]) -> "Verb":
-    """``answered`` for the body of a request, ``refuse`` for one that cannot be read: both are answered with 200, since
-    another status would only be one more thing that can go wrong in kube-scheduler or kube-apiserver."""
+class Verb:
+    """Answers whatever comes, counted by what came of it, and always with 200: another status would only be one more
+    thing that can go wrong in kube-scheduler or kube-apiserver."""
 
-    def verb(environ: "WSGIEnvironment") -> bytes:
+    def __init__(self, asked: Prioritizer | Mutator, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._asked = asked
+        self._clock = clock
+
+    def __call__(self, environ: "WSGIEnvironment") -> bytes:
+        """The answer to the request, which is a bad one if its body cannot be read."""
+        body = b""
         try:
             body = get_input_stream(environ, max_content_length=MAX_BODY_BYTES).read()
         except RequestEntityTooLarge:
             _discard_body(environ)
-            return refuse()
-        except Exception:  # broken off, or in chunks that are none: gunicorn has classes of its own for that
-            return refuse()
-        return answered(body)
+        except Exception as error:  # broken off, or in chunks that are none: gunicorn has classes of its own for that
+            log.debug("no body of a %s request: %s", self._asked.name, error)
+        return self.answer(body)
 
-    return verb
+    def answer(self, body: bytes) -> bytes:
+        """The answer to a body. Never raises."""
+        started = self._clock()
+        try:
+            result, answered = self._asked.decide(body)
+        except Undecodable as error:
+            log.debug("bad %s request: %s", self._asked.name, error)
+            result, answered = Result.BAD_REQUEST, self._asked.refuse(body)
+        except Exception:
+            log.exception("a %s request failed; it was answered without a preference", self._asked.name)
+            result, answered = Result.ERROR, self._asked.refuse(body)
+        self._asked.counters.request(result, self._clock() - started)
+        return answered
 
 
-def _answer(verb: "Verb") -> tuple[bytes, dict[str, str]]:
-    return verb(request.environ), {"Content-Type": JSON}
-
-
-def directly(verbs: "Mapping[str, Verb]", app: "WSGIApplication") -> "WSGIApplication":
+def directly(verbs: Mapping[str, Verb], app: "WSGIApplication") -> "WSGIApplication":
     """``app``, but a POST to one of ``verbs`` is answered before Flask routes it, sets up contexts and a session and
     sends signals. Nothing of that is needed there, and kube-scheduler waits for the answer in its serial loop.
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from extender.waiting import Allowance, Ending, Patience
@@ -36,52 +37,44 @@ def brief(
     return Patience(SANDBOX_SECONDS, WAITING_AT_ONCE, observe, clock, longer)
 
 
+@dataclass(eq=False)
 class Lookup:
     """Answers from ``view``. ``synced``: whether the view is complete; ``ttl`` in seconds; ``clock``: wall time.
 
     ``patience``: how to wait for a Sandbox; by default as kube-scheduler's serial loop can bear.
     """
 
-    def __init__(
-        self,
-        view: View,
-        cache: MemoryCache,
-        ttl: float,
-        synced: Callable[[], bool],
-        clock: Callable[[], float] = time.time,
-        patience: Patience | None = None,
-    ) -> None:
-        self._view = view
-        self._cache = cache
-        self._ttl = ttl
-        self._synced = synced
-        self._clock = clock
-        self._patience = patience or brief()
+    view: View
+    cache: MemoryCache
+    ttl: float
+    synced: Callable[[], bool]
+    clock: Callable[[], float] = time.time
+    patience: Patience = field(default_factory=brief)
 
     def find(self, session: Session) -> Preference:
         """The nodes that ``session``'s workload would like it to run on, or why there are none."""
-        if not self._synced():
+        if not self.synced():
             return nothing(Reason.NOT_SYNCED)
         found = self._attribute(session)
         if found.workload is None:
             return nothing(Reason.AMBIGUOUS if found.verdict is Verdict.AMBIGUOUS else Reason.UNATTRIBUTED)
         if not found.workload.sticky:
             return nothing(Reason.NOT_STICKY)
-        now = datetime.fromtimestamp(self._clock(), UTC)
-        return rank(self._cache.recall(found.workload), now=now, ttl=self._ttl, nodes=self._view.nodes_by_name)
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        return rank(self.cache.recall(found.workload), now=now, ttl=self.ttl, nodes=self.view.nodes_by_name)
 
     def session(self, pod: Pod) -> Session | None:
         """The pod as a session; None where it is none.
 
         :raises Undecodable: one of its fields cannot be read.
         """
-        return session_of(pod, self._view.ways)
+        return session_of(pod, self.view.ways)
 
     def _attribute(self, session: Session) -> Attribution:
-        found = self._view.attribute(session)
+        found = self.view.attribute(session)
         if found.verdict is not Verdict.SANDBOX_UNKNOWN or not session.controller:
             return found
         # The pod is made moments after its controller, so its request may overtake the controller's watch event.
         key = ObjectKey(session.namespace, session.controller)
-        self._patience.wait(self._view.controllers, key, session.controller_uid or "")
-        return self._view.attribute(session)
+        self.patience.wait(self.view.controllers, key, session.controller_uid or "")
+        return self.view.attribute(session)

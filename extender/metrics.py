@@ -1,11 +1,13 @@
 """What is counted on the extender's side. The only module here that imports prometheus_client."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
+from prometheus_client import CollectorRegistry, Gauge, Histogram, Summary
 
 from extender.waiting import Ending
+from lastnode.daemon.metrics import tally
 from lastnode.reasons import MUTATE, PRIORITIZE
 
 # From a quarter of a millisecond to far beyond any sensible httpTimeout.
@@ -13,54 +15,48 @@ _SECONDS: Final = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 _NODES: Final = (1, 2, 5, 10, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 
 
-class PrioritizeMetrics:
+class RequestMetrics:
+    """Counts for one verb: its requests by what came of them, and how long each took."""
+
+    def __init__(self, count: Callable[[str], None], seconds: Histogram) -> None:
+        self._count = count
+        self._seconds = seconds
+
+    def request(self, result: str, seconds: float) -> None:
+        self._count(result)
+        self._seconds.observe(seconds)
+
+
+class PrioritizeMetrics(RequestMetrics):
     """Counts for POST /prioritize."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._requests = Counter(
-            "lastnode_prioritize", "Prioritize requests by what came of them.", ["result"], registry=registry
-        )
-        self._seconds = Histogram(
-            "lastnode_prioritize_duration_seconds",
-            "Time to answer a prioritize request, measured inside the program.",
-            buckets=_SECONDS,
-            registry=registry,
-        )
+        about = "Prioritize requests by what came of them."
+        count = tally(registry, "lastnode_prioritize", about, "result", PRIORITIZE)
+        super().__init__(count, _answering("lastnode_prioritize", "prioritize", registry))
         self._offered = Histogram(
             "lastnode_prioritize_offered_nodes",
             "Nodes that the scheduler offered for a session's pod.",
             buckets=_NODES,
             registry=registry,
         )
-        self._results: dict[str, Counter] = {result: self._requests.labels(result) for result in PRIORITIZE}
-
-    def request(self, result: str, seconds: float) -> None:
-        self._results[result].inc()
-        self._seconds.observe(seconds)
 
     def offered(self, nodes: int) -> None:
         self._offered.observe(nodes)
 
 
-class InjectionMetrics:
+class InjectionMetrics(RequestMetrics):
     """Counts for POST /mutate."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        requests = Counter(
-            "lastnode_injections", "Pods that the webhook was asked about, by what came of it.", ["result"],
-            registry=registry,
-        )  # fmt: skip
-        self._seconds = Histogram(
-            "lastnode_injection_duration_seconds",
-            "Time to answer a mutate request, measured inside the program.",
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._results: dict[str, Counter] = {result: requests.labels(result) for result in MUTATE}
+        about = "Pods that the webhook was asked about, by what came of it."
+        count = tally(registry, "lastnode_injections", about, "result", MUTATE)
+        super().__init__(count, _answering("lastnode_injection", "mutate", registry))
 
-    def request(self, result: str, seconds: float) -> None:
-        self._results[result].inc()
-        self._seconds.observe(seconds)
+
+def _answering(name: str, verb: str, registry: CollectorRegistry) -> Histogram:
+    about = f"Time to answer a {verb} request, measured inside the program."
+    return Histogram(f"{name}_duration_seconds", about, buckets=_SECONDS, registry=registry)
 
 
 class WaitMetrics:
@@ -85,35 +81,15 @@ class TlsMetrics:
     """Counts for the certificate and for clients that were turned away."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._expiry = Gauge(
+        expiry = Gauge(
             "lastnode_certificate_expiry_timestamp_seconds",
             "When the certificate that new connections get stops being valid (Unix time).",
             registry=registry,
         )
-        reloads = Counter(
-            "lastnode_certificate_reloads",
-            "Times that the certificate's files had changed, by whether the new ones could be used.",
-            ["result"],
-            registry=registry,
-        )
-        self._reloads = {True: reloads.labels("loaded"), False: reloads.labels("failed")}
-        refused = Counter(
-            "lastnode_clients_refused",
-            "Clients turned away before their request was read.",
-            ["reason"],
-            registry=registry,
-        )
-        self._handshake = refused.labels("handshake")
-        self._no_certificate = refused.labels("no_certificate")
-
-    def expires(self, at: float) -> None:
-        self._expiry.set(at)
-
-    def reloaded(self, ok: bool) -> None:
-        self._reloads[ok].inc()
-
-    def handshake_failed(self) -> None:
-        self._handshake.inc()
-
-    def no_certificate(self) -> None:
-        self._no_certificate.inc()
+        self.expires: Callable[[float], None] = expiry.set
+        about = "Times that the certificate's files had changed, by whether the new ones could be used."
+        self.reloaded = tally(registry, "lastnode_certificate_reloads", about, "result", ("loaded", "failed"))
+        about = "Clients turned away before their request was read."
+        refused = tally(registry, "lastnode_clients_refused", about, "reason", ("handshake", "no_certificate"))
+        self.handshake_failed = partial(refused, "handshake")
+        self.no_certificate = partial(refused, "no_certificate")

@@ -4,9 +4,6 @@ AdmissionReview of admission.k8s.io/v1. Of the pod, which may have 10 KB, only t
 objects, and the patch is made between two documents that hold nothing but these.
 """
 
-import logging
-import time
-from collections.abc import Callable
 from typing import Any, Final
 
 import jsonpatch
@@ -17,14 +14,21 @@ from extender.metrics import InjectionMetrics
 from lastnode.injector import with_terms
 from lastnode.kube.errors import Undecodable
 from lastnode.kube.wire import decode
-from lastnode.objects import Session
 from lastnode.preference import PREFERRED, carries, terms
 from lastnode.ranking import Preference
 from lastnode.reading import NOTHING, Pod
 from lastnode.reasons import Result
+from lastnode.status import Part
 
 # What the API server fills in before any webhook is asked, so it may be nobody's choice.
 DEFAULT_SCHEDULER: Final = "default-scheduler"
+# How long a mutate request may wait for a Sandbox that the watch has not brought yet. Only the creation of this one
+# pod waits, so it may be far longer than kube-scheduler can bear; it must stay below timeoutSeconds (1 s or more)
+# with room for a busy machine.
+SANDBOX_SECONDS = 0.3
+# Of the server's threads (128); the others go on answering. With 4 of 8, 274 of 2,000 pods whose Sandbox was made a
+# moment before by one of 32 clients found no place to wait and came without; with 32 none (docs/measured.md).
+WAITING_AT_ONCE = 32
 
 _VERSION: Final = "admission.k8s.io/v1"
 _KIND: Final = "AdmissionReview"
@@ -34,25 +38,19 @@ _FIELDS: Final = ("nodeName", "affinity", "schedulerName")
 Spec = dict[str, Any]
 
 
-class BadReview(ValueError):
-    """Not an AdmissionReview that can be read. ``uid``: the request's, where at least that could be."""
-
-    def __init__(self, text: str, uid: str = "") -> None:
-        super().__init__(text)
-        self.uid = uid
-
-
-class _Part(msgspec.Struct, gc=False, rename="camel"):
-    """Base of the partial objects below."""
-
-
-class _Resource(_Part):
+class _Resource(Part):
     group: str = ""
     version: str = ""
     resource: str = ""
 
 
-class _Request(_Part):
+class _Specified(Part):
+    spec: dict[str, msgspec.Raw]
+
+
+class Request(Part):
+    """What is asked. ``uid`` goes back with the answer; ``dry_run``: nothing will come of it."""
+
     uid: str
     operation: str
     resource: _Resource
@@ -61,23 +59,36 @@ class _Request(_Part):
     dry_run: bool | None = None
     object: msgspec.Raw = NOTHING
 
+    def pod(self) -> Pod | None:
+        """The pod that is to be created; None where the request is about anything else.
 
-class _Review(_Part):
+        :raises Undecodable: it cannot be read.
+        """
+        if self.operation != "CREATE" or self.sub_resource or self.resource != _PODS:
+            return None
+        return decode(_POD, self.object)
+
+    def spec(self) -> Spec:
+        """The pod's spec, reduced to what :func:`prefer` and :func:`schedule_by` look at; absent stays absent.
+
+        :raises Undecodable: it cannot be read.
+        """
+        fields = decode(_SPECIFIED, self.object).spec
+        return {name: decode(_ANYTHING, fields[name]) for name in _FIELDS if name in fields}
+
+
+class _Review(Part):
     api_version: str
     kind: str
-    request: _Request
+    request: Request
 
 
-class _Identity(_Part):
+class _Identity(Part):
     uid: str
 
 
-class _Identified(_Part):
+class _Identified(Part):
     request: _Identity
-
-
-class _Specified(_Part):
-    spec: dict[str, msgspec.Raw]
 
 
 _PODS: Final = _Resource(version="v1", resource="pods")
@@ -88,49 +99,12 @@ _ANYTHING: Final = msgspec.json.Decoder(Any)
 _SPECIFIED: Final = msgspec.json.Decoder(_Specified)
 
 
-class Review:
-    """One decoded request. ``uid`` goes back with the answer; ``dry_run``: nothing will come of it."""
-
-    def __init__(self, body: bytes) -> None:
-        """:raises BadReview: the body is not an AdmissionReview of v1 with a request."""
-        try:
-            review = decode(_REVIEW, body)
-        except Undecodable as error:
-            raise BadReview(str(error), _uid_of(body)) from error
-        self._request = review.request
-        self.uid = review.request.uid
-        if (review.api_version, review.kind) != (_VERSION, _KIND):
-            raise BadReview(f"{review.kind} of {review.api_version}", self.uid)
-        self.dry_run = bool(review.request.dry_run)
-
-    def session(self, read: Callable[[Pod], Session | None]) -> Session | None:
-        """The session whose pod is to be created, as ``read`` makes it of a pod; None where the request is about
-        anything else. It may have no name yet (generateName), and no namespace of its own.
-
-        :raises BadReview: the pod cannot be read.
-        """
-        request = self._request
-        if request.operation != "CREATE" or request.sub_resource or request.resource != _PODS:
-            return None
-        try:
-            session = read(self._read(_POD, request.object))
-        except Undecodable as error:
-            raise BadReview(str(error), self.uid) from error
-        return session and msgspec.structs.replace(session, namespace=request.namespace)
-
-    def spec(self) -> Spec:
-        """The pod's spec, reduced to what :func:`prefer` and :func:`schedule_by` look at; absent stays absent.
-
-        :raises BadReview: it cannot be read.
-        """
-        fields: dict[str, msgspec.Raw] = self._read(_SPECIFIED, self._request.object).spec
-        return {name: self._read(_ANYTHING, fields[name]) for name in _FIELDS if name in fields}
-
-    def _read(self, decoder: Any, part: msgspec.Raw) -> Any:
-        try:
-            return decode(decoder, part)
-        except Undecodable as error:
-            raise BadReview(str(error), self.uid) from error
+def read(body: bytes) -> Request:
+    """:raises Undecodable: the body is not an AdmissionReview of v1 with a request."""
+    review = decode(_REVIEW, body)
+    if (review.api_version, review.kind) != (_VERSION, _KIND):
+        raise Undecodable(f"{review.kind} of {review.api_version}")
+    return review.request
 
 
 def prefer(spec: Spec, preference: Preference) -> Spec:
@@ -138,7 +112,8 @@ def prefer(spec: Spec, preference: Preference) -> Spec:
 
     :raises TypeError: the spec has another shape than a pod's.
     """
-    found = _preferred_terms(spec)
+    affinity = spec.get("affinity") or {}
+    found = (affinity.get("nodeAffinity") or {}).get(PREFERRED)
     return with_terms(
         spec, terms(one for one in preference.nodes if not carries(found, one.node, one.hostname, weight=one.weight))
     )
@@ -161,83 +136,51 @@ def allow(uid: str, before: Spec | None = None, after: Spec | None = None) -> by
     return msgspec.json.encode({"apiVersion": _VERSION, "kind": _KIND, "response": response})
 
 
-def _preferred_terms(spec: Spec) -> object:
-    affinity = spec.get("affinity") or {}
-    return (affinity.get("nodeAffinity") or {}).get(PREFERRED)
-
-
-def _uid_of(body: bytes) -> str:
-    try:
-        return decode(_IDENTIFIED, body).request.uid
-    except Undecodable:
-        return ""
-
-
-# How long a mutate request may wait for a Sandbox that the watch has not brought yet. Only the creation of this one
-# pod waits, so it may be far longer than kube-scheduler can bear; it must stay below timeoutSeconds (1 s or more)
-# with room for a busy machine.
-SANDBOX_SECONDS = 0.3
-# Of the server's threads (128); the others go on answering. With 4 of 8, 274 of 2,000 pods whose Sandbox was made a
-# moment before by one of 32 clients found no place to wait and came without; with 32 none (docs/measured.md).
-WAITING_AT_ONCE = 32
-
-log = logging.getLogger(__name__)
-
-
-class Webhook:
+class Mutator:
     """Holds no state of its own; safe to call from many threads.
 
     ``scheduler``: the schedulerName that pods get which have something to come back to; empty: they keep theirs.
     """
 
-    def __init__(
-        self,
-        lookup: Lookup,
-        counters: InjectionMetrics,
-        scheduler: str = "",
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
+    name: Final = "mutate"
+
+    def __init__(self, lookup: Lookup, counters: InjectionMetrics, scheduler: str = "") -> None:
         self._lookup = lookup
-        self._counters = counters
+        self.counters = counters
         self._scheduler = scheduler
-        self._clock = clock
 
-    def mutate(self, body: bytes) -> bytes:
-        """The AdmissionReview that answers ``body``, always with "allowed". Never raises."""
-        started, uid = self._clock(), ""
+    def refuse(self, body: bytes) -> bytes:
+        """The answer to what cannot be answered: with the request's UID, where at least that can be read."""
         try:
-            review = Review(body)
-            uid = review.uid
-            result, answer = self._answer(review)
-            if review.dry_run:  # nothing comes of it, so it does not count as what it would have been
-                result = Result.DRY_RUN
-        except BadReview as error:
-            log.debug("bad mutate request: %s", error)
-            result, answer = Result.BAD_REQUEST, allow(error.uid)
-        except Exception:
-            log.exception("a mutate request failed; the pod was allowed as it was")
-            result, answer = Result.ERROR, allow(uid)
-        self._counters.request(result, self._clock() - started)
-        return answer
+            return allow(decode(_IDENTIFIED, body).request.uid)
+        except Undecodable:
+            return allow("")
 
-    def refuse(self) -> bytes:
-        """The answer to a body that was not read (too large, broken off)."""
-        self._counters.request(Result.BAD_REQUEST, 0.0)
-        return allow("")
+    def decide(self, body: bytes) -> tuple[str, bytes]:
+        """What comes of an AdmissionReview, and the one that answers it, always with "allowed".
 
-    def _answer(self, review: Review) -> tuple[str, bytes]:
-        session = review.session(self._lookup.session)
+        :raises Undecodable: it is none, or its pod cannot be read.
+        """
+        request = read(body)
+        result, answer = self._decide(request)
+        # Of a dry run nothing comes, so it does not count as what it would have been.
+        return (Result.DRY_RUN if request.dry_run else result), answer
+
+    def _decide(self, request: Request) -> tuple[str, bytes]:
+        pod = request.pod()
+        # It may have no name yet (generateName), and no namespace of its own.
+        session = self._lookup.session(pod) if pod else None
         if session is None:
-            return Result.NOT_OURS, allow(review.uid)
+            return Result.NOT_OURS, allow(request.uid)
         if session.node:
-            return Result.BOUND, allow(review.uid)
-        preference = self._lookup.find(session)
+            return Result.BOUND, allow(request.uid)
+        preference = self._lookup.find(msgspec.structs.replace(session, namespace=request.namespace))
         if not preference.nodes:
-            return preference.reason, allow(review.uid)
-        before = review.spec()
+            return preference.reason, allow(request.uid)
+        before = request.spec()
         try:
             preferring = prefer(before, preference)
         except TypeError as error:
-            raise BadReview(str(error), review.uid) from error
+            raise Undecodable(str(error)) from error
         result = Result.ALREADY_INJECTED if preferring is before else Result.INJECTED
-        return result, allow(review.uid, before, schedule_by(preferring, self._scheduler))
+        return result, allow(request.uid, before, schedule_by(preferring, self._scheduler))

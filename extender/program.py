@@ -16,8 +16,8 @@ from extender import lookup, mutate, tls
 from extender.http import create_app, known_clients
 from extender.lookup import Lookup
 from extender.metrics import InjectionMetrics, PrioritizeMetrics, TlsMetrics, WaitMetrics
-from extender.mutate import Webhook
-from extender.prioritize import Service
+from extender.mutate import Mutator
+from extender.prioritize import Prioritizer
 from extender.server import Server
 from extender.settings import ExtenderSettings
 from extender.tls import Files, Tls
@@ -62,11 +62,11 @@ class Extender:
         brief = lookup.brief(waits.of("prioritize"))
         longer = Patience(mutate.SANDBOX_SECONDS, mutate.WAITING_AT_ONCE, waits.of("mutate"))
         self.app: Any = create_app(
-            Service(find(patience=brief), PrioritizeMetrics(registry)),
+            Prioritizer(find(patience=brief), PrioritizeMetrics(registry)),
             live=health.live_checks(watches),
             ready=health.ready_checks(watches, current=False),
             metrics=lambda: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
-            webhook=Webhook(find(patience=longer), InjectionMetrics(registry), settings.sticky_scheduler),
+            mutator=Mutator(find(patience=longer), InjectionMetrics(registry), settings.sticky_scheduler),
         )
         self._crew = Crew()
         if files is not None:

@@ -77,7 +77,12 @@ class Server(BaseApplication):
         super().__init__()
 
     def load_config(self) -> None:
-        for name, value in (self._options() | self._tls()).items():
+        options = self._options()
+        if self._files is not None:
+            # That it serves TLS at all gunicorn sees from the files; what it serves comes from the context alone.
+            options |= {"certfile": str(self._files.cert), "keyfile": str(self._files.key)}
+            options["ssl_context"] = lambda _config, _default: self._program and self._program.context()
+        for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:
@@ -111,13 +116,6 @@ class Server(BaseApplication):
     def _leave(self, _arbiter: Any, _worker: Any) -> None:
         if self._program is not None:
             self._program.stop()
-
-    def _tls(self) -> dict[str, Any]:
-        if self._files is None:
-            return {}
-        # That it serves TLS at all gunicorn sees from the files; what it serves comes from the context alone.
-        certificate = {"certfile": str(self._files.cert), "keyfile": str(self._files.key)}
-        return certificate | {"ssl_context": lambda _config, _default: self._program and self._program.context()}
 
 
 class Worker(ThreadWorker):

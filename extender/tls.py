@@ -112,10 +112,10 @@ class Tls:
         try:
             self.load()
         except ConfigError as error:
-            self._counts.reloaded(False)
+            self._counts.reloaded("failed")
             log.warning("the certificate in use is kept: %s", error)
         else:
-            self._counts.reloaded(True)
+            self._counts.reloaded("loaded")
 
     def load(self) -> None:
         """Take over what is on disk.
@@ -130,10 +130,9 @@ class Tls:
                 until = expiry(self._files.cert.read_text(encoding="ascii", errors="replace"))
         self.context = context
         self._counts.expires(until.timestamp())
-        late = until <= datetime.now(UTC)
         log.log(
-            logging.WARNING if late else logging.INFO, "new connections get the certificate of %s, which %s %s",
-            self._files.cert, "expired at" if late else "is valid until", until.isoformat(),
+            logging.INFO if until > datetime.now(UTC) else logging.WARNING,
+            "new connections get the certificate of %s, valid until %s", self._files.cert, until.isoformat(),
         )  # fmt: skip
 
     def _content(self) -> tuple[bytes | None, ...]:

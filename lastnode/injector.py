@@ -99,18 +99,17 @@ def with_terms(pod_spec: PodSpec, wanted: Sequence[Term]) -> PodSpec:
 def _to_dict(pod_spec: dict[str, Any], wanted: Sequence[Term]) -> dict[str, Any]:
     if pod_spec.get("nodeName"):
         return pod_spec
-    affinity = _copied(pod_spec, "affinity", dict, "pod_spec.affinity")
-    node_affinity = _copied(affinity, "nodeAffinity", dict, _NODE_AFFINITY)
-    found = _copied(node_affinity, PREFERRED, list, f"{_NODE_AFFINITY}.{PREFERRED}")
+    affinity = _part(pod_spec.get("affinity"), dict, "pod_spec.affinity")
+    node_affinity = _part(affinity.get("nodeAffinity"), dict, _NODE_AFFINITY)
+    found = _part(node_affinity.get(PREFERRED), list, f"{_NODE_AFFINITY}.{PREFERRED}")
     for index, one in enumerate(found):
-        if not isinstance(one, dict):
-            raise _wrong(f"{_NODE_AFFINITY}.{PREFERRED}[{index}]", dict, one)
+        _checked(one, dict, f"{_NODE_AFFINITY}.{PREFERRED}[{index}]")
     missing = _missing(wanted, found)
     if not missing:
         return pod_spec
+    preferring, affinity, node_affinity = copy.copy(pod_spec), copy.copy(affinity), copy.copy(node_affinity)
     node_affinity[PREFERRED] = found + missing
     affinity["nodeAffinity"] = node_affinity
-    preferring = copy.copy(pod_spec)
     preferring["affinity"] = affinity
     return preferring
 
@@ -143,25 +142,14 @@ def _missing(wanted: Sequence[Term], found: Sequence[object]) -> list[Term]:
 
 
 def _part(value: object, kind: type[_Part], path: str) -> _Part:
-    if value is None:
-        return kind()
+    """A part of the spec; an empty one where it is absent or null."""
+    return kind() if value is None else _checked(value, kind, path)
+
+
+def _checked(value: object, kind: type[_Part], path: str) -> _Part:
     if not isinstance(value, kind):
-        raise TypeError(f"{path} must be a {kind.__name__}, not {type(value).__name__}")
+        raise TypeError(f"{path} must be a {kind.__name__}, not a {type(value).__name__}")
     return value
-
-
-def _copied(parent: dict[str, Any], key: str, kind: type[Any], path: str) -> Any:
-    """A copy, one level deep, of a part of the spec; an empty one where it is absent or null."""
-    value = parent.get(key)
-    if value is None:
-        return kind()
-    if not isinstance(value, kind):
-        raise _wrong(path, kind, value)
-    return copy.copy(value)
-
-
-def _wrong(path: str, kind: type[Any], value: object) -> TypeError:
-    return TypeError(f"{path} must be a {kind.__name__}, not a {type(value).__name__}")
 
 
 def _check_pod_spec(pod_spec: object) -> None:

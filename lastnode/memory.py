@@ -133,28 +133,18 @@ def _order(entry: Entry) -> tuple[bool, datetime, str, str, str]:
 
 def _parse_entries(text: str | None) -> list[Entry]:
     """The readable ones: a single bad entry must not cost the others."""
-    if not text:
-        return []
     try:
-        return [entry for found in _ENTRIES.decode(text) if (entry := _valid(found)) is not None]
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-        return _parse_one_by_one(text)
-
-
-def _parse_one_by_one(text: str) -> list[Entry]:
-    try:
-        items = msgspec.json.decode(text, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        items = _ITEMS.decode(text or "[]")
+    except _UNREADABLE:
         return []
     return [entry for item in items if (entry := _parse_entry(item)) is not None]
 
 
 def _parse_entry(item: msgspec.Raw) -> Entry | None:
     try:
-        entry = _ENTRY.decode(item)
-    except (msgspec.DecodeError, RecursionError):
+        return _valid(_ENTRY.decode(item))
+    except _UNREADABLE:
         return None
-    return _valid(entry)
 
 
 def _valid(entry: Entry) -> Entry | None:
@@ -171,4 +161,5 @@ def _valid(entry: Entry) -> Entry | None:
 
 
 _ENTRY: Final = msgspec.json.Decoder(Entry)
-_ENTRIES: Final = msgspec.json.Decoder(list[Entry])
+_ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_UNREADABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeEncodeError)

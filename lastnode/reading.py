@@ -67,9 +67,12 @@ class Pod(Part):
 
     @property
     def preferred_terms(self) -> object:
-        """Its preferred node-affinity terms in builtins, None without any; decoded only when asked for."""
+        """Its preferred node-affinity terms in builtins, None without any; decoded only when asked for.
+
+        :raises Undecodable: they cannot be read.
+        """
         affinity = self.spec.affinity.node_affinity if self.spec and self.spec.affinity else None
-        return msgspec.json.decode(affinity.preferred) if affinity and affinity.preferred != NOTHING else None
+        return decode(_ANYTHING, affinity.preferred) if affinity and affinity.preferred != NOTHING else None
 
 
 class _NodeSpec(Part):
@@ -95,10 +98,6 @@ class _Workload(Part):
     metadata: _Annotated
     kind: str = ""  # left out of the items of some lists
     spec: _WorkloadSpec | None = None
-
-
-class _Patched(Part):
-    metadata: _Annotated
 
 
 class _Whatever(Part):
@@ -143,7 +142,7 @@ def read_patched(kind: Kind, before: Workload, answer: bytes) -> Workload:
     The patch named ``before``'s version, so the rest is as it was; where an admission webhook has changed that too,
     the watch says so.
     """
-    metadata = decode(_PATCHED, answer).metadata
+    metadata = decode(_WORKLOAD, answer).metadata
     memory = _memory(kind.prefix, metadata.annotations or {})
     return msgspec.structs.replace(before, resource_version=metadata.resource_version, **memory)
 
@@ -200,10 +199,8 @@ def _controlled(way: Sessions, metadata: _Metadata) -> dict[str, Any]:
     if owner is None:
         return {}
     # The two have one name, so one text.
-    return {
-        "controller": metadata.name if owner.name == metadata.name else owner.name,
-        "controller_uid": owner.uid,
-    }
+    name = metadata.name if owner.name == metadata.name else owner.name
+    return {"controller": name, "controller_uid": owner.uid}
 
 
 def _may_name(way: Sessions, owner: _Owner) -> bool:
@@ -232,15 +229,11 @@ def _labels(metadata: _Metadata) -> Mapping[str, str | None]:
 
 
 def _identity(metadata: _Metadata) -> dict[str, Any]:
-    return {
-        "namespace": sys.intern(metadata.namespace),
-        "name": metadata.name,
-        "uid": metadata.uid,
-    }
+    return {"namespace": sys.intern(metadata.namespace), "name": metadata.name, "uid": metadata.uid}
 
 
+_ANYTHING: Final = msgspec.json.Decoder()
 _NODE: Final = msgspec.json.Decoder(_Node)
 _WORKLOAD: Final = msgspec.json.Decoder(_Workload)
-_PATCHED: Final = msgspec.json.Decoder(_Patched)
 _METADATA: Final = msgspec.json.Decoder(_Whatever)
 _POD: Final = msgspec.json.Decoder(Pod)

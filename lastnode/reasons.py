@@ -94,23 +94,7 @@ class Result(Meant):
     ERROR = "error", "a fault of lastnode, with a line in the log"
 
 
+_WITHOUT: Final = (Result.NOT_OURS, Result.BAD_REQUEST, Result.ERROR, *NO_PREFERENCE)
 # Label values of lastnode_prioritize_total and lastnode_injections_total.
-PRIORITIZE: Final = (
-    Result.PREFERRED,
-    Reason.NOT_OFFERED,
-    Result.ALREADY_INJECTED,
-    Result.NOT_OURS,
-    Result.BAD_REQUEST,
-    Result.ERROR,
-    *NO_PREFERENCE,
-)
-MUTATE: Final = (
-    Result.INJECTED,
-    Result.ALREADY_INJECTED,
-    Result.BOUND,
-    Result.DRY_RUN,
-    Result.NOT_OURS,
-    Result.BAD_REQUEST,
-    Result.ERROR,
-    *NO_PREFERENCE,
-)
+PRIORITIZE: Final = (Result.PREFERRED, Reason.NOT_OFFERED, Result.ALREADY_INJECTED, *_WITHOUT)
+MUTATE: Final = (Result.INJECTED, Result.ALREADY_INJECTED, Result.BOUND, Result.DRY_RUN, *_WITHOUT)

@@ -2,8 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
@@ -47,48 +46,19 @@ class MemoryCache:
             return known.memory
         parsed = parse_text(workload.last_node, workload.recent_nodes)
         if parsed:
-            self._keep(workload, parsed)
+            with self._lock:
+                self._items[workload.uid] = _Parsed(workload.resource_version, parsed)
         return parsed
 
     def __len__(self) -> int:
         with self._lock:
             return len(self._items)
 
-    def _keep(self, workload: Workload, parsed: Memory) -> None:
-        with self._lock:
-            self._items[workload.uid] = _Parsed(workload.resource_version, parsed)
-
     def _expires(self, _uid: str, item: _Parsed, now: float) -> float:
         ready_at = item.memory[0].ready_at
         if not self._ttl or ready_at is None:
             return float("inf")
-        return max(now, _seconds(ready_at) + self._ttl)
-
-
-def _seconds(moment: datetime) -> float:
-    return (moment - _EPOCH).total_seconds()
-
-
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
-
-
-class NodesByName(Mapping[str, Node]):
-    """The nodes' store by plain name, as the memory's rules want it."""
-
-    def __init__(self, store: Store[Node]) -> None:
-        self._store = store
-
-    def __getitem__(self, name: str) -> Node:
-        return self._store[ObjectKey("", name)]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return self._store.get(ObjectKey("", name), default)
-
-    def __iter__(self) -> Iterator[str]:
-        return (key.name for key in self._store)
-
-    def __len__(self) -> int:
-        return len(self._store)
+        return max(now, ready_at.timestamp() + self._ttl)
 
 
 class View:
@@ -102,7 +72,11 @@ class View:
         self.controllers: Store[Controller] = Store()
         self.sessions: Store[Session] = Store()
         self.workloads: dict[str, Store[Workload]] = {resource: Store() for resource in self.kinds}
-        self.nodes_by_name = NodesByName(self.nodes)
+
+    @property
+    def nodes_by_name(self) -> Mapping[str, Node]:
+        """As the memory's rules want them; for looking up, not for going through."""
+        return self.nodes.within("")
 
     def workload(self, key: WorkloadKey) -> Workload | None:
         """The workload as last seen."""

@@ -6,6 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from threading import Event, Lock
@@ -14,11 +15,10 @@ from typing import Final
 import msgspec
 
 from lastnode.kube.errors import KubeError
-from lastnode.objects import Node
 from lastnode.outcome import NOTHING_EXPECTED, Outcome, SessionRecord, judge
 from lastnode.reasons import Reason
 from recorder.events import Events
-from recorder.life import UNEXPLAINED, Explanation, Life
+from recorder.life import UNEXPLAINED, Life
 from recorder.metrics import SessionMetrics
 from recorder.why.inquiry import Inquiry
 
@@ -31,26 +31,21 @@ _COUNT_SECONDS: Final = 0.2
 log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class Counting:
     """``inquiry`` finds out why a session runs elsewhere; ``journal`` keeps the records; ``events`` tell the owner of a
     workload whose session moved."""
 
-    def __init__(
-        self,
-        inquiry: Inquiry,
-        metrics: SessionMetrics,
-        journal: "SessionLog",
-        events: Events,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._inquiry = inquiry
-        self._metrics = metrics
-        self._journal = journal
-        self._events = events
+    inquiry: Inquiry
+    metrics: SessionMetrics
+    journal: "SessionLog"
+    events: Events
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
         self._strayed: SimpleQueue[Life] = SimpleQueue()
         self._finished: deque[Life] = deque()
-        self._clock = clock
-        self._moved_at = clock()
+        self._moved_at = self.clock()
         self._stopping = Event()
 
     def inquire(self, life: Life) -> None:
@@ -64,14 +59,14 @@ class Counting:
 
     def run(self) -> None:
         """Until :meth:`stop`; what is finished by then is still counted, without asking anybody."""
-        due = self._clock()
+        due = self.clock()
         while not self._stopping.is_set():
-            self._moved_at = self._clock()
+            self._moved_at = self.clock()
             with contextlib.suppress(Empty):
                 self._explain(self._strayed.get(timeout=_COUNT_SECONDS))
-            if self._clock() >= due:
+            if self.clock() >= due:
                 self._count_all()
-                due = self._clock() + _COUNT_SECONDS
+                due = self.clock() + _COUNT_SECONDS
         self._count_all()
 
     def stop(self) -> None:
@@ -90,29 +85,27 @@ class Counting:
 
     def _explain(self, life: Life) -> None:
         wanted = life.strayed_from
-        if life.explanation is None and wanted is not None:
-            life.explanation = self._ask(life, wanted)
-
-    def _ask(self, life: Life, wanted: Node) -> Explanation:
-        self._moved_at = self._clock()
+        if life.explanation is not None or wanted is None:
+            return
+        self._moved_at = self.clock()
+        # What stands in the way of a session that is Ready since long says nothing about the day it was placed.
+        ask = self.inquiry.decided if life.late else self.inquiry.explain
         try:
-            # What stands in the way of a session that is Ready since long says nothing about the day it was placed.
-            ask = self._inquiry.decided if life.late else self._inquiry.explain
-            return ask(life.session, wanted)
+            life.explanation = ask(life.session, wanted)
         except (KubeError, ValueError) as error:
             log.debug("why %s moved is not known: %s", life.session.key, error)
-            return UNEXPLAINED
+            life.explanation = UNEXPLAINED
 
     def _count(self, life: Life) -> None:
         record = record_of(life)
-        self._metrics.session(record)
-        self._journal.add(record)
+        self.metrics.session(record)
+        self.journal.add(record)
         moved = record.outcome is Outcome.MOVED
         level = logging.INFO if moved else logging.DEBUG
         if log.isEnabledFor(level):
             log.log(level, "session %s", record.outcome, extra=_fields(record))
         if moved and not self._stopping.is_set() and life.found.workload is not None:
-            self._events.tell(life.found.workload, record)
+            self.events.tell(life.found.workload, record)
 
 
 def record_of(life: Life) -> SessionRecord:

@@ -7,6 +7,7 @@ more often than once a minute.
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -32,59 +33,61 @@ _COMPONENT: Final = "lastnode-recorder"
 log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class Events:
     """Not to be shared between threads. ``kinds``: by resource. ``clock``: monotonic seconds; ``now``: time of day."""
 
-    def __init__(
-        self,
-        api: Api,
-        kinds: Mapping[str, Kind],
-        metrics: SessionMetrics,
-        *,
-        instance: str,
-        clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._api = api
-        self._kinds = kinds
-        self._metrics = metrics
-        self._instance = instance
-        self._now = now
-        self._lately: TTLCache[str, bool] = TTLCache(_WORKLOADS_KEPT, WORKLOAD_SECONDS, timer=clock)
-        self._bucket = _Bucket(BURST, PER_SECOND, clock)
+    api: Api
+    kinds: Mapping[str, Kind]
+    metrics: SessionMetrics
+    _: KW_ONLY
+    instance: str
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def __post_init__(self) -> None:
+        self._lately: TTLCache[str, bool] = TTLCache(_WORKLOADS_KEPT, WORKLOAD_SECONDS, timer=self.clock)
+        self._left, self._counted_at = float(BURST), self.clock()
         self._complained = False
 
     def tell(self, workload: Workload, record: SessionRecord) -> None:
         """``record`` is of a session that moved."""
-        self._metrics.event(self._tell(workload, record))
+        self.metrics.event(self._tell(workload, record))
 
     def _tell(self, workload: Workload, record: SessionRecord) -> Told:
-        if workload.uid in self._lately or not self._bucket.take():
+        if workload.uid in self._lately or not self._may_tell():
             return Told.SUPPRESSED
         self._lately[workload.uid] = True
         try:
             # The collection's path holds the version that is served: /apis/GROUP/VERSION/PLURAL.
-            version = collection_path(self._api, workload.resource).removeprefix("/apis/").rpartition("/")[0]
-            kind = self._kinds[workload.resource]
-            body = event_body(kind, workload, record, api_version=version, instance=self._instance, now=self._now())
-            self._api.request("POST", f"/api/v1/namespaces/{workload.namespace}/events", body=body)
+            version = collection_path(self.api, workload.resource).removeprefix("/apis/").rpartition("/")[0]
+            kind = self.kinds[workload.resource]
+            body = event_body(kind, workload, record, api_version=version, instance=self.instance, now=self.now())
+            self.api.request("POST", f"/api/v1/namespaces/{workload.namespace}/events", body=body)
         except Conflict:
             return Told.SUPPRESSED  # another replica has told it
         except (Refused, NotFound) as error:
-            self._complain(workload, error)
+            log.log(
+                logging.DEBUG if self._complained else logging.WARNING,
+                "Events of moved sessions cannot be created, said once: %s", error,
+                extra={"namespace": workload.namespace, "workload": workload.name, "reason": type(error).__name__},
+            )  # fmt: skip
+            self._complained = True
             return Told.REFUSED
         except KubeError as error:
             log.debug("no Event for %s: %s", workload.key, error)
             return Told.FAILED
         return Told.CREATED
 
-    def _complain(self, workload: Workload, error: KubeError) -> None:
-        if not self._complained:
-            self._complained = True
-            log.warning(
-                "Events of moved sessions cannot be created, said once: %s", error,
-                extra={"namespace": workload.namespace, "workload": workload.name, "reason": type(error).__name__},
-            )  # fmt: skip
+    def _may_tell(self) -> bool:
+        """BURST at first, PER_SECOND more as time goes by, never more than BURST."""
+        now = self.clock()
+        self._left = min(BURST, self._left + (now - self._counted_at) * PER_SECOND)
+        self._counted_at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 def event_body(
@@ -124,23 +127,3 @@ def message(record: SessionRecord) -> str:
 
 def _reference(kind: str, name: str, namespace: str, uid: str, api_version: str) -> dict[str, str]:
     return {"apiVersion": api_version, "kind": kind, "namespace": namespace, "name": name, "uid": uid}
-
-
-class _Bucket:
-    """Tokens: ``burst`` at first, ``rate`` more each second, never more than ``burst``."""
-
-    def __init__(self, burst: float, rate: float, clock: Callable[[], float]) -> None:
-        self._burst = burst
-        self._rate = rate
-        self._clock = clock
-        self._tokens = burst
-        self._at = clock()
-
-    def take(self) -> bool:
-        now = self._clock()
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True

@@ -1,6 +1,7 @@
 """What is known of one session while it is followed, and what follows from that. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -94,6 +95,7 @@ class Awaited(NamedTuple):
     name: str
 
 
+@dataclass(eq=False, slots=True)
 class Life:
     """One session until it is counted.
 
@@ -104,18 +106,16 @@ class Life:
     has asked. ``node``: where it became Ready.
     """
 
-    __slots__ = ("awaited", "counts", "expected", "explanation", "found", "late", "node", "session", "told")
-
-    def __init__(self, session: Session, found: Attribution, *, late: bool, counts: bool) -> None:
-        self.session = session
-        self.found = found
-        self.late = late
-        self.counts = counts
-        self.told: Verdict | None = None
-        self.awaited: Awaited | None = None
-        self.expected: Expected | None = None
-        self.explanation: Explanation | None = None
-        self.node: Node | None = None
+    session: Session
+    found: Attribution
+    _: KW_ONLY
+    late: bool
+    counts: bool
+    told: Verdict | None = None
+    awaited: Awaited | None = None
+    expected: Expected | None = None
+    explanation: Explanation | None = None
+    node: Node | None = None
 
     @property
     def strayed_from(self) -> Node | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
 from lastnode.attribution import Verdict
+from lastnode.daemon.metrics import tally
 from lastnode.kube.store import Store
 from lastnode.objects import Workload
 from lastnode.outcome import Outcome, SessionRecord
@@ -34,43 +35,25 @@ class RecordMetrics:
     """Counts of the recorder's own work."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._writes = Counter(
-            "lastnode_record_writes", "Decisions on a workload's annotations by result.", ["result"], registry=registry
+        self.write = tally(
+            registry, "lastnode_record_writes", "Decisions on a workload's annotations by result.", "result", Write
         )
-        self._verdicts = Counter(
-            "lastnode_attributions", "Ready sessions by how they were attributed.", ["verdict"], registry=registry
+        self.verdict = tally(
+            registry, "lastnode_attributions", "Ready sessions by how they were attributed.", "verdict", Verdict
         )
-        self._lag = Histogram(
-            "lastnode_record_lag_seconds",
-            "From a session's Ready condition to the written annotation.",
-            buckets=_LAG_BUCKETS,
-            registry=registry,
-        )
+        lag = Histogram(
+            "lastnode_record_lag_seconds", "From a session's Ready condition to the written annotation.",
+            buckets=_LAG_BUCKETS, registry=registry,
+        )  # fmt: skip
+        self.lag: Callable[[float], None] = lag.observe
         self._registry = registry
-        for result in Write:
-            self._writes.labels(result)
-        for verdict in Verdict:
-            self._verdicts.labels(verdict)
-
-    def write(self, result: Write) -> None:
-        self._writes.labels(result).inc()
-
-    def lag(self, seconds: float) -> None:
-        self._lag.observe(seconds)
-
-    def verdict(self, verdict: Verdict) -> None:
-        self._verdicts.labels(verdict).inc()
 
     def follow(self, pending: Callable[[], float], leading: Callable[[], float]) -> None:
         """Gauges read at each scrape: workloads with something not written yet, and whether this replica writes."""
         leader = Gauge("lastnode_leader", "1 while this replica may write.", registry=self._registry)
         leader.set_function(leading)
-        gauge = Gauge(
-            "lastnode_record_pending_workloads",
-            "Workloads with a placement that is not written yet.",
-            registry=self._registry,
-        )
-        gauge.set_function(pending)
+        about = "Workloads with a placement that is not written yet."
+        Gauge("lastnode_record_pending_workloads", about, registry=self._registry).set_function(pending)
 
 
 class SessionMetrics:
@@ -96,15 +79,11 @@ class SessionMetrics:
             ["outcome", "phase"],
             registry=registry,
         )
-        events = Counter(
-            "lastnode_session_events", "Events about sessions that moved, by result.", ["result"], registry=registry
+        self.event = tally(
+            registry, "lastnode_session_events", "Events about sessions that moved, by result.", "result", Told
         )
-        inquiries = Counter(
-            "lastnode_extender_inquiries", "Questions to the extender about sessions that moved.", ["result"],
-            registry=registry,
-        )  # fmt: skip
-        self._events = {told: events.labels(told) for told in Told}
-        self._inquiries = {found: inquiries.labels(found) for found in Found}
+        about = "Questions to the extender about sessions that moved."
+        self.inquiry = tally(registry, "lastnode_extender_inquiries", about, "result", Found)
 
     def kind(self, kind: str) -> None:
         """There are workloads of this kind: its counters begin at 0, so that no increase misses their first case."""
@@ -131,12 +110,6 @@ class SessionMetrics:
             self._startup.labels(record.kind, record.outcome).observe(record.startup_seconds)
         for phase, seconds in record.phases.items():
             self._phases.labels(record.outcome, phase).observe(seconds)
-
-    def event(self, told: Told) -> None:
-        self._events[told].inc()
-
-    def inquiry(self, found: Found) -> None:
-        self._inquiries[found].inc()
 
 
 class _Limited:

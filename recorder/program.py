@@ -6,11 +6,11 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from lastnode.daemon import health, logs
-from lastnode.daemon.http import Pages, PageServer
+from lastnode.daemon.http import JSON, Page, Pages, PageServer
 from lastnode.daemon.metrics import CONTENT_TYPE, WatchMetrics, count_version, exposition, new_registry
 from lastnode.daemon.settings import address, fail, load
 from lastnode.daemon.threads import Crew
@@ -52,56 +52,40 @@ class Recorder:
         session_metrics = metrics.SessionMetrics(registry, settings.namespace_metrics)
 
         view = View(settings.kinds)
-        watches = view.watches(server, sessions=True, page_size=settings.page_size, observer=watch_metrics)
         session_metrics.follow(view.workloads.values())
-        nodes_watch = watches[0]
+        watches = view.watches(server, sessions=True, page_size=settings.page_size, observer=watch_metrics)
+        watch_metrics.follow(watches, time.monotonic)
         leadership = Leadership() if settings.leader_elect else Leadership.sole()
         queue: WorkQueue[WorkloadKey] = WorkQueue()
         cache = MemoryCache(settings.memory_ttl, size=WRITTEN_MEMORIES)
         journal = SessionLog(settings.session_log, socket.gethostname())
         counting = _counting(settings, server, view, session_metrics, journal)
         sessions = Sessions(
-            view,
-            queue.add,
-            recall=cache.recall,
-            ttl=settings.memory_ttl,
-            known=lambda: all(watch.progress.synced for watch in watches),
-            early_crash=settings.early_crash_seconds,
-            verdict=record_metrics.verdict,
-            inquire=counting.inquire,
-            count=counting.count,
-        )
+            view, queue.add, recall=cache.recall, ttl=settings.memory_ttl,
+            known=lambda: all(watch.progress.synced for watch in watches), early_crash=settings.early_crash_seconds,
+            verdict=record_metrics.verdict, inquire=counting.inquire, count=counting.count,
+        )  # fmt: skip
         sessions.follow()
-        writer = Writer(
-            server,
-            view,
-            sessions,
-            queue,
-            cache,
-            record_metrics,
-            leadership=leadership,
-            nodes_known=lambda: nodes_watch.progress.synced,
-        )
-        elector = _elector(settings, server, leadership, lambda: _add_all(queue, sessions.unwritten()))
-        watch_metrics.follow(watches, time.monotonic)
         record_metrics.follow(lambda: len(sessions), lambda: leadership.held)
+        writer = Writer(
+            server, view, sessions, queue, cache, record_metrics,
+            leadership=leadership, nodes_known=lambda: watches[0].progress.synced,
+        )  # fmt: skip
+        elector = _elector(settings, server, leadership, sessions.schedule_all) if settings.leader_elect else None
         loops = {"writers": writer.moved_at, "outcomes": counting.moved_at}
-        if settings.leader_elect:
+        if elector:
             loops["elector"] = elector.moved_at
         pages = Pages(
-            live=health.live_checks(watches, loops),
-            ready=health.ready_checks(watches, current=True),
-            pages={
+            health.live_checks(watches, loops),
+            health.ready_checks(watches, current=True),
+            {
                 "/metrics": lambda _: (CONTENT_TYPE, exposition(registry)),
-                "/sessions": lambda query: (
-                    "application/json",
-                    journal.page(leadership.held, next(iter(query.get("pod_uid", ())), "")),
-                ),
+                "/sessions": _sessions_page(journal, leadership),
             },
         )
         served = PageServer(address(settings.bind), pages)
 
-        self.port = served.port
+        self.port = served.server_port
         self.crew = Crew()
         self.crew.add("pages", served.run, served.stop)
         self.crew.add("outcomes", counting.run, counting.stop)
@@ -109,21 +93,21 @@ class Recorder:
             self.crew.add(f"writer-{number}", writer.work, writer.stop)
         for watch in watches:
             self.crew.add(f"watch-{watch.resource}", watch.run, watch.stop)
-        if settings.leader_elect:
+        if elector:
             self.crew.add("elector", elector.run, elector.stop)
 
 
 def _counting(
-    settings: RecorderSettings,
-    server: api.Api,
-    view: View,
-    session_metrics: metrics.SessionMetrics,
-    journal: SessionLog,
+    settings: RecorderSettings, server: api.Api, view: View, counts: metrics.SessionMetrics, journal: SessionLog
 ) -> Counting:
     extenders = Extenders(settings.extender_url, settings.extender_ca)
-    inquiry = Inquiry(server, extenders, lambda: len(view.nodes), session_metrics.inquiry)
-    events = Events(server, view.kinds, session_metrics, instance=socket.gethostname())
-    return Counting(inquiry, session_metrics, journal, events)
+    inquiry = Inquiry(server, extenders, lambda: len(view.nodes), counts.inquiry)
+    events = Events(server, view.kinds, counts, instance=socket.gethostname())
+    return Counting(inquiry, counts, journal, events)
+
+
+def _sessions_page(journal: SessionLog, leadership: Leadership) -> Page:
+    return lambda query: (JSON, journal.page(leadership.held, next(iter(query.get("pod_uid", ())), "")))
 
 
 def _elector(
@@ -139,11 +123,6 @@ def _elector(
         identity=f"{socket.gethostname()}_{uuid.uuid4()}",
         timing=Timing.of(settings.lease_duration),
     )
-
-
-def _add_all(queue: WorkQueue[WorkloadKey], keys: Iterable[WorkloadKey]) -> None:
-    for key in keys:
-        queue.add(key)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

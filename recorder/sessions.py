@@ -8,6 +8,7 @@ remembered is looked up when its pod is bound, because its own placement changes
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Final
@@ -15,7 +16,7 @@ from typing import Final
 from lastnode.attribution import Attribution, Verdict
 from lastnode.kube.store import ObjectKey, Record
 from lastnode.memory import Memory
-from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
+from lastnode.objects import Node, Session, Workload, WorkloadKey
 from lastnode.outcome import NOTHING_EXPECTED, Expected, expect
 from lastnode.view import View
 from recorder.life import (
@@ -37,6 +38,7 @@ MOST_DUE: Final = 1000
 log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class Sessions:
     """Follows the view's stores. ``schedule``: called whenever a workload has something pending. ``verdict``: told each
     Ready session's verdict, and again when that changes. ``inquire``: given each session that is bound elsewhere than
@@ -47,30 +49,20 @@ class Sessions:
     placement back; 0: none does. ``now``: the time of day.
     """
 
-    def __init__(
-        self,
-        view: View,
-        schedule: Callable[[WorkloadKey], None],
-        *,
-        recall: Callable[[Workload], Memory],
-        ttl: float,
-        known: Callable[[], bool],
-        early_crash: float = 0.0,
-        verdict: Callable[[Verdict], None] = lambda _: None,
-        inquire: Callable[[Life], None] = lambda _: None,
-        count: Callable[[Life], None] = lambda _: None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._view = view
-        self._schedule = schedule
-        self._recall = recall
-        self._ttl = ttl
-        self._known = known
-        self._early_crash = timedelta(seconds=early_crash)
-        self._verdict = verdict
-        self._inquire = inquire
-        self._count = count
-        self._now = now
+    view: View
+    schedule: Callable[[WorkloadKey], None]
+    _: KW_ONLY
+    recall: Callable[[Workload], Memory]
+    ttl: float
+    known: Callable[[], bool]
+    early_crash: float = 0.0
+    verdict: Callable[[Verdict], None] = lambda _: None
+    inquire: Callable[[Life], None] = lambda _: None
+    count: Callable[[Life], None] = lambda _: None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def __post_init__(self) -> None:
+        self._early_crash = timedelta(seconds=self.early_crash)
         self._lives: dict[str, Life] = {}  # pod UID -> a session that is not Ready yet, or waits for something
         self._waiting: dict[Awaited, dict[str, Life]] = {}
         self._pending: dict[WorkloadKey, Pending] = {}
@@ -79,10 +71,10 @@ class Sessions:
 
     def follow(self) -> None:
         """Subscribe to the view; call it before the watches start."""
-        self._view.sessions.subscribe(self._on_session)
-        self._view.controllers.subscribe(self._on_controller)
-        self._view.nodes.subscribe(self._on_node)
-        for store in self._view.workloads.values():
+        self.view.sessions.subscribe(self._on_session)
+        self.view.controllers.subscribe(lambda _, after: self._retry("controller", after))
+        self.view.nodes.subscribe(lambda before, after: self._retry("node", after) if before is None else None)
+        for store in self.view.workloads.values():
             store.subscribe(self._on_workload)
 
     def pending(self, key: WorkloadKey) -> Pending | None:
@@ -95,6 +87,11 @@ class Sessions:
         with self._lock:
             return list(self._pending)
 
+    def schedule_all(self, keys: Iterable[WorkloadKey] | None = None) -> None:
+        """Have these workloads looked at; by default all with something pending."""
+        for key in self.unwritten() if keys is None else keys:
+            self.schedule(key)
+
     def settle(self, key: WorkloadKey, written: Pending, *, ours: bool) -> bool:
         """``written`` needs no more work, and its sessions are counted where that is this replica's part (``ours``).
         False when something newer came meanwhile, which stays pending."""
@@ -104,14 +101,16 @@ class Sessions:
             if key in self._pending:
                 return False
             due = self._due.pop(key, ())
-        self._count_all(due if ours else ())
+        for life in due if ours else ():
+            self.count(life)
         return True
 
     def give_up(self, key: WorkloadKey) -> None:
         """The workload cannot be written just now; what its sessions came to is known all the same."""
         with self._lock:
             due = self._due.pop(key, ())
-        self._count_all(due)
+        for life in due:
+            self.count(life)
 
     def __len__(self) -> int:
         """Workloads with something pending."""
@@ -131,10 +130,7 @@ class Sessions:
             if after is None or (before is not None and said(before) == said(after)):
                 return
             ready = self._followed(after, new=before is None)
-        self._schedule_all(ready)
-
-    def _on_controller(self, before: Controller | None, after: Controller | None) -> None:
-        self._retry("controller", after)
+        self.schedule_all(ready)
 
     def _on_workload(self, before: Workload | None, after: Workload | None) -> None:
         # Also when one is removed: that may end an ambiguity, and what is pending for it has become pointless.
@@ -142,11 +138,7 @@ class Sessions:
         # Or another replica has written it, which is for the writer to find out.
         changed = before or after
         if changed is not None and self.pending(changed.workload_key):
-            self._schedule(changed.workload_key)
-
-    def _on_node(self, before: Node | None, after: Node | None) -> None:
-        if before is None:
-            self._retry("node", after)
+            self.schedule(changed.workload_key)
 
     def _retry(self, what: str, obj: Record | None) -> None:
         if obj is None:
@@ -154,15 +146,7 @@ class Sessions:
         with self._lock:
             waiting = list(self._waiting.get(Awaited(what, obj.namespace, obj.name), {}).values())
             ready = [key for life in waiting if (key := self._advance(life, self._whose(life)))]
-        self._schedule_all(ready)
-
-    def _count_all(self, lives: Iterable[Life]) -> None:
-        for life in lives:
-            self._count(life)
-
-    def _schedule_all(self, keys: list[WorkloadKey]) -> None:
-        for key in keys:
-            self._schedule(key)
+        self.schedule_all(ready)
 
     # From here on everything runs under the lock, the look at the view included: what is missing may arrive at this
     # very moment, and its thread then finds the session waiting.
@@ -188,29 +172,29 @@ class Sessions:
         return []
 
     def _begin(self, session: Session, *, new: bool) -> Life:
-        found = self._view.attribute(session)
+        found = self.view.attribute(session)
         # While a recorder starts, half of the nodes would pass for all, and an older entry step in for one not listed.
-        late = session.ready_at is not None or not self._known()
+        late = session.ready_at is not None or not self.known()
         life = Life(session, found, late=late, counts=new and not session.over and is_of_interest(found))
         if life.counts and not late and found.workload is not None:
-            life.expected = self._expect(self._recall(found.workload))
+            life.expected = self._expect(self.recall(found.workload))
         self._lives[session.uid] = life
         if life.strayed_from is not None:
-            self._inquire(life)
+            self.inquire(life)
         return life
 
     def _whose(self, life: Life) -> Attribution:
         """Attributed once: afterwards the same workload as it is now, unless it is gone."""
         known = life.found.workload
-        present = self._view.workload(known.workload_key) if known else None
+        present = self.view.workload(known.workload_key) if known else None
         if known is None or present is None or present.uid != known.uid:
-            return self._view.attribute(life.session)
+            return self.view.attribute(life.session)
         return life.found._replace(workload=present)
 
     def _advance(self, life: Life, found: Attribution) -> WorkloadKey | None:
         """A session that is Ready, or has crashed: its news become pending, or it waits for what is missing."""
         life.found, session = found, life.session
-        node = self._view.nodes.get(ObjectKey("", session.node or ""))
+        node = self.view.nodes.get(ObjectKey("", session.node or ""))
         if is_ready(session) and life.told is not found.verdict:
             self._tell(life, found.verdict)
         awaited = awaited_by(session, found, node)
@@ -229,7 +213,7 @@ class Sessions:
 
     def _is_due(self, life: Life, workload: Workload, node: Node) -> None:
         """It is to be counted once it is written, unless somebody has done both before this replica saw it."""
-        life.counts, life.node, memory = False, node, self._recall(workload)
+        life.counts, life.node, memory = False, node, self.recall(workload)
         if life.late and is_written(memory, life.session):
             return
         if life.expected is None:
@@ -240,8 +224,8 @@ class Sessions:
     def _expect(self, memory: Memory, at: datetime | None = None) -> Expected:
         if not memory:
             return NOTHING_EXPECTED
-        nodes = self._view.nodes_by_name if self._known() else None
-        return expect(memory, now=at or self._now(), ttl=self._ttl, nodes=nodes)
+        nodes = self.view.nodes_by_name if self.known() else None
+        return expect(memory, now=at or self.now(), ttl=self.ttl, nodes=nodes)
 
     def _wait_for(self, life: Life, awaited: Awaited | None) -> None:
         """Have it wait for that, and for nothing else."""
@@ -250,7 +234,7 @@ class Sessions:
             del others[life.session.uid]
             if not others:
                 del self._waiting[life.awaited]
-        if awaited is not None and self._view.sessions.get(life.session.key) is None:
+        if awaited is not None and self.view.sessions.get(life.session.key) is None:
             awaited = None  # deleted meanwhile: no event would ever take it out again
             self._lives.pop(life.session.uid, None)
         life.awaited = awaited
@@ -264,11 +248,11 @@ class Sessions:
 
     def _tell(self, life: Life, verdict: Verdict) -> None:
         life.told = verdict
-        self._verdict(verdict)
+        self.verdict(verdict)
         if verdict is Verdict.AMBIGUOUS:
             session = life.session
             log.warning(
                 "not recorded: workloads of two kinds have the name that it gives; the label %s tells them apart",
-                " or ".join(way.workload_kind for way in self._view.ways),
+                " or ".join(way.workload_kind for way in self.view.ways),
                 extra={"namespace": session.namespace, "pod": session.name, "reason": str(verdict)},
             )  # fmt: skip

@@ -8,6 +8,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from threading import Event, Lock
 from typing import Any
 
@@ -31,31 +32,22 @@ _CONFLICT_CAP = 2.0
 log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class Writer:
     """``work`` runs in as many threads as shall write at once; the queue keeps one workload in one of them."""
 
-    def __init__(
-        self,
-        api: Api,
-        view: View,
-        sessions: Sessions,
-        queue: WorkQueue[WorkloadKey],
-        cache: MemoryCache,
-        metrics: RecordMetrics,
-        *,
-        leadership: Leadership,
-        nodes_known: Callable[[], bool],
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._api = api
-        self._view = view
-        self._sessions = sessions
-        self._queue = queue
-        self._cache = cache
-        self._metrics = metrics
-        self._leadership = leadership
-        self._nodes_known = nodes_known
-        self._clock = clock
+    api: Api
+    view: View
+    sessions: Sessions
+    queue: WorkQueue[WorkloadKey]
+    cache: MemoryCache
+    metrics: RecordMetrics
+    _: KW_ONLY
+    leadership: Leadership
+    nodes_known: Callable[[], bool]
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
         self._collections: dict[str, str] = {}  # resource -> path
         self._conflicts: dict[WorkloadKey, Backoff] = {}
         self._refused: set[str] = set()  # what was already complained about
@@ -65,12 +57,12 @@ class Writer:
 
     def work(self) -> None:
         """Write until :meth:`stop`; failures are retried through the queue, never raised."""
-        while (key := self._queue.take()) is not None:
+        while (key := self.queue.take()) is not None:
             try:
                 self._write(key)
             finally:
                 self._begun.pop(key, None)
-                self._queue.done(key)
+                self.queue.done(key)
 
     def moved_at(self) -> float:
         """Monotonic seconds: when the write that takes longest began; now where none is under way."""
@@ -79,19 +71,19 @@ class Writer:
     def stop(self) -> None:
         """Let every :meth:`work` return after the write it is in."""
         self._stopping.set()
-        self._queue.close()
+        self.queue.close()
 
     def _write(self, key: WorkloadKey) -> None:
         if self._pause.wait(self._stopping):
             return
         self._begun[key] = time.monotonic()
-        pending = self._sessions.pending(key)
+        pending = self.sessions.pending(key)
         if pending is None:
             return
         try:
             self._apply(key, pending)
         except Conflict:
-            self._metrics.write(Write.CONFLICT)
+            self.metrics.write(Write.CONFLICT)
             self._retry_on_fresh_state(key)
         except Refused as error:
             self._give_up(key, error)
@@ -105,9 +97,9 @@ class Writer:
 
     def _apply(self, key: WorkloadKey, pending: Pending) -> None:
         """One decision and at most one request."""
-        workload = self._view.workload(key)
-        known = self._cache.recall(workload) if workload else ()
-        nodes = self._view.nodes_by_name if self._nodes_known() else None
+        workload = self.view.workload(key)
+        known = self.cache.recall(workload) if workload else ()
+        nodes = self.view.nodes_by_name if self.nodes_known() else None
         decision = decide(workload, known, pending, nodes)
         if isinstance(decision, Write):
             self._settle(key, pending, decision)
@@ -115,8 +107,8 @@ class Writer:
             self._write_memory(workload, decision, pending)
 
     def _write_memory(self, workload: Workload, memory: Memory, pending: Pending) -> None:
-        key, kind = workload.workload_key, self._view.kinds[workload.resource]
-        with self._leadership.writing() as allowed:
+        key, kind = workload.workload_key, self.view.kinds[workload.resource]
+        with self.leadership.writing() as allowed:
             if not allowed:
                 return  # it stays pending: for when the lease is won, or until the other replica's write is seen
             answer = self._patch(key, patch_body(workload, render(memory, kind.prefix)))
@@ -124,42 +116,42 @@ class Writer:
             written = read_patched(kind, workload, answer)
         # Before the view has it: what the view tells is then nothing that is still pending.
         self._settle(key, pending, Write.WRITTEN)
-        self._view.workloads[key.resource].adopt(written)
+        self.view.workloads[key.resource].adopt(written)
         self._say(workload, pending)
 
     def _settle(self, key: WorkloadKey, pending: Pending, result: Write) -> None:
-        self._metrics.write(result)
+        self.metrics.write(result)
         self._conflicts.pop(key, None)
-        ours = result is Write.WRITTEN or self._leadership.held
-        if not self._sessions.settle(key, pending, ours=ours):
-            self._queue.add(key)
+        ours = result is Write.WRITTEN or self.leadership.held
+        if not self.sessions.settle(key, pending, ours=ours):
+            self.queue.add(key)
 
     def _retry_on_fresh_state(self, key: WorkloadKey) -> None:
         """The version we knew is old: read the object itself, for its watch event may be a while away."""
         backoff = self._conflicts.setdefault(key, Backoff(_CONFLICT_FIRST, _CONFLICT_CAP, random.uniform))
         try:
-            fresh = read_workload(self._view.kinds[key.resource], self._api.get(self._object(key)))
-            self._view.workloads[key.resource].adopt(fresh)
+            fresh = read_workload(self.view.kinds[key.resource], self.api.get(self._object(key)))
+            self.view.workloads[key.resource].adopt(fresh)
         except KubeError as error:
             # Gone (404) too: the next attempt finds out what became of it, and says so.
             log.log(
                 logging.WARNING if isinstance(error, Refused) else logging.DEBUG,
                 "%s: not read after a conflict: %s", key, error, extra=_fields(key, error),
             )  # fmt: skip
-        self._queue.add(key, backoff.next())
+        self.queue.add(key, backoff.next())
 
     def _retry_later(self, key: WorkloadKey, error: KubeError) -> None:
         """The server is away, overloaded or broken: that concerns every write, so all of them wait."""
-        self._metrics.write(Write.RETRIED)
+        self.metrics.write(Write.RETRIED)
         delay = self._pause.begin(getattr(error, "retry_after", None))
         if not self._stopping.is_set():
             log.warning("%s: not written: %s; again in %.1f s", key, error, delay, extra=_fields(key, error))
-        self._queue.add(key, delay)
+        self.queue.add(key, delay)
 
     def _give_up(self, key: WorkloadKey, error: Refused) -> None:
         """403 or 422: the same request will be refused again. It stays pending, and the next session tries anew."""
-        self._metrics.write(Write.REFUSED)
-        self._sessions.give_up(key)
+        self.metrics.write(Write.REFUSED)
+        self.sessions.give_up(key)
         complaint = f"{error.status} {key.resource}"
         if complaint not in self._refused:
             self._refused.add(complaint)
@@ -168,18 +160,18 @@ class Writer:
     def _patch(self, key: WorkloadKey, body: Mapping[str, Any]) -> bytes:
         path = self._object(key)
         try:
-            return self._api.merge_patch(path, body, METADATA.an_object)
+            return self.api.merge_patch(path, body, METADATA.an_object)
         except NotFound:
             # Either the object is gone, or its resource is served in another version since it was last asked about.
             self._collections.pop(key.resource, None)
             if (elsewhere := self._object(key)) == path:
                 raise
-            return self._api.merge_patch(elsewhere, body, METADATA.an_object)
+            return self.api.merge_patch(elsewhere, body, METADATA.an_object)
 
     def _object(self, key: WorkloadKey) -> str:
         collection = self._collections.get(key.resource)
         if collection is None:
-            collection = self._collections[key.resource] = collection_path(self._api, key.resource)
+            collection = self._collections[key.resource] = collection_path(self.api, key.resource)
         return object_path(collection, key.namespace, key.name)
 
     def _say(self, workload: Workload, pending: Pending) -> None:
@@ -189,7 +181,7 @@ class Writer:
         newest = pending.memory[0]
         if newest.ready_at is not None:
             ready = newest.ready_at.timestamp()
-            self._metrics.lag(max(0.0, self._clock() - ready))
+            self.metrics.lag(max(0.0, self.clock() - ready))
         log.info(
             "last node written", extra=_fields(workload.workload_key) | {"node": newest.node, "podUID": newest.pod_uid}
         )

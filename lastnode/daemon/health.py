@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lastnode.kube.api import REQUEST_TIMEOUT, RETRY_AFTER_CAP
-from lastnode.kube.watch import ListWatch
+from lastnode.kube.watch import ListWatch, Progress
 
 # While its API server is away a loop rightly shows no sign of life for as long as it waits before an attempt and then
 # for answers that do not come, to discovery and to the request itself. Beyond that it hangs.
@@ -40,7 +41,7 @@ def ready_checks(watches: Iterable[ListWatch[Any]], *, current: bool = False) ->
     The recorder does nothing useful without the API server, and says so. The extender answers from its last view, which
     only grows older: unready, it would be taken out of its Service and answer nobody.
     """
-    return {watch.resource: _not_synced(watch, current) for watch in watches}
+    return {watch.resource: partial(_not_synced, watch.progress, current) for watch in watches}
 
 
 def live_checks(
@@ -54,27 +55,16 @@ def live_checks(
 
     ``others``: loops beside the watches by name, each with when it last moved in seconds of ``clock``.
     """
-    moved = {watch.resource: _moved_at(watch) for watch in watches} | dict(others)
-    return {name: _stuck(moved_at, clock, limit) for name, moved_at in moved.items()}
+    moved = {watch.resource: partial(getattr, watch.progress, "moved_at") for watch in watches} | dict(others)
+    return {name: partial(_stuck, moved_at, clock, limit) for name, moved_at in moved.items()}
 
 
-def _not_synced(watch: ListWatch[Any], current: bool) -> Callable[[], str | None]:
-    def check() -> str | None:
-        progress = watch.progress
-        if not progress.synced:
-            return f"not listed yet: {progress.trouble or 'just started'}"
-        return f"lost: {progress.trouble}" if current and progress.lost else None
-
-    return check
+def _not_synced(progress: Progress, current: bool) -> str | None:
+    if not progress.synced:
+        return f"not listed yet: {progress.trouble or 'just started'}"
+    return f"lost: {progress.trouble}" if current and progress.lost else None
 
 
-def _moved_at(watch: ListWatch[Any]) -> Callable[[], float]:
-    return lambda: watch.progress.moved_at
-
-
-def _stuck(moved_at: Callable[[], float], clock: Callable[[], float], limit: float) -> Callable[[], str | None]:
-    def check() -> str | None:
-        silent = clock() - moved_at()
-        return f"has not moved for {silent:.0f} s" if silent > limit else None
-
-    return check
+def _stuck(moved_at: Callable[[], float], clock: Callable[[], float], limit: float) -> str | None:
+    silent = clock() - moved_at()
+    return f"has not moved for {silent:.0f} s" if silent > limit else None

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from http import HTTPStatus
 from socketserver import ThreadingMixIn
-from threading import Event, Lock
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # What a page is made from, its query (name -> values), and what comes of it: content type and body.
 Page = Callable[[Mapping[str, list[str]]], tuple[str, bytes]]
 
+JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
 # A probe or a scrape sends a few hundred bytes at once and reads its answer at once.
 CLIENT_SECONDS: Final = 10.0
@@ -30,34 +31,35 @@ _LOOK_SECONDS: Final = 0.25
 
 
 class Pages:
-    """GET of ``/livez``, ``/healthz`` and ``/readyz`` (with ``?verbose``: check by check) and of ``pages``, by path."""
+    """GET of ``/livez``, ``/healthz`` and ``/readyz`` (with ``?verbose``: check by check) and of ``pages``, by path;
+    ``others`` answers every other path."""
 
-    def __init__(self, live: health.Checks, ready: health.Checks, pages: Mapping[str, Page]) -> None:
+    def __init__(
+        self,
+        live: health.Checks,
+        ready: health.Checks,
+        pages: Mapping[str, Page],
+        others: "WSGIApplication | None" = None,
+    ) -> None:
         self._probes = {"/livez": live, "/healthz": live, "/readyz": ready}
         self._pages = pages
+        self._others = others or _not_found
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-        if not self.has(path):
-            return answer(start_response, HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
+        if path not in self._probes and path not in self._pages:
+            return self._others(environ, start_response)
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return answer(start_response, HTTPStatus.METHOD_NOT_ALLOWED, TEXT, b"only to be read\n")
+        query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
         if page := self._pages.get(path):
             return answer(start_response, HTTPStatus.OK, *page(query))
         report = health.report(path.strip("/"), self._probes[path], "verbose" in query)
         return answer(start_response, HTTPStatus(report.status), TEXT, report.text.encode())
 
-    def has(self, path: str) -> bool:
-        return path in self._probes or path in self._pages
 
-    def before(self, app: "WSGIApplication") -> "WSGIApplication":
-        """These pages, and ``app`` for every other path."""
-
-        def either(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-            return (self if self.has(environ["PATH_INFO"]) else app)(environ, start_response)
-
-        return either
+def _not_found(_environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    return answer(start_response, HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
 
 
 def answer(start_response: "StartResponse", status: HTTPStatus, kind: str, body: bytes) -> Iterable[bytes]:
@@ -68,7 +70,7 @@ def answer(start_response: "StartResponse", status: HTTPStatus, kind: str, body:
 
 class Deadlines:
     """Hangs up on each client whose request, from its first byte to the answer's last one, takes longer than
-    ``seconds``: whatever it does meanwhile, and wherever the thread that serves it waits. :meth:`run` in a thread."""
+    ``seconds``: whatever it does meanwhile, and wherever the thread that serves it waits."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -76,7 +78,6 @@ class Deadlines:
         # Until when, and of whom: in the order in which they run out.
         self._running: dict[Hashable, tuple[float, Callable[[], socket.socket]]] = {}
         self._lock = Lock()
-        self._stopping = Event()
 
     def begin(self, connection: Hashable, socket_of: Callable[[], socket.socket]) -> None:
         """A request begins; one that had begun goes on. ``socket_of``: asked when it is late (TLS wraps sockets)."""
@@ -88,12 +89,10 @@ class Deadlines:
             self._running.pop(connection, None)
 
     def run(self) -> None:
-        """Until :meth:`stop`."""
-        while not self._stopping.wait(_LOOK_SECONDS):
+        """For ever, in a thread that ends with the program."""
+        while True:
+            time.sleep(_LOOK_SECONDS)
             self.look()
-
-    def stop(self) -> None:
-        self._stopping.set()
 
     def look(self) -> None:
         """Hang up on those that are late: the thread that reads from one, or writes to it, finds it at its end."""
@@ -108,37 +107,28 @@ class Deadlines:
                     socket.socket.shutdown(socket_of(), socket.SHUT_RDWR)
 
 
-class PageServer:
+class PageServer(ThreadingMixIn, WSGIServer):
     """Serves ``app``, a thread for each client. Binding happens here, serving in :meth:`run`."""
 
-    def __init__(self, bind: tuple[str, int], app: "WSGIApplication") -> None:
-        try:
-            self._server = _Server(bind, _Handler)
-        except OSError as error:
-            raise ConfigError(f"--bind {bind[0]}:{bind[1]} cannot be used: {error.strerror or error}") from error
-        self._server.set_app(app)
-
-    @property
-    def port(self) -> int:
-        return int(self._server.server_address[1])
-
-    def run(self) -> None:
-        self._server.serve_forever(poll_interval=0.1)
-        self._server.server_close()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-
-
-class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     # Without it a restart within a minute would find its own port taken.
     allow_reuse_address = True
 
-    def __init__(self, bind: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
+    def __init__(self, bind: tuple[str, int], app: "WSGIApplication") -> None:
         self.address_family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
         self.deadlines = Deadlines(CLIENT_SECONDS)
-        super().__init__(bind, handler)
+        try:
+            super().__init__(bind, _Handler)
+        except OSError as error:
+            raise ConfigError(f"--bind {bind[0]}:{bind[1]} cannot be used: {error.strerror or error}") from error
+        self.set_app(app)
+
+    def run(self) -> None:
+        self.serve_forever(poll_interval=0.1)
+        self.server_close()
+
+    def stop(self) -> None:
+        self.shutdown()
 
     def service_actions(self) -> None:
         """Called at each turn of the server's loop."""

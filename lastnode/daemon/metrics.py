@@ -1,12 +1,13 @@
 """What every program counts, and how it is shown to Prometheus."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Summary
 
-from lastnode.kube.watch import ListWatch, Observer
+from lastnode.kube.watch import ListWatch, Observer, Progress
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 
@@ -30,6 +31,15 @@ def count_version(registry: CollectorRegistry, program: str, version: str) -> No
         "lastnode_build_info", "The running program and its version.", ["program", "version"], registry=registry
     )
     info.labels(program, version).set(1)
+
+
+def tally(
+    registry: CollectorRegistry, name: str, about: str, label: str, values: Iterable[str]
+) -> Callable[[str], None]:
+    """A counter by one label, each of its values there from the start, at 0; what is returned counts one more."""
+    counter = Counter(name, about, [label], registry=registry)
+    known = {value: counter.labels(value) for value in values}
+    return lambda value: known[value].inc()
 
 
 class WatchMetrics(Observer):
@@ -78,17 +88,9 @@ class WatchMetrics(Observer):
             registry=self._registry,
         )
         for watch in watches:
-            synced.labels(watch.resource).set_function(_synced(watch))
-            age.labels(watch.resource).set_function(_age(watch, clock))
+            synced.labels(watch.resource).set_function(partial(getattr, watch.progress, "synced"))
+            age.labels(watch.resource).set_function(partial(_silent_for, watch.progress, clock))
 
 
-def _synced(watch: ListWatch[Any]) -> Callable[[], float]:
-    return lambda: float(watch.progress.synced)
-
-
-def _age(watch: ListWatch[Any], clock: Callable[[], float]) -> Callable[[], float]:
-    def age() -> float:
-        heard = watch.progress.heard_at
-        return float("inf") if heard is None else clock() - heard
-
-    return age
+def _silent_for(progress: Progress, clock: Callable[[], float]) -> float:
+    return float("inf") if progress.heard_at is None else clock() - progress.heard_at

@@ -7,6 +7,7 @@ package; how others' settings are called is found through the entry points of th
 import os
 import re
 import sys
+from argparse import ArgumentError, ArgumentParser
 from collections.abc import Mapping, Sequence, Set
 from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
@@ -131,7 +132,6 @@ def load(kind: type[S], prog: str, argv: Sequence[str]) -> S:
     :raises ConfigError: unknown keys, bad values, an unreadable file: every mistake in one line.
     """
     argv, path = _take_config(argv)
-    path = path if path is not None else os.environ.get(PREFIX + "CONFIG")
     _refuse_unknown_environment({"config", *kind.model_fields})
 
     class Loaded(kind):  # type: ignore[valid-type,misc]
@@ -158,15 +158,13 @@ LASTNODE_MEMORY_TTL. A flag wins over the environment, that over the file, that 
 
 def _take_config(argv: Sequence[str]) -> tuple[list[str], str | None]:
     """--config goes its own way: it says where other settings are. Returns the other arguments and its value."""
-    rest, path = [], None
-    arguments = iter(argv)
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if name != "--config":
-            rest.append(argument)
-        elif (path := value if equals else next(arguments, "")) == "":
-            raise ConfigError("--config needs a file")
-    return rest, path
+    parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--config", default=os.environ.get(PREFIX + "CONFIG"))
+    try:
+        found, rest = parser.parse_known_args(argv)
+    except ArgumentError as error:
+        raise ConfigError("--config needs a file") from error
+    return rest, found.config
 
 
 def _read_file(path: str | None) -> dict[str, Any]:

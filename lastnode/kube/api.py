@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlencode
 
@@ -62,11 +61,9 @@ def load(kubeconfig: str | None, user_agent: str, connections: int = 16, context
         else:
             _load_default(configuration)
         return Api(configuration, user_agent)
-    except (config.ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except Exception as error:  # those of the client's own parser have no common base class
         where = kubeconfig or "in-cluster or the usual kubeconfig"
         raise ConfigError(f"no credentials for a cluster ({where}): {one_line(error)}") from error
-    except Exception as error:  # a YAML error of the client's own parser has no common base class
-        raise ConfigError(f"kubeconfig {kubeconfig or 'of the user'} cannot be read: {one_line(error)}") from error
 
 
 def _load_default(configuration: client.Configuration) -> None:
@@ -187,19 +184,16 @@ class _Credentials:
     def headers(self) -> dict[str, str]:
         """:raises Unreachable: a credential plugin failed."""
         until, headers = self._known
-        if self._clock() >= until:
-            headers = self._ask()
-            self._known = (self._clock() + CREDENTIALS_SECONDS, headers)
-        return headers
-
-    def _ask(self) -> dict[str, str]:
-        # Asking is what refreshes a token that the kubelet or a credential plugin renews.
+        if self._clock() < until:
+            return headers
         try:
-            settings = self._configuration.auth_settings()
+            # Asking is what refreshes a token that the kubelet or a credential plugin renews.
+            token = self._configuration.auth_settings().get("BearerToken")
         except Exception as error:  # credential plugins may raise anything
             raise Unreachable(f"credentials: {one_line(error)}") from error
-        token = settings.get("BearerToken")
-        return {"Authorization": token["value"]} if token and token["value"] else {}
+        headers = {"Authorization": token["value"]} if token and token["value"] else {}
+        self._known = (self._clock() + CREDENTIALS_SECONDS, headers)
+        return headers
 
 
 class Stream:
@@ -211,7 +205,7 @@ class Stream:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         # Closed, never returned to the pool: the rest of a watch is not worth reading.
         self._response.close()
 

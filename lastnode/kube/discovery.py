@@ -59,9 +59,14 @@ def collection_path(api: Api, resource: str) -> str:
     plural, group = split(resource)
     if not group:
         return f"{_CORE}/{plural}"
-    for version in _versions(api, resource, group):
-        if plural in _plurals(api, resource, version):
-            return f"/apis/{version}/{plural}"
+    try:
+        found = decode(_GROUP, api.get(f"/apis/{group}"), _WHAT)
+        for version in dict.fromkeys(each.group_version for each in (found.preferred_version, *found.versions)):
+            served = decode(_SERVED, api.get(f"/apis/{version}"), _WHAT).resources
+            if plural in {each.name for each in served}:
+                return f"/apis/{version}/{plural}"
+    except NotFound as error:
+        raise NotServed(resource) from error
     raise NotServed(resource)
 
 
@@ -74,24 +79,6 @@ def namespaced(collection: str, namespace: str) -> str:
     """The same collection in one namespace; unchanged for cluster-scoped objects, whose ``namespace`` is empty."""
     base, _, plural = collection.rpartition("/")
     return f"{base}/namespaces/{namespace}/{plural}" if namespace else collection
-
-
-def _versions(api: Api, resource: str, group: str) -> list[str]:
-    """Group/version pairs, the preferred one first."""
-    try:
-        answer = decode(_GROUP, api.get(f"/apis/{group}"), _WHAT)
-    except NotFound as error:
-        raise NotServed(resource) from error
-    ordered = [answer.preferred_version, *answer.versions]
-    return list(dict.fromkeys(version.group_version for version in ordered))
-
-
-def _plurals(api: Api, resource: str, version: str) -> set[str]:
-    try:
-        answer = decode(_SERVED, api.get(f"/apis/{version}"), _WHAT)
-    except NotFound as error:
-        raise NotServed(resource) from error
-    return {served.name for served in answer.resources}
 
 
 _WHAT: Final = "discovery"

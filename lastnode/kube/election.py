@@ -4,12 +4,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from threading import Condition, Event
 from typing import Any
 
 from lastnode.kube import lease as leases
 from lastnode.kube.api import REQUEST_TIMEOUT, Api
+from lastnode.kube.discovery import namespaced, object_path
 from lastnode.kube.errors import Conflict, KubeError, NotFound
 from lastnode.kube.lease import Lease, Step, Timing
 
@@ -63,39 +65,33 @@ class Leadership:
             return self._changed.wait_for(lambda: self._writing == 0, seconds)
 
 
+LEASES = "/apis/coordination.k8s.io/v1/leases"
 # What a write under way has before the lease is given back without it.
 DRAIN_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class Elector:
     """Runs for the lease ``namespace/name`` as ``identity``; ``on_gain`` is called each time it is won."""
 
-    def __init__(
-        self,
-        api: Api,
-        leadership: Leadership,
-        on_gain: Callable[[], None],
-        *,
-        namespace: str,
-        name: str,
-        identity: str,
-        timing: Timing | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._api = api
-        self._leadership = leadership
-        self._on_gain = on_gain
-        self._namespace = namespace
-        self._name = name
-        self._identity = identity
-        self._timing = timing or Timing()
-        self._clock = clock
-        self._seen: tuple[str, float] = ("", clock())  # (version, when it was first seen)
+    api: Api
+    leadership: Leadership
+    on_gain: Callable[[], None]
+    _: KW_ONLY
+    namespace: str
+    name: str
+    identity: str
+    timing: Timing = Timing()  # noqa: RUF009 (a tuple)
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._path = object_path(LEASES, self.namespace, self.name)
+        self._seen: tuple[str, float] = ("", self.clock())  # (version, when it was first seen)
         self._leading = False
         self._trouble = ""
-        self._moved_at = clock()
+        self._moved_at = self.clock()
         self._stopping = Event()
 
     def run(self) -> None:
@@ -107,7 +103,7 @@ class Elector:
             except KubeError as error:
                 self._say_trouble(error)
             self._notice_loss()
-            self._stopping.wait(self._timing.renew if self._leading else self._timing.retry)
+            self._stopping.wait(self.timing.renew if self._leading else self.timing.retry)
         self._give_back()
 
     def stop(self) -> None:
@@ -120,74 +116,65 @@ class Elector:
     def _round(self) -> None:
         # Counted from before the request: the others count from when they see it, which is later.
         self._notice_loss()
-        started = self._clock()
+        started = self.clock()
         lease = self._look()
-        step = leases.next_step(lease, started - self._seen[1], self._identity, self._timing)
+        step = leases.next_step(lease, started - self._seen[1], self.identity, self.timing)
         if step is Step.WAIT:
             return
         try:
-            self._write(lease, leases.held(self._name, self._namespace, lease, self._identity, _now(), self._timing))
+            now = datetime.now(UTC)
+            self._write(lease, leases.held(self.name, self.namespace, lease, self.identity, now, self.timing))
         except Conflict:
             return  # another replica was quicker
-        self._leadership.extend(started + self._timing.deadline)
+        self.leadership.extend(started + self.timing.deadline)
         if not self._leading:
             self._leading = True
             log.info("this replica writes now", extra={"reason": step.value})
-            self._on_gain()
+            self.on_gain()
 
     def _look(self) -> Lease | None:
         try:
-            lease = leases.read(self._request("GET", self._object_path()))
+            lease = leases.read(self._request("GET", self._path))
         except NotFound:
             return None
         if lease.metadata.resource_version != self._seen[0]:
-            self._seen = (lease.metadata.resource_version, self._clock())
+            self._seen = (lease.metadata.resource_version, self.clock())
         return lease
 
     def _write(self, lease: Lease | None, body: dict[str, Any]) -> None:
         if lease is None:
-            self._request("POST", self._collection_path(), body)
+            self._request("POST", namespaced(LEASES, self.namespace), body)
         else:
-            self._request("PUT", self._object_path(), body)
+            self._request("PUT", self._path, body)
 
     def _notice_loss(self) -> None:
-        if self._leading and not self._leadership.held:
+        if self._leading and not self.leadership.held:
             self._leading = False
             log.warning("this replica could not renew its lease and does not write any more")
 
     def _give_back(self) -> None:
-        if not self._leadership.held:
+        if not self.leadership.held:
             return
-        if not self._leadership.end(DRAIN_SECONDS):
+        if not self.leadership.end(DRAIN_SECONDS):
             log.warning("a write is still under way: the lease runs out by itself")
             return
         try:
             lease = self._look()
-            if lease is not None and lease.holder == self._identity:
-                self._write(lease, leases.released(self._name, self._namespace, lease, _now()))
+            if lease is not None and lease.holder == self.identity:
+                self._write(lease, leases.released(self.name, self.namespace, lease, datetime.now(UTC)))
         except KubeError as error:
             log.warning("the lease could not be given back and runs out by itself: %s", error)
 
     def _say_trouble(self, error: KubeError) -> None:
         if str(error) != self._trouble:
-            log.warning("lease %s/%s: %s", self._namespace, self._name, error, extra={"reason": type(error).__name__})
+            log.warning("lease %s/%s: %s", self.namespace, self.name, error, extra={"reason": type(error).__name__})
         self._trouble = str(error)
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
         # Half the deadline: a hanging server must leave time for a second attempt.
-        seconds = min(self._timing.deadline / 2, REQUEST_TIMEOUT)
-        self._moved_at = self._clock()
+        seconds = min(self.timing.deadline / 2, REQUEST_TIMEOUT)
+        self._moved_at = self.clock()
         try:
-            return self._api.request(method, path, body=body, seconds=seconds)
+            return self.api.request(method, path, body=body, seconds=seconds)
         finally:
-            self._moved_at = self._clock()
-
-    def _collection_path(self) -> str:
-        return f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases"
-
-    def _object_path(self) -> str:
-        return f"{self._collection_path()}/{self._name}"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+            self._moved_at = self.clock()

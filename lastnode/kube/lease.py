@@ -94,26 +94,16 @@ def held(
         "renewTime": stamp,
         "leaseTransitions": (before.lease_transitions or 0) + (lease is not None and not ours),
     }
-    return _object(name, namespace, lease, spec)
-
-
-def released(name: str, namespace: str, lease: Lease, now: datetime) -> dict[str, Any]:
-    """The object that lets the next replica take over at once."""
-    spec = {
-        "holderIdentity": "",
-        "leaseDurationSeconds": 1,
-        "acquireTime": lease.spec.acquire_time,
-        "renewTime": _micro_time(now),
-        "leaseTransitions": lease.spec.lease_transitions or 0,
-    }
-    return _object(name, namespace, lease, spec)
-
-
-def _object(name: str, namespace: str, lease: Lease | None, spec: dict[str, Any]) -> dict[str, Any]:
     metadata = {"name": name, "namespace": namespace}
     if lease is not None:
         metadata["resourceVersion"] = lease.metadata.resource_version
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+
+
+def released(name: str, namespace: str, lease: Lease, now: datetime) -> dict[str, Any]:
+    """The object that lets the next replica take over at once."""
+    ours = held(name, namespace, lease, lease.holder, now, Timing(duration=1))
+    return ours | {"spec": ours["spec"] | {"holderIdentity": ""}}
 
 
 def _micro_time(moment: datetime) -> str:

@@ -11,6 +11,7 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from threading import Condition
 from typing import Generic, TypeVar
 
@@ -108,28 +109,23 @@ FIRST_SECONDS = 0.8
 CAP_SECONDS = 30.0
 
 
+@dataclass(eq=False)
 class Backoff:
     """A resettable series of delays: the n-th lies between half and all of ``min(cap, first * 2**n)`` seconds.
 
     With the defaults that is at most 9 attempts in the first minute and 4 in each one after it.
     """
 
-    def __init__(
-        self,
-        first: float = FIRST_SECONDS,
-        cap: float = CAP_SECONDS,
-        uniform: Callable[[float, float], float] = random.uniform,
-    ) -> None:
-        self._first = first
-        self._cap = cap
-        self._uniform = uniform
-        self.attempts = 0
+    first: float = FIRST_SECONDS
+    cap: float = CAP_SECONDS
+    uniform: Callable[[float, float], float] = random.uniform
+    attempts: int = field(default=0, init=False)
 
     def next(self, at_least: float | None = None) -> float:
         """The next delay in seconds; never under ``at_least`` (a server's Retry-After)."""
-        step = min(self._cap, self._first * 2.0 ** min(self.attempts, 32))
+        step = min(self.cap, self.first * 2.0 ** min(self.attempts, 32))
         self.attempts += 1
-        return max(self._uniform(step / 2, step), at_least or 0.0)
+        return max(self.uniform(step / 2, step), at_least or 0.0)
 
     def reset(self) -> None:
         """Something worked: start again from the first delay."""

@@ -9,7 +9,7 @@ One thread (its list-watch) brings changes; any thread may read, without a lock,
 
 from collections.abc import Callable, Iterator, Mapping
 from threading import Condition
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -58,19 +58,6 @@ class Keys:
         return sum(map(len, self._names.values()))
 
 
-R_contra = TypeVar("R_contra", bound=Record, contravariant=True)
-
-
-class Sink(Protocol[R_contra]):
-    """Who keeps what the list-watch brings. :class:`lastnode.kube.store.Store` is one."""
-
-    def upsert(self, obj: R_contra, /) -> None: ...
-
-    def remove(self, obj: R_contra, /) -> None: ...
-
-    def retain(self, keys: Keys, /) -> None: ...
-
-
 R = TypeVar("R", bound=Record)
 
 # (before, after): before is None for a new object, after is None for a removed one.
@@ -109,9 +96,8 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
         """
         with self._lock:
             before = self.get(obj.key)
-            if before is None or not _newer(obj, before):
-                return
-            self.upsert(obj)
+            if before is not None and _newer(obj, before):
+                self.upsert(obj)
 
     def remove(self, obj: R) -> None:
         """An object is gone; of one that was never seen nobody needs to hear."""
@@ -141,6 +127,11 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
 
         with self._lock:
             return self._lock.wait_for(there, seconds)
+
+    def within(self, namespace: str) -> Mapping[str, R]:
+        """The objects of one namespace by name, those without one under the empty namespace. It may change while
+        somebody goes through it."""
+        return self._objects.get(namespace, {})
 
     def __getitem__(self, key: ObjectKey) -> R:
         return self._objects[key.namespace][key.name]

@@ -9,6 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from threading import Event, Lock
 from typing import Final, Generic, TypeVar
 
@@ -19,7 +20,7 @@ from lastnode.kube.api import JSON, METADATA, Api, Stream
 from lastnode.kube.discovery import NotServed, collection_path
 from lastnode.kube.errors import Gone, KubeError, Silent, Undecodable
 from lastnode.kube.queue import Backoff
-from lastnode.kube.store import Keys, Record, Sink
+from lastnode.kube.store import Keys, Record, Store
 
 
 class Observer:
@@ -34,6 +35,7 @@ class Observer:
 NOBODY: Final = Observer()
 
 
+@dataclass(eq=False)
 class Progress:
     """What the probes and metrics may ask a stream, from any thread.
 
@@ -43,12 +45,11 @@ class Progress:
     answer as it should, so what is known may be old; an absent resource is no such thing.
     """
 
-    def __init__(self, moved_at: float) -> None:
-        self.synced = False
-        self.moved_at = moved_at
-        self.heard_at: float | None = None
-        self.trouble = ""
-        self.lost = False
+    moved_at: float
+    synced: bool = False
+    heard_at: float | None = None
+    trouble: str = ""
+    lost: bool = False
 
     def works(self) -> None:
         """The server answered as it should."""
@@ -75,39 +76,29 @@ BELIEVED_ABSENCES: Final = 3
 log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class ListWatch(Generic[R]):
-    """Keeps ``sink`` equal to the server's objects of ``resource`` (``"plural.group"``) until it is told to stop.
+    """Keeps ``store`` equal to the server's objects of ``resource`` (``"plural.group"``) until it is told to stop.
 
     ``metadata_only``: ask for objects without spec and status, of which ``read`` then sees nothing.
     """
 
-    def __init__(
-        self,
-        api: Api,
-        resource: str,
-        read: Callable[[bytes | msgspec.Raw], R],
-        sink: Sink[R],
-        *,
-        selectors: Mapping[str, str] | None = None,
-        metadata_only: bool = False,
-        observer: Observer = NOBODY,
-        page_size: int = PAGE_SIZE,
-        silence: float = SILENCE_SECONDS,
-        backoff: Backoff | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.resource = resource
-        self.progress = Progress(clock())
-        self._api = api
-        self._read = read
-        self._sink = sink
-        self._selectors = dict(selectors or {})
-        self._accept = METADATA if metadata_only else JSON
-        self._observer = observer
-        self._page_size = page_size
-        self._silence = silence
-        self._backoff = backoff or Backoff()
-        self._clock = clock
+    api: Api
+    resource: str
+    read: Callable[[bytes | msgspec.Raw], R]
+    store: Store[R]
+    _: KW_ONLY
+    selectors: Mapping[str, str] = field(default_factory=dict)
+    metadata_only: bool = False
+    observer: Observer = NOBODY
+    page_size: int = PAGE_SIZE
+    silence: float = SILENCE_SECONDS
+    backoff: Backoff = field(default_factory=Backoff)
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(self.clock())
+        self._accept = METADATA if self.metadata_only else JSON
         self._path: str | None = None
         self._version: str | None = None  # where the next watch starts; None: list first
         self._absences = 0  # answers in a row that the resource is not served
@@ -127,7 +118,7 @@ class ListWatch(Generic[R]):
                 delay = self._recover(error)
             else:
                 delay = self._after()
-            self.progress.moved_at = self._clock()
+            self.progress.moved_at = self.clock()
             self._stopping.wait(delay)
 
     def stop(self) -> None:
@@ -139,7 +130,7 @@ class ListWatch(Generic[R]):
 
     def _round(self) -> None:
         if self._path is None:
-            self._path = collection_path(self._api, self.resource)
+            self._path = collection_path(self.api, self.resource)
         if self._version is None:
             self._version = self._list(self._path)
             self.progress.synced = True
@@ -151,11 +142,11 @@ class ListWatch(Generic[R]):
         """Whether this round's watch lived for a while. A slow list or connection is no sign of health: it may be
         the fault itself."""
         since = self._watching_since
-        return since is not None and self._clock() - since >= HEALTHY_SECONDS
+        return since is not None and self.clock() - since >= HEALTHY_SECONDS
 
     def _start_over(self) -> None:
         """The watch was healthy: what failed before it is forgotten."""
-        self._backoff.reset()
+        self.backoff.reset()
         self._hurries = True
 
     def _after(self) -> float:
@@ -163,8 +154,8 @@ class ListWatch(Generic[R]):
         if self._was_healthy() or self._stopping.is_set():
             self._start_over()
             return 0.0
-        self._observer.failed(self.resource, "closed")
-        return self._backoff.next()
+        self.observer.failed(self.resource, "closed")
+        return self.backoff.next()
 
     def _recover(self, error: KubeError) -> float:
         """What the error means for the next round, and how long to wait before it."""
@@ -175,19 +166,19 @@ class ListWatch(Generic[R]):
             self._start_over()
         if isinstance(error, Silent):
             log.debug("%s: %s; watched anew", self.resource, error)
-            self._observer.failed(self.resource, "silent")
-            return 0.0 if healthy else self._backoff.next()
+            self.observer.failed(self.resource, "silent")
+            return 0.0 if healthy else self.backoff.next()
         if isinstance(error, Gone):
             self._version = None
             if self._hurries:
                 # The server is there again, as after its restart, and only the version is too old: what failed before
                 # is over. Once for each healthy watch: lists must not follow each other.
-                self._backoff.reset()
+                self.backoff.reset()
                 self._hurries = False
         if isinstance(error, NotServed | Undecodable) or getattr(error, "status", None) == 404:
             self._forget_place(absent=isinstance(error, NotServed))
-        delay = self._backoff.next(getattr(error, "retry_after", None))
-        self._observer.failed(self.resource, type(error).__name__.lower())
+        delay = self.backoff.next(getattr(error, "retry_after", None))
+        self.observer.failed(self.resource, type(error).__name__.lower())
         self._say(error, delay)
         return delay
 
@@ -197,7 +188,7 @@ class ListWatch(Generic[R]):
         self._version = None
         self._absences = self._absences + 1 if absent else 0
         if absent and (not self.progress.synced or self._absences >= BELIEVED_ABSENCES):
-            self._sink.retain(Keys())
+            self.store.retain(Keys())
             self.progress.synced = True
             self._heard()
 
@@ -210,36 +201,36 @@ class ListWatch(Generic[R]):
         self.progress.trouble = str(error)
         self.progress.lost = not isinstance(error, NotServed | Gone)
         log.log(
-            level, "%s: %s; attempt %d in %.1f s", self.resource, error, self._backoff.attempts + 1, delay,
+            level, "%s: %s; attempt %d in %.1f s", self.resource, error, self.backoff.attempts + 1, delay,
             extra={"resource": self.resource, "reason": type(error).__name__},
         )  # fmt: skip
 
     def _list(self, path: str) -> str:
         """Every object, page by page; returns the version to watch from."""
-        started = self._clock()
+        started = self.clock()
         seen = Keys()
         token, version = self._take_page(path, "", seen)
         while token and not self._stopping.is_set():
             token, version = self._take_page(path, token, seen)
         if not self._stopping.is_set():
-            self._sink.retain(seen)
-            taken = self._clock() - started
+            self.store.retain(seen)
+            taken = self.clock() - started
             log.info(
                 "%s: %d objects listed in %.2f s", self.resource, len(seen), taken, extra={"resource": self.resource}
             )
-            self._observer.listed(self.resource, taken, len(seen))
+            self.observer.listed(self.resource, taken, len(seen))
         return version
 
     def _take_page(self, path: str, token: str, seen: Keys) -> tuple[str, str]:
-        """One page into the sink; returns the next one's token and the list's version. Nothing else of the page is
+        """One page into the store; returns the next one's token and the list's version. Nothing else of the page is
         kept: at 10 KB an object it is 5 MB, and must be gone before the next one comes."""
-        query = {**self._selectors, "limit": str(self._page_size)} | ({"continue": token} if token else {})
-        page = wire.page(self._api.get(path, query, self._accept.a_list))
+        query = {**self.selectors, "limit": str(self.page_size)} | ({"continue": token} if token else {})
+        page = wire.page(self.api.get(path, query, self._accept.a_list))
         self._heard()
         for item in page.items or ():
             if (obj := self._decode_object(item)) is not None:
                 seen.add(obj)
-                self._sink.upsert(obj)
+                self.store.upsert(obj)
         return page.token, page.version
 
     def _watch(self, path: str, version: str) -> None:
@@ -248,7 +239,7 @@ class ListWatch(Generic[R]):
         :raises Gone: the version is too old: list again.
         """
         query = {
-            **self._selectors,
+            **self.selectors,
             "watch": "1",
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
@@ -256,14 +247,14 @@ class ListWatch(Generic[R]):
         }
         with self._open(path, query) as stream:
             self._heard()
-            self._watching_since = self._clock()
+            self._watching_since = self.clock()
             self.progress.works()
             for line in stream:
                 self._handle(wire.event(line))
                 self._heard()
 
     def _open(self, path: str, query: Mapping[str, str]) -> Stream:
-        stream = self._api.stream(path, query, self._silence, self._accept.an_object)
+        stream = self.api.stream(path, query, self.silence, self._accept.an_object)
         with self._lock:
             self._stream = stream
             if self._stopping.is_set():
@@ -277,21 +268,21 @@ class ListWatch(Generic[R]):
             self._apply(event)
         # Only now: an event that broke halfway must be asked for again.
         self._version = wire.version(event) or self._version
-        self._observer.event(self.resource, event.type)
+        self.observer.event(self.resource, event.type)
 
     def _apply(self, event: wire.Event) -> None:
-        take = self._sink.remove if event.type == "DELETED" else self._sink.upsert
+        take = self.store.remove if event.type == "DELETED" else self.store.upsert
         if (obj := self._decode_object(event.object)) is not None:
             take(obj)
 
     def _decode_object(self, data: msgspec.Raw) -> R | None:
         """The record, or None for one of a shape that cannot be read: that one is skipped, never the others."""
         try:
-            return self._read(data)
+            return self.read(data)
         except Undecodable as error:
             log.warning("%s: an object is skipped: %s", self.resource, error, extra={"resource": self.resource})
-            self._observer.skipped(self.resource)
+            self.observer.skipped(self.resource)
             return None
 
     def _heard(self) -> None:
-        self.progress.moved_at = self.progress.heard_at = self._clock()
+        self.progress.moved_at = self.progress.heard_at = self.clock()

@@ -5,9 +5,9 @@ required node affinity. Ports, volumes, topology and other plugins are not looke
 seen it could".
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -15,15 +15,19 @@ from kubernetes.utils.quantity import parse_quantity
 
 from lastnode.contract import HOSTNAME_LABEL
 from lastnode.kube.wire import decode
+from lastnode.preference import NODE_NAME_FIELD, PREFERRED
 from lastnode.reasons import Reason
 from lastnode.status import Part, Status, scheduled_since
+
+# Resource -> amount: as objects spell it, and in its base unit (cores, bytes, pieces; Decimals in truth).
+Quantities = dict[str, str]
+Amounts = Counter[str]
 
 
 class _Metadata(Part):
     name: str = ""
     uid: str = ""
     labels: dict[str, str] | None = None
-    deletion_timestamp: datetime | None = None
 
 
 class Taint(Part):
@@ -32,35 +36,12 @@ class Taint(Part):
     effect: str = ""
 
 
-class _NodeSpec(Part):
-    taints: list[Taint] | None = None
-
-
-class _NodeStatus(Part):
-    allocatable: dict[str, str] | None = None
-
-
-class NodeOffer(Part):
-    """A node: its labels, taints and allocatable resources."""
-
-    metadata: _Metadata
-    spec: _NodeSpec | None = None
-    status: _NodeStatus | None = None
-
-    @property
-    def labels(self) -> dict[str, str]:
-        return self.metadata.labels or {}
-
-
-class Toleration(Part):
-    key: str = ""
+class Toleration(Taint):
     operator: str = "Equal"
-    value: str = ""
-    effect: str = ""
 
 
 class _Resources(Part):
-    requests: dict[str, str] | None = None
+    requests: Quantities | None = None
 
 
 class Container(Part):
@@ -88,11 +69,7 @@ class _Preferred(Part):
 
 
 class _NodeAffinity(
-    Part,
-    rename={
-        "required": "requiredDuringSchedulingIgnoredDuringExecution",
-        "preferred": "preferredDuringSchedulingIgnoredDuringExecution",
-    },
+    Part, rename={"required": "requiredDuringSchedulingIgnoredDuringExecution", "preferred": PREFERRED}
 ):
     required: _Required | None = None
     preferred: list[_Preferred] | None = None
@@ -102,21 +79,30 @@ class _Affinity(Part):
     node_affinity: _NodeAffinity | None = None
 
 
-class _PodSpec(Part):
+class _Spec(Part):
+    taints: list[Taint] | None = None
     node_selector: dict[str, str] | None = None
     affinity: _Affinity | None = None
     tolerations: list[Toleration] | None = None
     containers: list[Container] | None = None
     init_containers: list[Container] | None = None
-    overhead: dict[str, str] | None = None
+    overhead: Quantities | None = None
 
 
-class PodNeeds(Part):
-    """A pod: what it asks of a node, and since when it is on one."""
+class _Status(Status):
+    allocatable: Quantities | None = None
+
+
+class Seen(Part):
+    """A node: its labels, taints and room; or a pod: what it asks of a node, and since when it is on one."""
 
     metadata: _Metadata
-    spec: _PodSpec
-    status: Status | None = None
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+    status: _Status | None = None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return self.metadata.labels or {}
 
     @property
     def scheduled_at(self) -> datetime | None:
@@ -127,30 +113,22 @@ class PodNeeds(Part):
         return (self.spec.affinity and self.spec.affinity.node_affinity) or _NodeAffinity()
 
 
-def node_offer(data: bytes | msgspec.Raw) -> NodeOffer:
-    """A v1 Node. Like :func:`pod_needs` it raises Undecodable for one of another shape."""
-    return decode(_NODE, data)
+_SEEN: Final = msgspec.json.Decoder(Seen)
 
 
-def pod_needs(data: bytes | msgspec.Raw) -> PodNeeds:
-    """A v1 Pod."""
-    return decode(_POD, data)
+def read(data: bytes | msgspec.Raw) -> Seen:
+    """A v1 Node or a v1 Pod.
 
-
-_NODE: Final = msgspec.json.Decoder(NodeOffer)
-_POD: Final = msgspec.json.Decoder(PodNeeds)
+    :raises Undecodable: it is of another shape.
+    """
+    return decode(_SEEN, data)
 
 
 _KEEPS_OUT: Final = ("NoSchedule", "NoExecute")
-_NODE_NAME_FIELD: Final = "metadata.name"
-_ONE: Final = Decimal(1)
-_NONE: Final = Decimal(0)
-
-# Resource -> amount, in its base unit (cores, bytes, pieces).
-Amounts = dict[str, Decimal]
+_A_POD: Final = Amounts({"pods": 1})
 
 
-def obstacle(pod: PodNeeds, node: NodeOffer, others: Iterable[PodNeeds]) -> Reason | None:
+def obstacle(pod: Seen, node: Seen, others: Iterable[Seen]) -> Reason | None:
     """What kept ``pod`` off ``node``; None where nothing is seen that did. ``others``: the pods on that node.
 
     :raises ValueError: a quantity that cannot be read.
@@ -162,15 +140,15 @@ def obstacle(pod: PodNeeds, node: NodeOffer, others: Iterable[PodNeeds]) -> Reas
     return None if _fits(pod, node, others) else Reason.NO_ROOM
 
 
-def asks_for(pod: PodNeeds, node: str, hostname: str) -> bool:
+def asks_for(pod: Seen, node: str, hostname: str) -> bool:
     """Whether a preferred term of the pod names this node, by its hostname label or its name, whatever its weight."""
     terms = [each.preference for each in pod.node_affinity.preferred or () if each.preference]
-    wanted = [(e.key, e.operator, e.values) for term in terms for e in term.match_expressions or ()]
-    wanted += [(e.key, e.operator, e.values) for term in terms for e in term.match_fields or ()]
-    return (HOSTNAME_LABEL, "In", [hostname or node]) in wanted or (_NODE_NAME_FIELD, "In", [node]) in wanted
+    found = [each for term in terms for each in (*(term.match_expressions or ()), *(term.match_fields or ()))]
+    asked = [(each.key, each.operator, each.values) for each in found]
+    return (HOSTNAME_LABEL, "In", [hostname or node]) in asked or (NODE_NAME_FIELD, "In", [node]) in asked
 
 
-def _selects(pod: PodNeeds, node: NodeOffer) -> bool:
+def _selects(pod: Seen, node: Seen) -> bool:
     labels = node.labels
     if any(labels.get(key) != value for key, value in (pod.spec.node_selector or {}).items()):
         return False
@@ -178,12 +156,12 @@ def _selects(pod: PodNeeds, node: NodeOffer) -> bool:
     return required is None or any(_matches(term, node) for term in required.node_selector_terms or ())
 
 
-def _matches(term: Term, node: NodeOffer) -> bool:
+def _matches(term: Term, node: Seen) -> bool:
     """All requirements of a term; a term without any matches no node (component-helpers, nodeaffinity.go)."""
     expressions, fields = term.match_expressions or [], term.match_fields or []
     if not expressions and not fields:
         return False
-    name = {_NODE_NAME_FIELD: node.metadata.name}
+    name = {NODE_NAME_FIELD: node.metadata.name}
     return all(_meets(e, node.labels) for e in expressions) and all(_meets(f, name) for f in fields)
 
 
@@ -211,8 +189,8 @@ def _compares(value: str | None, operator: str, values: list[str]) -> bool:
     return left > right if operator == "Gt" else left < right
 
 
-def _tolerates(pod: PodNeeds, node: NodeOffer) -> bool:
-    taints = [taint for taint in (node.spec and node.spec.taints) or () if taint.effect in _KEEPS_OUT]
+def _tolerates(pod: Seen, node: Seen) -> bool:
+    taints = [taint for taint in node.spec.taints or () if taint.effect in _KEEPS_OUT]
     return all(any(_tolerated(taint, t) for t in pod.spec.tolerations or ()) for taint in taints)
 
 
@@ -223,57 +201,40 @@ def _tolerated(taint: Taint, by: Toleration) -> bool:
     return by.operator == "Exists" or (bool(by.key) and by.value == taint.value)
 
 
-def _fits(pod: PodNeeds, node: NodeOffer, others: Iterable[PodNeeds]) -> bool:
+def _fits(pod: Seen, node: Seen, others: Iterable[Seen]) -> bool:
     """NodeResourcesFit: what is requested, ours included, against what is allocatable. Pods that were scheduled later
     than ours, and ours itself, had no part in it."""
-    allocatable = _amounts((node.status and node.status.allocatable) or {})
+    allocatable = _amounts((node.status or _Status()).allocatable)
     if not allocatable:
         return True  # nothing is known of its room
-    before = [other for other in others if _was_before(other, pod)]
-    needed = {name: amount for name, amount in requests(pod).items() if amount > 0} | {"pods": _ONE}
-    taken = [requests(other) | {"pods": _ONE} for other in before]
-    return all(
-        sum((other.get(name, _NONE) for other in taken), amount) <= allocatable.get(name, _NONE)
-        for name, amount in needed.items()
-    )
+    before = (other for other in others if _was_before(other, pod))
+    taken = sum((requests(other) + _A_POD for other in before), Amounts())
+    return all(taken[name] + amount <= allocatable[name] for name, amount in (requests(pod) + _A_POD).items())
 
 
-def _was_before(other: PodNeeds, pod: PodNeeds) -> bool:
+def _was_before(other: Seen, pod: Seen) -> bool:
     if other.metadata.uid == pod.metadata.uid:
         return False
     return not (other.scheduled_at and pod.scheduled_at) or other.scheduled_at <= pod.scheduled_at
 
 
-def requests(pod: PodNeeds) -> Amounts:
+def requests(pod: Seen) -> Amounts:
     """What the scheduler reserves for a pod: its containers and sidecars together, or the largest moment of its init
     containers where that is more, and the overhead (component-helpers, resource/helpers.go)."""
-    running = _sum(pod.spec.containers or ())
-    started: Amounts = {}  # sidecars that run beside the init containers that follow them
-    peak: Amounts = {}
+    started = Amounts()  # sidecars that run beside the init containers that follow them
+    peak = Amounts()
     for init in pod.spec.init_containers or ():
-        own = _sum([init])
         if init.restart_policy == "Always":
-            started = _plus(started, own)
-            peak = _max(peak, started)
+            started += _sum([init])
+            peak |= started
         else:
-            peak = _max(peak, _plus(started, own))
-    return _plus(_max(_plus(running, started), peak), _amounts(pod.spec.overhead or {}))
+            peak |= started + _sum([init])
+    return ((_sum(pod.spec.containers or ()) + started) | peak) + _amounts(pod.spec.overhead)
 
 
 def _sum(containers: Iterable[Container]) -> Amounts:
-    total: Amounts = {}
-    for container in containers:
-        total = _plus(total, _amounts((container.resources and container.resources.requests) or {}))
-    return total
+    return sum((_amounts((each.resources or _Resources()).requests) for each in containers), Amounts())
 
 
-def _amounts(quantities: dict[str, str]) -> Amounts:
-    return {name: parse_quantity(quantity) for name, quantity in quantities.items()}  # type: ignore[no-untyped-call]
-
-
-def _plus(one: Amounts, other: Amounts) -> Amounts:
-    return {name: one.get(name, _NONE) + other.get(name, _NONE) for name in one.keys() | other.keys()}
-
-
-def _max(one: Amounts, other: Amounts) -> Amounts:
-    return {name: max(one.get(name, _NONE), other.get(name, _NONE)) for name in one.keys() | other.keys()}
+def _amounts(quantities: Quantities | None) -> Amounts:
+    return Amounts({name: parse_quantity(text) for name, text in (quantities or {}).items()})  # type: ignore[no-untyped-call]

@@ -3,19 +3,18 @@ pod was bound, while what kept it away can still be seen."""
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-import msgspec
 from cachetools import TTLCache
 
 from lastnode.kube import wire
 from lastnode.kube.api import Api
 from lastnode.objects import Node, Session
-from lastnode.outcome import Decision
 from lastnode.reasons import INVALID, Reason, Result
 from recorder.life import UNEXPLAINED, Explanation
 from recorder.why.extenders import Answer, Extenders, Found
-from recorder.why.fit import NodeOffer, PodNeeds, asks_for, node_offer, obstacle, pod_needs
+from recorder.why.fit import Seen, asks_for, obstacle, read
 
 # kube-scheduler finds and scores this many feasible nodes at least (minFeasibleNodesToFind, schedule_one.go): in a
 # cluster of no more nodes nothing is sampled out.
@@ -33,28 +32,24 @@ NOBODY: Final = "nobody"
 _SAYS: Final = frozenset({*INVALID, Reason.NOT_OFFERED})
 
 
-class _Seen(NamedTuple):
-    node: NodeOffer
-    pods: list[PodNeeds]
+class _Occupied(NamedTuple):
+    node: Seen
+    pods: list[Seen]
 
 
+@dataclass(eq=False)
 class Inquiry:
     """``extenders``: who may have been asked; ``nodes``: how many there are; ``count`` is told how each question to the
     extenders ended. Not to be shared between threads."""
 
-    def __init__(
-        self,
-        api: Api,
-        extenders: Extenders,
-        nodes: Callable[[], int],
-        count: Callable[[Found], None] = lambda _: None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._api = api
-        self._extenders = extenders
-        self._nodes = nodes
-        self._count = count
-        self._seen: TTLCache[str, _Seen] = TTLCache(_NODES_KEPT, _FRESH_SECONDS, timer=clock)
+    api: Api
+    extenders: Extenders
+    nodes: Callable[[], int]
+    count: Callable[[Found], None] = lambda _: None
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._seen: TTLCache[str, _Occupied] = TTLCache(_NODES_KEPT, _FRESH_SECONDS, timer=self.clock)
 
     def explain(self, session: Session, wanted: Node) -> Explanation:
         """Why ``session`` does not run on the node that it should have come back to.
@@ -66,7 +61,7 @@ class Inquiry:
         if pod is None:
             return UNEXPLAINED
         asked = asks_for(pod, wanted.name, wanted.hostname)
-        told = Explanation(_of_the_scheduler(self._nodes()), TERM) if asked else self.decided(session, wanted)
+        told = Explanation(_of_the_scheduler(self.nodes()), TERM) if asked else self.decided(session, wanted)
         if told.asked == EXTENDER and told.reason not in (Reason.NOT_OFFERED, Reason.UNAWARE):
             return told  # it was offered the node, or knows better: whatever stands in the way now came later
         seen = self._node(wanted.name)
@@ -78,28 +73,27 @@ class Inquiry:
         """What the extender alone says: enough for a session that was bound so long ago that nodes have changed."""
         if session.created_at is None:
             return UNEXPLAINED
-        answer = self._extenders.decided(session.uid, session.created_at)
-        self._count(answer.found)
-        return conclude(answer, wanted.name, self._nodes())
+        answer = self.extenders.decided(session.uid, session.created_at)
+        self.count(answer.found)
+        return conclude(answer, wanted.name, self.nodes())
 
-    def _pod(self, session: Session) -> PodNeeds | None:
-        found = self._list(f"/api/v1/namespaces/{session.namespace}/pods", f"metadata.name={session.name}")
-        pods = [pod_needs(item) for item in found]
+    def _pod(self, session: Session) -> Seen | None:
+        pods = self._list(f"/api/v1/namespaces/{session.namespace}/pods", f"metadata.name={session.name}")
         return next((pod for pod in pods if pod.metadata.uid == session.uid), None)
 
-    def _node(self, name: str) -> _Seen | None:
+    def _node(self, name: str) -> _Occupied | None:
         if (seen := self._seen.get(name)) is not None:
             return seen
-        nodes = [node_offer(item) for item in self._list("/api/v1/nodes", f"metadata.name={name}")]
+        nodes = self._list("/api/v1/nodes", f"metadata.name={name}")
         if not nodes:
             return None
         held = f"spec.nodeName={name},status.phase!=Succeeded,status.phase!=Failed"
-        seen = self._seen[name] = _Seen(nodes[0], [pod_needs(item) for item in self._list("/api/v1/pods", held)])
+        seen = self._seen[name] = _Occupied(nodes[0], self._list("/api/v1/pods", held))
         return seen
 
-    def _list(self, path: str, fields: str) -> list[msgspec.Raw]:
+    def _list(self, path: str, fields: str) -> list[Seen]:
         # By field, not by name: the recorder has the right to list in any case, and needs no right to get.
-        return list(wire.page(self._api.get(path, {"fieldSelector": fields})).items or ())
+        return [read(item) for item in wire.page(self.api.get(path, {"fieldSelector": fields})).items or ()]
 
 
 def conclude(answer: Answer, wanted: str, nodes: int) -> Explanation:
@@ -111,16 +105,13 @@ def conclude(answer: Answer, wanted: str, nodes: int) -> Explanation:
         return UNEXPLAINED
     if decision.result in _SAYS:
         return Explanation(Reason(decision.result), EXTENDER)
-    return Explanation(_after(decision, wanted, nodes), EXTENDER)
-
-
-def _after(decision: Decision, wanted: str, nodes: int) -> Reason:
-    if decision.result == Result.PREFERRED and decision.node == wanted:
-        return Reason.OUTSCORED
+    reason = Reason.UNAWARE
+    if decision.node == wanted and decision.result == Result.PREFERRED:
+        reason = Reason.OUTSCORED
     # The pod carried the term for the node that the extender had in mind when it asked.
-    if decision.result == Result.ALREADY_INJECTED and decision.node == wanted:
-        return _of_the_scheduler(nodes)
-    return Reason.UNAWARE
+    if decision.node == wanted and decision.result == Result.ALREADY_INJECTED:
+        reason = _of_the_scheduler(nodes)
+    return Explanation(reason, EXTENDER)
 
 
 def _of_the_scheduler(nodes: int) -> Reason:

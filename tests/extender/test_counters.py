@@ -16,7 +16,7 @@ from extender import prefer_node
 from extender.http import create_app
 from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
-from extender.prioritize import Service
+from extender.prioritize import Prioritizer
 from lastnode import reasons
 from lastnode.contract import SESSION_LABEL
 from lastnode.objects import Workload
@@ -266,7 +266,7 @@ def app_of(registry: CollectorRegistry, synced: bool, clock: Callable[[], float]
     identity = {"namespace": "demo", "name": "w", "uid": "1", "resource": RESOURCE, "kind": "AgentRuntime"}
     view.workloads[RESOURCE].upsert(Workload(**identity, sticky=True, last_node="a"))  # type: ignore[arg-type]
     lookup = Lookup(view, MemoryCache(0), 0, lambda: synced, clock)
-    return create_app(Service(lookup, PrioritizeMetrics(registry)), {}, {}, lambda: ("", b"")).test_client()
+    return create_app(Prioritizer(lookup, PrioritizeMetrics(registry)), {}, {}, lambda: ("", b"")).test_client()
 
 
 def test_a_fault_of_ours_is_an_error_and_before_the_first_list_nothing_is_known() -> None:

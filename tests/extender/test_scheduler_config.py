@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from extender.http import create_app
 from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
-from extender.prioritize import Service
+from extender.prioritize import Prioritizer
 from lastnode.preference import EXTENDER_SCORE, EXTENDER_WEIGHT, POINTS
 from lastnode.view import MemoryCache, View
 from testbed.errors import StartError
@@ -40,7 +40,7 @@ EXTENDERS = [pytest.param(extender, id=path.name) for path in FILES for extender
 def routes() -> set[str]:
     """Where the app takes a POST."""
     lookup = Lookup(View(), MemoryCache(0), 0, synced=lambda: True)
-    app = create_app(Service(lookup, PrioritizeMetrics(CollectorRegistry())), {}, {}, lambda: ("", b""))
+    app = create_app(Prioritizer(lookup, PrioritizeMetrics(CollectorRegistry())), {}, {}, lambda: ("", b""))
     return {rule.rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())}
 
 

@@ -36,8 +36,8 @@ def proxy(plane: Stack) -> Iterator[TcpProxy]:
         yield proxy
 
 
-def nodes_watch(server: api.Api, sink: Store[Node]) -> ListWatch[Node]:
-    return ListWatch(server, "nodes", reading.read_node, sink, silence=0.5, backoff=Backoff(0.1, 0.5))
+def nodes_watch(server: api.Api, store: Store[Node]) -> ListWatch[Node]:
+    return ListWatch(server, "nodes", reading.read_node, store, silence=0.5, backoff=Backoff(0.1, 0.5))
 
 
 def live(checks: health.Checks) -> bool:
@@ -48,7 +48,7 @@ def test_a_watch_whose_loop_hangs_is_not_live_and_the_others_are(plane: Stack) -
     server = api.load(str(plane.cp.kubeconfig), "test")
     hanging, well = nodes_watch(server, Store()), nodes_watch(server, Store())
     goes_on = Event()
-    hanging._sink.subscribe(lambda *_: goes_on.wait(60) and None)  # type: ignore[attr-defined]
+    hanging.store.subscribe(lambda *_: goes_on.wait(60) and None)  # type: ignore[attr-defined]
     checks = health.live_checks([hanging], limit=LIMIT)
     others = health.live_checks([well], limit=LIMIT)
     Space(plane).node("a")

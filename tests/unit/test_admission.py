@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from extender import prefer_node
+from extender.http import Verb
 from extender.lookup import Lookup
 from extender.metrics import InjectionMetrics
-from extender.mutate import BadReview, Review, Webhook, allow, prefer, schedule_by
+from extender.mutate import Mutator, allow, prefer, read, schedule_by
 from extender.waiting import Patience
 from lastnode.contract import SANDBOX_LABEL, SESSION_LABEL, WORKLOAD_NAME_LABEL
+from lastnode.kube.errors import Undecodable
 from lastnode.objects import Controller, Node, Workload
 from lastnode.ranking import Preference, Preferred
 from lastnode.reasons import MUTATE, Reason
@@ -71,10 +73,10 @@ def view() -> View:
     return known
 
 
-def webhook(known: View | None = None, scheduler: str = "", **lookup: Any) -> tuple[Webhook, CollectorRegistry]:
+def webhook(known: View | None = None, scheduler: str = "", **lookup: Any) -> tuple[Verb, CollectorRegistry]:
     registry = CollectorRegistry()
     found = Lookup(known or view(), MemoryCache(0), 0, synced=lambda: True, **lookup)
-    return Webhook(found, InjectionMetrics(registry), scheduler), registry
+    return Verb(Mutator(found, InjectionMetrics(registry), scheduler)), registry
 
 
 def counted(registry: CollectorRegistry) -> dict[str, float]:
@@ -85,7 +87,7 @@ def counted(registry: CollectorRegistry) -> dict[str, float]:
 def answered(body: bytes, scheduler: str = "") -> tuple[Object, str]:
     """The response within the answer, and the one result that was counted."""
     asked, registry = webhook(scheduler=scheduler)
-    answer = json.loads(asked.mutate(body))
+    answer = json.loads(asked.answer(body))
     (result,) = counted(registry)
     assert registry.get_sample_value("lastnode_injection_duration_seconds_count") == 1
     return valid(answer), result
@@ -147,7 +149,7 @@ def test_asked_again_about_its_own_work_it_changes_nothing(spec: Object, schedul
 
 @given(pod_specs(), node_names(), label_values | st.just(""))
 def test_whatever_node_is_remembered_the_patch_says_exactly_that(spec: Object, node: str, hostname: str) -> None:
-    found = Review(json.dumps(review(session(spec))).encode())
+    found = read(json.dumps(review(session(spec))).encode())
     before = found.spec()
     after = prefer(before, Preference((Preferred(node, hostname, "", 100),), Reason.VALID))
     response = valid(json.loads(allow(found.uid, before, after)))
@@ -301,20 +303,20 @@ def test_a_review_too_deep_to_be_read_is_allowed_without_a_uid() -> None:
 
 def test_a_body_that_was_not_read_is_allowed_and_counted() -> None:
     asked, registry = webhook()
-    assert valid(json.loads(asked.refuse())) == {"uid": "", "allowed": True}
+    assert valid(json.loads(asked.answer(b""))) == {"uid": "", "allowed": True}
     assert counted(registry) == {"bad_request": 1}
 
 
 def test_a_fault_of_ours_lets_the_pod_pass_and_is_counted() -> None:
     """The fault is a clock beyond the calendar."""
     asked, registry = webhook(clock=lambda: 1e20)
-    assert valid(json.loads(asked.mutate(json.dumps(review(session())).encode()))) == {"uid": UID, "allowed": True}
+    assert valid(json.loads(asked.answer(json.dumps(review(session())).encode()))) == {"uid": UID, "allowed": True}
     assert counted(registry) == {"error": 1}
 
 
 def test_a_bad_review_says_what_is_wrong() -> None:
-    with pytest.raises(BadReview, match="truncated"):
-        Review(b"")
+    with pytest.raises(Undecodable, match="truncated"):
+        read(b"")
 
 
 # The wait for a Sandbox
@@ -343,7 +345,7 @@ def test_a_sandbox_that_comes_a_little_late_is_waited_for_even_where_a_former_on
         known.controllers.upsert(sandbox("1"))
     brings = threading.Thread(target=lambda: waiting.wait(30) and known.controllers.upsert(sandbox("2")))
     brings.start()
-    asked.mutate(owned())
+    asked.answer(owned())
     brings.join()
     assert (counted(registry), endings) == ({"injected": 1}, ["came"])
 
@@ -356,6 +358,6 @@ def test_a_sandbox_that_does_not_come_is_given_up_and_more_than_may_wait_togethe
     endings: list[str] = []
     patience = Patience(0.001, at_once, lambda ending, _seconds: endings.append(str(ending)))
     asked, registry = webhook(patience=patience)
-    asked.mutate(owned())
-    asked.mutate(owned())
+    asked.answer(owned())
+    asked.answer(owned())
     assert (counted(registry), endings) == ({"unattributed": 2}, [ending, ending])

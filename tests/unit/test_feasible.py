@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from lastnode.kube.errors import Undecodable
 from lastnode.reasons import Reason
-from recorder.why.fit import NodeOffer, PodNeeds, asks_for, node_offer, obstacle, pod_needs, requests
+from recorder.why.fit import Seen, asks_for, obstacle, read, requests
 
 HOSTNAME = "kubernetes.io/hostname"
 
 
-def node(labels: dict[str, str] | None = None, taints: list[Any] | None = None, **allocatable: str) -> NodeOffer:
+def node(labels: dict[str, str] | None = None, taints: list[Any] | None = None, **allocatable: str) -> Seen:
     metadata = {"name": "a", "labels": labels or {HOSTNAME: "host-a"}}
     room = {"cpu": "4", "memory": "8Gi", "pods": "10"} | allocatable
-    return node_offer(
+    return read(
         json.dumps({"metadata": metadata, "spec": {"taints": taints}, "status": {"allocatable": room}}).encode()
     )
 
@@ -29,14 +29,14 @@ def container(cpu: str = "1", **more: Any) -> dict[str, Any]:
     return {"name": "c", "resources": {"requests": {"cpu": cpu}}, **more}
 
 
-def pod(uid: str = "p", scheduled: str = "2026-11-24T10:00:00Z", **spec: Any) -> PodNeeds:
+def pod(uid: str = "p", scheduled: str = "2026-11-24T10:00:00Z", **spec: Any) -> Seen:
     conditions = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": scheduled}]
     body = {
         "metadata": {"uid": uid},
         "spec": {"containers": [container()], **spec},
         "status": {"conditions": conditions},
     }
-    return pod_needs(json.dumps(body).encode())
+    return read(json.dumps(body).encode())
 
 
 def required(*terms: Any) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def test_what_is_asked_for_in_no_amount_always_fits() -> None:
 
 
 def test_a_node_that_says_nothing_of_its_room_is_not_called_full() -> None:
-    silent = node_offer(b'{"metadata":{"name":"a"}}')
+    silent = read(b'{"metadata":{"name":"a"}}')
     assert obstacle(pod(), silent, [pod("other")]) is None
 
 
@@ -185,4 +185,4 @@ def test_a_hostname_that_is_not_known_is_taken_to_be_the_name() -> None:
 
 def test_an_object_of_another_shape_is_named_as_such() -> None:
     with pytest.raises(Undecodable):
-        pod_needs(b'{"metadata":{"uid":"p"},"spec":{"containers":"none"}}')
+        read(b'{"metadata":{"uid":"p"},"spec":{"containers":"none"}}')

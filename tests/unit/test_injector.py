@@ -241,13 +241,13 @@ def test_what_a_typed_spec_becomes_can_be_worked_on_like_any_other() -> None:
 @pytest.mark.parametrize(
     ("affinity", "message"),
     [
-        ([], r"pod_spec\.affinity must be a V1Affinity, not list"),
-        (V1Affinity.model_construct(node_affinity={}), r"affinity\.node_affinity must be a V1NodeAffinity, not dict"),
+        ([], r"pod_spec\.affinity must be a V1Affinity, not a list"),
+        (V1Affinity.model_construct(node_affinity={}), r"affinity\.node_affinity must be a V1NodeAffinity, not a dict"),
         (
             V1Affinity(
                 node_affinity=V1NodeAffinity.model_construct(preferred_during_scheduling_ignored_during_execution=["x"])
             ),
-            r"ignored_during_execution\[0\] must be a V1PreferredSchedulingTerm, not str",
+            r"ignored_during_execution\[0\] must be a V1PreferredSchedulingTerm, not a str",
         ),
     ],
 )

@@ -26,7 +26,7 @@ def server() -> Iterator[PageServer]:
 
 
 def ask(server: PageServer, method: str, path: str) -> tuple[int, str | None, bytes]:
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)) as connection:
         connection.request(method, path)
         answer = connection.getresponse()
         return answer.status, answer.headers["Content-Type"], answer.read()
@@ -45,8 +45,8 @@ def test_probes_and_pages_are_answered_and_nothing_else_is(server: PageServer) -
 def test_a_client_that_does_not_end_its_request_is_hung_up_on(
     server: PageServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server._server.deadlines = Deadlines(0.5)  # in the place of ten seconds
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as slow:
+    server.deadlines = Deadlines(0.5)  # in the place of ten seconds
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=30) as slow:
         slow.sendall(b"GET /livez HT")
         assert slow.recv(100) == b""
     assert ask(server, "GET", "/livez")[0] == 200

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from extender.http import Verb
 from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
-from extender.prioritize import BadRequest, Request, Service, favour
+from extender.prioritize import Prioritizer, Request, favour
 from lastnode.contract import SESSION_LABEL, WORKLOAD_NAME_LABEL
+from lastnode.kube.errors import Undecodable
 from lastnode.objects import Node, Workload
 from lastnode.ranking import Preferred
 from lastnode.view import MemoryCache, View
@@ -48,14 +50,14 @@ spellings = st.sampled_from([("Pod", "Nodes", "NodeNames"), ("pod", "nodes", "no
                              ("pod", "nodes", "nodeNames")])  # fmt: skip
 
 
-def service(registry: CollectorRegistry | None = None) -> Service:
+def service(registry: CollectorRegistry | None = None) -> Verb:
     """A service that knows one workload, "w" of "demo", whose last node is NODE."""
     view = View()
     view.nodes.upsert(Node(name=NODE, uid="n1", hostname=NODE, ready=True))
     identity = {"namespace": "demo", "name": "w", "uid": "w1", "resource": RESOURCE, "kind": "AgentRuntime"}
     view.workloads[RESOURCE].upsert(Workload(**identity, sticky=True, last_node=NODE))
     lookup = Lookup(view, MemoryCache(0), 0, synced=lambda: True)
-    return Service(lookup, PrioritizeMetrics(registry or CollectorRegistry()))
+    return Verb(Prioritizer(lookup, PrioritizeMetrics(registry or CollectorRegistry())))
 
 
 SERVICE = service()
@@ -79,19 +81,19 @@ def assert_valid(answer: bytes) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_bytes_get_a_valid_list(body: bytes) -> None:
-    assert_valid(SERVICE.prioritize(body))
+    assert_valid(SERVICE.answer(body))
 
 
 @given(json_values)
 def test_any_json_gets_a_valid_list(value: Any) -> None:
-    assert_valid(SERVICE.prioritize(json.dumps(value).encode()))
+    assert_valid(SERVICE.answer(json.dumps(value).encode()))
 
 
 @given(argument_like, st.booleans())
 def test_anything_under_the_right_names_gets_a_valid_list(value: dict[str, Any], ascii_only: bool) -> None:
     registry = CollectorRegistry()
     body = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
-    assert_valid(service(registry).prioritize(body))
+    assert_valid(service(registry).answer(body))
     assert registry.get_sample_value("lastnode_prioritize_total", {"result": "error"}) == 0
 
 
@@ -111,8 +113,8 @@ def test_the_preferred_node_is_answered_exactly_when_it_is_offered(
     spelling: tuple[str, str, str], offered: list[str]
 ) -> None:
     expected = PREFERRED if NODE in offered else []
-    assert json.loads(SERVICE.prioritize(as_names(spelling, offered))) == expected
-    assert json.loads(SERVICE.prioritize(as_nodes(spelling, offered))) == expected
+    assert json.loads(SERVICE.answer(as_names(spelling, offered))) == expected
+    assert json.loads(SERVICE.answer(as_nodes(spelling, offered))) == expected
 
 
 @given(names)
@@ -129,19 +131,19 @@ def test_a_pod_with_the_very_term_gets_nothing_more(spec: dict[str, Any]) -> Non
     terms = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
         "preferredDuringSchedulingIgnoredDuringExecution"
     ) or []
-    assert json.loads(SERVICE.prioritize(body)) == ([] if any(term in OURS for term in terms) else PREFERRED)
+    assert json.loads(SERVICE.answer(body)) == ([] if any(term in OURS for term in terms) else PREFERRED)
 
 
 @pytest.mark.parametrize(
     "text", ["{", "null", "[]", "{}", '{"Pod": null}', '{"Pod": {"metadata": {"name": "\\ud800x"'], ids=repr
 )
 def test_what_is_no_request_is_refused_as_such(text: str) -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(Undecodable):
         Request(text.encode())
 
 
 def test_bytes_that_are_no_utf8_are_refused_as_such() -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(Undecodable):
         Request(b'{"Pod": {"metadata": {"namespace": "\xf8"}}}')
 
 

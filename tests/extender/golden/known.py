@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
-from extender.prioritize import Service
+from extender.prioritize import Prioritizer
 from lastnode.objects import Controller, Node, Workload
 from lastnode.view import MemoryCache, View
 from tests.extender.golden import NAMESPACE, NODES, WANTED, WORKLOAD, load
@@ -14,7 +14,7 @@ from tests.extender.golden import NAMESPACE, NODES, WANTED, WORKLOAD, load
 RESOURCE = "agentruntimes.runtime.agentcube.volcano.sh"
 
 
-def service(registry: CollectorRegistry) -> Service:
+def service(registry: CollectorRegistry) -> Prioritizer:
     """Counts in ``registry``."""
     view = View()
     for name in NODES:
@@ -31,7 +31,7 @@ def service(registry: CollectorRegistry) -> Service:
                 Controller(name=owner["name"], namespace=NAMESPACE, uid=owner["uid"], workload_name=WORKLOAD)
             )
     lookup = Lookup(view, MemoryCache(0), 0, synced=lambda: True)
-    return Service(lookup, PrioritizeMetrics(registry))
+    return Prioritizer(lookup, PrioritizeMetrics(registry))
 
 
 def counted(registry: CollectorRegistry) -> dict[str, float]:
