@@ -28,26 +28,15 @@ NOBODY: Final = b"[]"
 KEPT: Final = 10_000
 
 
-class _Args(
-    msgspec.Struct,
-    gc=False,
-    rename={
-        "pod": "Pod",
-        "names": "NodeNames",
-        "nodes": "Nodes",
-        "pod_": "pod",
-        "names_": "nodenames",
-        "nodes_": "nodes",
-    },
-):
-    """ExtenderArgs with its offered nodes still in bytes. The second three are the lower-case spellings."""
+class _Args(msgspec.Struct, gc=False):
+    """ExtenderArgs with its offered nodes still in bytes. The last four are the lower-case spellings."""
 
-    pod: Pod | None = None
-    names: msgspec.Raw = NOTHING
-    nodes: msgspec.Raw = NOTHING
-    pod_: Pod | None = None
-    names_: msgspec.Raw = NOTHING
-    nodes_: msgspec.Raw = NOTHING
+    pod: Pod | None = msgspec.field(default=None, name="Pod")
+    names: msgspec.Raw = msgspec.field(default=NOTHING, name="NodeNames")
+    nodes: msgspec.Raw = msgspec.field(default=NOTHING, name="Nodes")
+    pod_: Pod | None = msgspec.field(default=None, name="pod")
+    names_: msgspec.Raw = msgspec.field(default=NOTHING, name="nodenames")
+    nodes_: msgspec.Raw = msgspec.field(default=NOTHING, name="nodes")
     camel: msgspec.Raw = msgspec.field(default=NOTHING, name="nodeNames")
 
 

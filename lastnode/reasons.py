@@ -50,35 +50,18 @@ class Reason(Meant):
 
 # Why an entry of the memory cannot be preferred now: what its age and its node say.
 INVALID: Final = (
-    Reason.EXPIRED,
-    Reason.NODE_GONE,
-    Reason.NODE_REPLACED,
-    Reason.NODE_NOT_READY,
-    Reason.NODE_CORDONED,
-)
+    Reason.EXPIRED, Reason.NODE_GONE, Reason.NODE_REPLACED, Reason.NODE_NOT_READY, Reason.NODE_CORDONED,
+)  # fmt: skip
 # Why there is no node to prefer for a pod.
 NO_PREFERENCE: Final = (
-    Reason.NOT_SYNCED,
-    Reason.UNATTRIBUTED,
-    Reason.AMBIGUOUS,
-    Reason.NOT_STICKY,
-    Reason.NOTHING_REMEMBERED,
-    *INVALID,
-)
+    Reason.NOT_SYNCED, Reason.UNATTRIBUTED, Reason.AMBIGUOUS, Reason.NOT_STICKY, Reason.NOTHING_REMEMBERED, *INVALID,
+)  # fmt: skip
 # Why a session moved: the memory's own reasons, then what the node could not take, then who asked for the node and what
 # the scheduler made of that.
 MOVED: Final = (
-    *INVALID,
-    Reason.NO_ROOM,
-    Reason.TAINTED,
-    Reason.PINNED,
-    Reason.NOT_ASKED,
-    Reason.UNAWARE,
-    Reason.NOT_OFFERED,
-    Reason.NOT_CHOSEN,
-    Reason.OUTSCORED,
-    Reason.UNKNOWN,
-)
+    *INVALID, Reason.NO_ROOM, Reason.TAINTED, Reason.PINNED, Reason.NOT_ASKED, Reason.UNAWARE, Reason.NOT_OFFERED,
+    Reason.NOT_CHOSEN, Reason.OUTSCORED, Reason.UNKNOWN,
+)  # fmt: skip
 
 
 class Result(Meant):
