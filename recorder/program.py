@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
+from prometheus_client import CollectorRegistry
+
 from lastnode.daemon import health, logs
 from lastnode.daemon.http import JSON, Page, Pages, PageServer
 from lastnode.daemon.metrics import CONTENT_TYPE, WatchMetrics, count_version, exposition, new_registry
@@ -75,15 +77,9 @@ class Recorder:
         loops = {"writers": writer.moved_at, "outcomes": counting.moved_at}
         if elector:
             loops["elector"] = elector.moved_at
-        pages = Pages(
-            health.live_checks(watches, loops),
-            health.ready_checks(watches, current=True),
-            {
-                "/metrics": lambda _: (CONTENT_TYPE, exposition(registry)),
-                "/sessions": _sessions_page(journal, leadership),
-            },
-        )
-        served = PageServer(address(settings.bind), pages)
+        live, ready = health.live_checks(watches, loops), health.ready_checks(watches, current=True)
+        pages = {"/metrics": _metrics_page(registry), "/sessions": _sessions_page(journal, leadership)}
+        served = PageServer(address(settings.bind), Pages(live, ready, pages))
 
         self.port = served.server_port
         self.crew = Crew()
@@ -104,6 +100,10 @@ def _counting(
     inquiry = Inquiry(server, extenders, lambda: len(view.nodes), counts.inquiry)
     events = Events(server, view.kinds, counts, instance=socket.gethostname())
     return Counting(inquiry, counts, journal, events)
+
+
+def _metrics_page(registry: CollectorRegistry) -> Page:
+    return lambda _: (CONTENT_TYPE, exposition(registry))
 
 
 def _sessions_page(journal: SessionLog, leadership: Leadership) -> Page:
