@@ -272,6 +272,16 @@ def test_settling_leaves_what_came_meanwhile() -> None:
     assert followed.sessions.settle(W, newest, ours=True)
 
 
+def test_what_was_written_and_settled_is_not_looked_at_again_when_the_view_shows_it() -> None:
+    followed = Followed().play(*ALL)
+    written = followed.sessions.pending(W)
+    assert written is not None
+    followed.scheduled.clear()
+    followed.sessions.settle(W, written, ours=True)
+    followed.play(seen(changed(workload(), last_node="n1")))
+    assert followed.scheduled == []
+
+
 def test_a_new_ready_time_of_the_same_session_is_pending_again() -> None:
     followed = Followed().play(*ALL)
     written = followed.sessions.pending(W)
