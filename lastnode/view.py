@@ -99,6 +99,7 @@ class View:
         made = [watch("nodes", read_node, self.nodes)]
         for resource, store in self.workloads.items():
             made.append(watch(resource, functools.partial(read_workload, self.kinds[resource]), store))
+        # There is one way so far. A further one needs stores of its own: the end of a list removes what is not in it.
         for way in self.ways:
             claiming = {"labelSelector": way.workload_name}
             read = functools.partial(read_controller, way)
