@@ -17,7 +17,7 @@ def test_the_demo_ends_well_and_prints_both_faces_the_control_arm_and_the_lost_n
     shown = done.stdout
     assert done.returncode == 0, shown + done.stderr
     assert "NOT AS PROMISED" not in shown
-    for line in ("(a) extender", "(b) injector", "control: the same without stickiness", "untouched:"):
+    for line in ("(a) extender", "(b) library", "control: the same without stickiness", "untouched:"):
         assert line in shown, shown
     for fault in ("cordoned", "full", "deleted"):
         assert shown.count(f"│ {fault} ") == 2, shown  # once a face

@@ -50,15 +50,15 @@ class Demo:
         scheduler.stop()
         return arm, runs
 
-    def injector_face(self) -> list[tuple[Arm, list[Run]]]:
+    def library_face(self) -> list[tuple[Arm, list[Run]]]:
         """Face b: specs through prefer_last_node, no extender; the control arm's sessions run in the same rounds."""
         scheduler = self.stack.start_scheduler("sticky.yaml")
-        injected = make_arm(self.sessions, "injector", self.workloads, sticky=True, injected=True)
+        injected = make_arm(self.sessions, "library", self.workloads, sticky=True, injected=True)
         control = make_arm(self.sessions, "control", self.workloads, sticky=False)
         runs = [run for session in ROUNDS for run in self.rounds.run([injected, control], session)]
         shown = []
         for arm, title in (
-            (injected, "(b) injector: specs through prefer_last_node, no extender"),
+            (injected, "(b) library: specs through prefer_last_node, no extender"),
             (control, "control: the same without stickiness"),
         ):
             own = [run for run in runs if run.arm == arm.name]
@@ -114,7 +114,7 @@ class Demo:
 
 def run(demo: Demo) -> int:
     """Everything, on a cluster that is ready. Returns the exit code."""
-    arms = [demo.extender_face(), *demo.injector_face()]
+    arms = [demo.extender_face(), *demo.library_face()]
     report.print_faults(demo.console, demo.faults)
     totals = [total_of(arm.name, runs) for arm, runs in arms]
     report.print_totals(demo.console, totals)
