@@ -100,9 +100,9 @@ def directly(verbs: Mapping[str, Verb], app: "WSGIApplication") -> "WSGIApplicat
     """``app``, but a POST to one of ``verbs`` is answered before Flask routes it, sets up contexts and a session and
     sends signals. Nothing of that is needed there, and kube-scheduler waits for the answer in its serial loop.
 
-    It spares a third of the extender's CPU time a pod (0.82 instead of 1.15 ms), and 0.1 of 0.5 ms of an answer at
-    5,000 names. Of pods a second nothing is to be seen: 0.98 times as many (median of 28 rounds at 1,000 nodes, half of
-    them between 0.83 and 1.08; benchmarks/scheduling/serving.py).
+    It spares a fifth of the extender's CPU time a pod (0.75 instead of 0.95 ms), and 0.1 of 0.5 ms of an answer at
+    5,000 names. Through Flask kube-scheduler places 0.95 times as many pods a second (median of 20 rounds at 1,000
+    nodes on a quiet machine, from 0.76 to 1.18; benchmarks/scheduling/serving.py).
     """
 
     def either(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:

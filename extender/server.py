@@ -49,8 +49,8 @@ HEADER_FIELD_BYTES: Final = 4096
 MEMORY_DIR: Final = Path("/dev/shm")
 # How long a thread stays with a connection that it has answered: kube-scheduler with pods in its queue asks again after
 # 4 to 30 ms, and finding a thread anew is a third of the time of an answer (p50 at 5,000 names 0.36 ms with, 0.49
-# without). Of pods a second nothing is to be seen: 1.01 times as many with (median of 28 rounds at 1,000 nodes, half of
-# them between 0.85 and 1.15; benchmarks/scheduling/serving.py). It needs no private name of gunicorn.
+# without). Of pods a second nothing is to be seen: 1.02 times as many without (median of 20 rounds at 1,000 nodes on a
+# quiet machine, from 0.66 to 1.26; benchmarks/scheduling/serving.py). It needs no private name of gunicorn.
 STAY_SECONDS: Final = 0.05
 # How many threads may do so at a time; the others are there for new connections.
 STAYING: Final = 4

@@ -7,6 +7,7 @@ routing (extender/http.py). What is compared is compared within a round.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 from collections.abc import Sequence
@@ -71,6 +72,8 @@ def _serve(name: str, flags: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] and not sys.argv[1].isdecimal():
+    if sys.argv[1:2] and sys.argv[1] in (AS_IS, NOT_STAYING, THROUGH_FLASK):
         raise SystemExit(_serve(sys.argv[1], sys.argv[2:]))
-    print(f"{machine()}\n\n{run(*map(int, sys.argv[1:2]))}")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scheduling.serving", description=__doc__)
+    parser.add_argument("rounds", type=int, nargs="?", default=ROUNDS, metavar="ROUNDS")
+    print(f"{machine()}\n\n{run(parser.parse_args().rounds)}")
