@@ -74,7 +74,8 @@ def changed(golden: list[Golden], choices: Any) -> bytes:
         holder, key = parent(args, at), at[-1]
         match choices.ConsumeIntInRange(0, 5):
             case 0:
-                holder[key] = VALUES[choices.ConsumeIntInRange(0, len(VALUES) - 1)]
+                # A copy: a list put into two places, then into itself, is no JSON, and would last for later inputs.
+                holder[key] = copy.deepcopy(VALUES[choices.ConsumeIntInRange(0, len(VALUES) - 1)])
             case 1:
                 holder[key] = choices.ConsumeUnicode(40)
             case 2:
