@@ -9,7 +9,7 @@ and pkg/scheduler/framework/plugins/nodeaffinity.
 """
 
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from lastnode.contract import HOSTNAME_LABEL, MAX_LABEL_VALUE, MAX_NODE_NAME, is_hostname_value, is_node_name
@@ -29,6 +29,14 @@ POINTS: Final = 200
 PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 NODE_NAME_FIELD: Final = "metadata.name"
 
+_NO_NODE_NAME: Final = (
+    "{} is not a node name: lower-case letters, digits, '-' and '.', "
+    f"at most {MAX_NODE_NAME} characters, each part beginning and ending with a letter or digit"
+)
+_NO_HOSTNAME: Final = (
+    "hostname {} is not a label's value: letters, digits, '-', '_' and '.', "
+    f"at most {MAX_LABEL_VALUE} characters, beginning and ending with a letter or digit"
+)
 _shown = reprlib.Repr()
 _shown.maxstring = 80
 
@@ -41,9 +49,9 @@ def term(node: str, *, hostname: str | None = None, weight: int = WEIGHT, match:
     have. TypeError for arguments of another type.
     """
     check(weight, match)
-    _check_node_name(node)
+    _check_text("node", node, is_node_name, _NO_NODE_NAME)
     if hostname:
-        _check_hostname(hostname)
+        _check_text("hostname", hostname, is_hostname_value, _NO_HOSTNAME)
     if match == "name":
         return {"weight": weight, "preference": _by_name(node)}
     if not hostname and not is_hostname_value(node):
@@ -107,24 +115,11 @@ def check(weight: int, match: str) -> None:
         raise ValueError(f'match must be "hostname" or "name", not {_shown.repr(match)}')
 
 
-def _check_node_name(node: str) -> None:
-    if not isinstance(node, str):
-        raise TypeError(f"node must be a str, not {type(node).__name__}")
-    if not is_node_name(node):
-        raise ValueError(
-            f"{_shown.repr(node)} is not a node name: lower-case letters, digits, '-' and '.', "
-            f"at most {MAX_NODE_NAME} characters, each part beginning and ending with a letter or digit"
-        )
-
-
-def _check_hostname(hostname: str) -> None:
-    if not isinstance(hostname, str):
-        raise TypeError(f"hostname must be a str, not {type(hostname).__name__}")
-    if not is_hostname_value(hostname):
-        raise ValueError(
-            f"hostname {_shown.repr(hostname)} is not a label's value: letters, digits, '-', '_' and '.', "
-            f"at most {MAX_LABEL_VALUE} characters, beginning and ending with a letter or digit"
-        )
+def _check_text(what: str, text: str, is_valid: Callable[[str], bool], otherwise: str) -> None:
+    if not isinstance(text, str):
+        raise TypeError(f"{what} must be a str, not {type(text).__name__}")
+    if not is_valid(text):
+        raise ValueError(otherwise.format(_shown.repr(text)))
 
 
 def _by_hostname(hostname: str) -> dict[str, Any]:
