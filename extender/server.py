@@ -125,11 +125,16 @@ class Worker(ThreadWorker):
         """Runs in the worker, after the fork; returns when it ends."""
         self._staying = threading.Semaphore(STAYING)
         self._deadlines = Deadlines(REQUEST_SECONDS)
-        threading.Thread(target=self._deadlines.run, name="deadlines", daemon=True).start()
+        watching = threading.Thread(target=self._deadlines.run, name="deadlines", daemon=True)
+        watching.start()
         if hasattr(socket, "TCP_DEFER_ACCEPT"):
             for listener in self.sockets:
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, SILENT_SECONDS)
-        super().init_process()
+        try:
+            super().init_process()
+        finally:
+            self._deadlines.stop()
+            watching.join()
 
     def handle(self, conn: Any) -> Any:
         """Runs in one of the threads. True: the connection is kept, False: gunicorn closes it, else it waits for the

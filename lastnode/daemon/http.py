@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from http import HTTPStatus
 from socketserver import ThreadingMixIn
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -78,6 +78,7 @@ class Deadlines:
         # Until when, and of whom: in the order in which they run out.
         self._running: dict[Hashable, tuple[float, Callable[[], socket.socket]]] = {}
         self._lock = Lock()
+        self._stopping = Event()
 
     def begin(self, connection: Hashable, socket_of: Callable[[], socket.socket]) -> None:
         """A request begins; one that had begun goes on. ``socket_of``: asked when it is late (TLS wraps sockets)."""
@@ -89,10 +90,12 @@ class Deadlines:
             self._running.pop(connection, None)
 
     def run(self) -> None:
-        """For ever, in a thread that ends with the program."""
-        while True:
-            time.sleep(_LOOK_SECONDS)
+        """Until :meth:`stop`."""
+        while not self._stopping.wait(_LOOK_SECONDS):
             self.look()
+
+    def stop(self) -> None:
+        self._stopping.set()
 
     def look(self) -> None:
         """Hang up on those that are late: the thread that reads from one, or writes to it, finds it at its end."""
