@@ -1,0 +1,101 @@
+"""Both programs beside a tenant who writes anything, on a real API server: they live, and serve the others.
+
+``FUZZ_SEED=…`` plays the same steps again, ``FUZZ_SECONDS=600`` goes on for longer (``make fuzz``). What was found
+belongs into a test of the module that it was found in.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+import yaml
+
+from testbed.apply import apply
+from testbed.extras import CRDS
+from testbed.stack import Stack
+from tests.fuzz.oracle import NAMESPACE, NODE, Asker, Program, Sentinel
+from tests.fuzz.tenant import NODES, Tenant
+from tests.fuzz.wild import Wild
+
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "40"))
+SEED = int(os.environ.get("FUZZ_SEED") or random.randrange(10**6))
+WILD = "wild"
+STEPS = 60  # between two looks at the programs
+RESTARTS = 0.15  # of these looks: on what is there now
+DEPTH = 20_000  # of calls: this process has to write and read what is too deep for the programs
+
+
+def open_definitions() -> Iterator[dict]:
+    """The published CRDs, but everything may stand in a spec or status."""
+    anything = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    for folder in ("without-stickiness", "sandbox-v1beta1"):
+        for file in sorted((CRDS / folder).glob("*.yaml")):
+            definition = yaml.safe_load(file.read_text(encoding="utf-8"))
+            for version in definition["spec"]["versions"]:
+                version["schema"] = copy.deepcopy(anything)
+            yield definition
+
+
+@pytest.fixture
+def deep() -> Iterator[None]:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(DEPTH)
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    with Stack.start(crds=()) as stack:
+        apply(stack.cp, open_definitions())
+        for name in (NAMESPACE, WILD):
+            stack.api.post("/api/v1/namespaces", {"metadata": {"name": name}})
+        yield stack
+
+
+@pytest.mark.timeout(SECONDS + 400)
+def test_whatever_a_tenant_writes_both_programs_live_and_serve_the_others(stack: Stack, deep: None) -> None:
+    print(f"FUZZ_SEED={SEED} FUZZ_SECONDS={SECONDS:g}")
+    dice = random.Random(SEED)
+    recorder = Program(stack, stack.start_recorder("--page-size", "7"), stack.recorder_url)
+    extender = Program(stack, stack.start_webhook("--page-size", "7", only=[NAMESPACE, WILD]), stack.webhook_url)
+    asker = Asker(stack, stack.webhook_url)
+    sentinel = Sentinel(stack, asker)
+    tenant = Tenant(stack.api, WILD, Wild(dice, datetime.now(UTC)))
+    end = time.monotonic() + SECONDS
+    steps = 0
+    try:
+        while time.monotonic() < end:
+            for _ in range(STEPS):
+                tenant.step()
+                ask(asker, tenant, dice)
+            steps += STEPS
+            if dice.random() < RESTARTS:
+                dice.choice([recorder, extender]).restart()
+            for program in (recorder, extender):
+                program.holds()
+            sentinel.holds()
+            json.loads(recorder.fetch("/sessions"))
+    except BaseException:
+        print(f"FUZZ_SEED={SEED}: after {steps} steps, of which the last were", *tenant.steps, sep="\n")
+        raise
+    print(f"{steps} steps; answers by status: {dict(tenant.statuses)}")
+
+
+def ask(asker: Asker, tenant: Tenant, dice: random.Random) -> None:
+    """About a pod of the tenant's, changed or not."""
+    pod = tenant.changed_pod()
+    if dice.random() < 0.5:
+        offered = dice.choice([{"NodeNames": [*NODES, NODE]}, {"nodenames": NODES}, {"NodeNames": None}])
+        scores = asker.prioritize(json.dumps({dice.choice(["Pod", "pod"]): pod, **offered}).encode())
+        assert {score["Host"] for score in scores} <= {*NODES, NODE}
+    else:
+        asker.mutate(pod, WILD)
