@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from extender.lookup import Lookup
+from extender.lookup import Lookup, brief
 from extender.metrics import PrioritizeMetrics
 from extender.prioritize import Prioritizer
+from extender.waiting import Patience
 from lastnode.objects import Controller, Node, Workload
 from lastnode.view import MemoryCache, View
 from tests.extender.golden import NAMESPACE, NODES, WANTED, WORKLOAD, load
@@ -14,8 +15,8 @@ from tests.extender.golden import NAMESPACE, NODES, WANTED, WORKLOAD, load
 RESOURCE = "agentruntimes.runtime.agentcube.volcano.sh"
 
 
-def service(registry: CollectorRegistry) -> Prioritizer:
-    """Counts in ``registry``."""
+def service(registry: CollectorRegistry, patience: Patience | None = None) -> Prioritizer:
+    """Counts in ``registry``; ``patience``: for Sandboxes, by default kube-scheduler's."""
     view = View()
     for name in NODES:
         view.nodes.upsert(Node(name=name, uid=f"uid-{name}", hostname=name, ready=True))
@@ -30,7 +31,7 @@ def service(registry: CollectorRegistry) -> Prioritizer:
             view.controllers.upsert(
                 Controller(name=owner["name"], namespace=NAMESPACE, uid=owner["uid"], workload_name=WORKLOAD)
             )
-    lookup = Lookup(view, MemoryCache(0), 0, synced=lambda: True)
+    lookup = Lookup(view, MemoryCache(0), 0, synced=lambda: True, patience=patience or brief())
     return Prioritizer(lookup, PrioritizeMetrics(registry))
 
 

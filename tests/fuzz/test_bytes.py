@@ -20,7 +20,7 @@ SECONDS = int(os.environ.get("FUZZ_SECONDS", "15"))
 # What one input may take before libFuzzer calls it a hang; beyond it, how long the run may need to come up.
 INPUT_SECONDS = 25
 START_SECONDS = 120
-TARGET = "tests.fuzz.fuzz_prioritize"
+TARGET = "tests.fuzz.fuzz_bytes"
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("atheris") is None, reason="atheris is not installed; it exists for Linux only"
