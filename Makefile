@@ -13,7 +13,7 @@ NODES ?= 20
 # Test processes at a time; each may run a control plane of its own (about 1 GB).
 JOBS ?= 2
 
-.PHONY: help setup demo test test-unit lint fmt bench headline soak cluster cluster-down binaries image manifests lock clean
+.PHONY: help setup demo test test-unit lint fmt bench headline soak fuzz cluster cluster-down binaries image manifests lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ bench: $(READY) ## Measure; figures with their machine are in docs/measured.md
 soak: $(READY) ## Three minutes of random faults; SOAK_SEED= plays them again, SOAK_SECONDS= makes it longer
 	@$(PY) -m testbed binaries
 	@SOAK_SECONDS=$(or $(SOAK_SECONDS),180) $(PY) -m pytest -s tests/recorder/test_soak.py
+
+fuzz: $(READY) ## A minute each of anything in bytes and in objects; FUZZ_SEED= plays it again, FUZZ_SECONDS=600 makes it longer
+	@$(PY) -m testbed binaries
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(PY) -m pytest -s tests/fuzz
 
 headline: $(READY) ## 20,000 workloads on 1,000 nodes, with and without lastnode; SCALE=0.05 takes minutes, MINUTES=60 stops early
 	@$(PY) -m benchmarks.headline --scale $(or $(SCALE),1) $(if $(MINUTES),--minutes $(MINUTES))

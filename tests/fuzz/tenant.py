@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import json
 from collections import Counter, deque
@@ -23,7 +22,6 @@ from testbed.api import Api
 from testbed.errors import ApiError
 from testbed.webhook import OPT_OUT_LABEL
 from testbed.workloads import WORKLOAD_VERSION
-from tests.extender.golden.edits import parent, places
 from tests.fuzz.wild import TOO_DEEP, Wild
 
 Object = dict[str, Any]
@@ -155,16 +153,6 @@ class Tenant:
         if self._wild.often(0.5):
             self._patch(f"/api/v1/nodes/{name}", {"metadata": {"finalizers": None}})
         self._delete("/api/v1/nodes", name)
-
-    def changed_pod(self) -> Object:
-        """One of the pods, as nobody would write it: values of it replaced, removed or moved."""
-        pods = list(self.pods.values()) or [{"metadata": {"labels": {SESSION_LABEL: "s"}}}]
-        pod = copy.deepcopy(self._dice.choice(pods))
-        for _ in range(self._dice.choice([0, 0, 1, 3])):
-            at = self._dice.choice(places(pod) or [()])
-            if at:
-                parent(pod, at)[at[-1]] = self._wild.any()
-        return pod
 
     @property
     def _pods(self) -> str:

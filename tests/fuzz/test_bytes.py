@@ -1,12 +1,14 @@
 """The fuzz target runs for a bounded time, from the golden requests on, and finds nothing.
 
-For longer: ``FUZZ_SECONDS=300 python -m pytest -s tests/fuzz``. An input that was found belongs into a test.
+For longer: ``make fuzz FUZZ_SECONDS=600``; FUZZ_SEED begins with the same inputs. An input that was found belongs into
+a test.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import random
 import re
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import pytest
 from testbed.paths import REPOSITORY
 
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "15"))
+SEED = int(os.environ.get("FUZZ_SEED") or random.randrange(1, 10**6))
 # What one input may take before libFuzzer calls it a hang; beyond it, how long the run may need to come up.
 INPUT_SECONDS = 25
 START_SECONDS = 120
@@ -58,7 +61,8 @@ class Run:
 
 @pytest.mark.timeout(SECONDS + INPUT_SECONDS + 2 * START_SECONDS)
 def test_no_input_breaks_the_request_or_the_memory(tmp_path: Path) -> None:
-    run = Run(tmp_path, f"-max_total_time={SECONDS}")
+    print(f"FUZZ_SEED={SEED} FUZZ_SECONDS={SECONDS}")
+    run = Run(tmp_path, f"-max_total_time={SECONDS}", f"-seed={SEED}")
     assert not run.found, run.output[-5000:]
     assert run.code == 0, run.output[-5000:]
     assert run.inputs > len(list((tmp_path / "seeds").iterdir()))

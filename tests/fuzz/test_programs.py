@@ -12,7 +12,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -21,8 +21,9 @@ import yaml
 from testbed.apply import apply
 from testbed.extras import CRDS
 from testbed.stack import Stack
+from tests.extender.golden.edits import parent, places
 from tests.fuzz.oracle import NAMESPACE, NODE, Asker, Program, Sentinel
-from tests.fuzz.tenant import NODES, Tenant
+from tests.fuzz.tenant import NODES, Object, Tenant
 from tests.fuzz.wild import Wild
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "40"))
@@ -70,13 +71,15 @@ def test_whatever_a_tenant_writes_both_programs_live_and_serve_the_others(stack:
     asker = Asker(stack, stack.webhook_url)
     sentinel = Sentinel(stack, asker)
     tenant = Tenant(stack.api, WILD, Wild(dice, datetime.now(UTC)))
+    # Dice of their own: how a pod looks depends on what came first, and the steps must not.
+    asking = Wild(random.Random(SEED + 1), datetime.now(UTC))
     end = time.monotonic() + SECONDS
     steps = 0
     try:
         while time.monotonic() < end:
             for _ in range(STEPS):
                 tenant.step()
-                ask(asker, tenant, dice)
+                ask(asker, tenant.pods, asking)
             steps += STEPS
             if dice.random() < RESTARTS:
                 dice.choice([recorder, extender]).restart()
@@ -90,12 +93,15 @@ def test_whatever_a_tenant_writes_both_programs_live_and_serve_the_others(stack:
     print(f"{steps} steps; answers by status: {dict(tenant.statuses)}")
 
 
-def ask(asker: Asker, tenant: Tenant, dice: random.Random) -> None:
-    """About a pod of the tenant's, changed or not."""
-    pod = tenant.changed_pod()
-    if dice.random() < 0.5:
-        offered = dice.choice([{"NodeNames": [*NODES, NODE]}, {"nodenames": NODES}, {"NodeNames": None}])
-        scores = asker.prioritize(json.dumps({dice.choice(["Pod", "pod"]): pod, **offered}).encode())
+def ask(asker: Asker, pods: Mapping[str, Object], wild: Wild) -> None:
+    """About one of the pods, as it is or as nobody would write it."""
+    pod = copy.deepcopy(wild.dice.choice(list(pods.values()) or [{}]))
+    for _ in range(wild.dice.choice([0, 0, 1, 3])):
+        if at := wild.dice.choice(places(pod) or [()]):
+            parent(pod, at)[at[-1]] = wild.any()
+    if wild.often(0.5):
+        offered = wild.dice.choice([{"NodeNames": [*NODES, NODE]}, {"nodenames": NODES}, {"NodeNames": None}])
+        scores = asker.prioritize(json.dumps({wild.dice.choice(["Pod", "pod"]): pod, **offered}).encode())
         assert {score["Host"] for score in scores} <= {*NODES, NODE}
     else:
         asker.mutate(pod, WILD)
