@@ -86,7 +86,6 @@ class World:
             preference = self._lookup.find(msgspec.structs.replace(session, node=None))
             list(terms(preference.nodes))
             assert all(0 <= score <= 10 for score in scores(preference.nodes).values())
-        json.loads(self._journal.page(leading=True))
 
     def _write(self, key: WorkloadKey) -> None:
         pending = self._sessions.pending(key)
