@@ -230,7 +230,7 @@ class Drip:
             thread.join(30)
 
     def _drip(self) -> None:
-        while not self._done.is_set():
+        while not self._done.wait(_POLL):
             with contextlib.suppress(OSError), self._connect() as connection:
                 for number, byte in enumerate(b"POST /prioritize HTTP/1.1\r\nX-Slow: " + b"x" * 1000):
                     connection.sendall(bytes([byte]))

@@ -1,4 +1,5 @@
-"""A soak: sessions all the time, faults at random, and at the end the memory that the whole history makes.
+"""A soak: sessions all the time, faults at random, beside tenants and clients who cost what they can; and at the end,
+with these still there, the memory that the whole history makes.
 
 Its seed is printed; SOAK_SEED plays the same faults again, SOAK_SECONDS makes it longer (``make soak``: 3 min).
 """
@@ -12,12 +13,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
+from urllib.parse import urlsplit
 
 import pytest
 
+from testbed.api import answers
 from testbed.component import Component
 from testbed.stack import Stack
+from tests.extender.standin import Drip
 from tests.recorder.history import History
+from tests.recorder.hostile import hostile_tenants, unread
 from tests.recorder.httpproxy import Answer, Asked, Fault, HttpProxy, refusal
 from tests.recorder.space import Space
 
@@ -26,6 +31,16 @@ SEED = int(os.environ.get("SOAK_SEED") or random.randrange(10**6))
 WORKLOADS, NODES = 12, 8
 # The back-off waits 30 s at most when the last fault ends; the rest is for a busy machine.
 MENDED_SECONDS = 90.0
+# In which a session is written when nothing but the others is wrong, and a probe is answered at any time.
+GOOD_SECONDS = 30.0
+DRIPPING = 40
+
+
+@pytest.fixture
+def plane() -> Iterator[Stack]:
+    """A control plane of its own: what such tenants leave behind is nothing for other tests."""
+    with Stack.start() as stack:
+        yield stack
 
 
 @pytest.fixture
@@ -109,11 +124,25 @@ class Trouble:
             over()
 
 
-def test_after_random_faults_the_memory_is_that_of_the_whole_history(
-    plane: Stack, proxy: HttpProxy, recorder: Component
-) -> None:
+@pytest.fixture
+def hostile(plane: Stack, recorder: Component, dice: random.Random) -> Iterator[None]:
+    """From the first to the last moment: tenants and clients who do what is forbidden to nobody."""
+    address = urlsplit(plane.recorder_url)
+    host, port = str(address.hostname), int(address.port or 0)
+    with hostile_tenants(plane, dice), Drip(host, port, DRIPPING), unread(host, port):
+        yield
+
+
+@pytest.fixture
+def dice() -> random.Random:
     print(f"SOAK_SEED={SEED} SOAK_SECONDS={SECONDS:g}")
-    dice = random.Random(SEED)
+    return random.Random(SEED)
+
+
+@pytest.mark.timeout(SECONDS + 400)
+def test_after_random_faults_the_memory_is_that_of_the_whole_history(
+    plane: Stack, proxy: HttpProxy, recorder: Component, hostile: None, dice: random.Random
+) -> None:
     space = Space(plane)
     history = History(space)
     nodes = [space.node(f"n{number}") for number in range(NODES)]
@@ -134,5 +163,10 @@ def test_after_random_faults_the_memory_is_that_of_the_whole_history(
     while time.monotonic() < end:
         trouble.play(sessions)
         sessions(dice.uniform(0, 1))
+        plane.wait(lambda: answers(f"{plane.recorder_url}/livez"), "a probe to be answered", GOOD_SECONDS)
     print(f"{7000 - len(seconds)} sessions, faults: {' '.join(trouble.played)}")
     history.holds(MENDED_SECONDS, note=f"SOAK_SEED={SEED}")
+    fresh = space.node("fresh")
+    space.session("fresh", fresh, 7001, "w0")
+    plane.wait(lambda: space.last_node("w0") == fresh, "a session to be written beside the others", GOOD_SECONDS)
+    assert recorder.alive
