@@ -19,7 +19,7 @@ from tests.fuzz.wild import Wild
 from tests.recorder.space import Space
 
 HOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
-WORKLOADS = 10  # of each tenant whose writes fail
+WORKLOADS = 40  # of each tenant whose writes fail
 SLOW_SECONDS = 3
 UNREAD = 40
 DEPTH = 20_000  # of calls: this process writes objects that are too deep for the recorder
