@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import unicodedata
 import urllib.request
 from base64 import b64decode
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from tests.extender.cluster import (
     session_pod,
     sticky_runtime,
 )
+from tests.kubectl.terminal import run
 from tests.waiting import eventually
 
 NAMESPACE = "sentinel"
@@ -70,6 +72,11 @@ class Program:
         trust = self._stack.trust
         with urllib.request.urlopen(f"{self.url}{path}", timeout=30, context=trust) as answer:
             return bytes(answer.read())
+
+    def metric(self, name: str) -> dict[str, float]:
+        """Each series of a metric that is not 0, by its labels."""
+        samples = self._stack.metrics(self.url).items()
+        return {sample.removeprefix(name): value for sample, value in samples if sample.startswith(name) and value}
 
     def _is_ready(self) -> bool:
         try:
@@ -125,6 +132,25 @@ class Sentinel:
     def _injected(self, pod: Object) -> bool:
         made = self._stack.api.post(f"{path_of(pod).rpartition('/')[0]}?dryRun=All", pod)
         return bool(made["spec"].get("affinity", {}).get("nodeAffinity", {}).get(PREFERRED))
+
+
+class Looker:
+    """A person with kubectl lastnode, on a terminal that does what it is told to by escape sequences."""
+
+    def __init__(self, stack: Stack) -> None:
+        # Addresses instead of pods; the certificate is the webhook's.
+        self._kubeconfig = stack.cp.kubeconfig
+        urls = {"RECORDER_URL": stack.recorder_url, "EXTENDER_URL": stack.webhook_url}
+        self._env = {f"LASTNODE_{name}": url for name, url in urls.items()}
+        self._env["LASTNODE_EXTENDER_CA"] = str(stack.cp.dir / "webhook" / "ca.crt")
+
+    def holds(self, *words: str) -> None:
+        """The command says something readable, or why it cannot."""
+        done = run(self._kubeconfig, *words, env=self._env)
+        assert done.returncode in (0, 1), (words, done.stderr)
+        assert "Traceback" not in done.stderr, f"{words}: {done.stderr}"
+        commands = {char for char in done.stdout + done.stderr if unicodedata.category(char) == "Cc"} - {"\n", "\t"}
+        assert not commands, (words, done.stdout, done.stderr)
 
 
 class Asker:

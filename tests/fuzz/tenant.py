@@ -22,7 +22,7 @@ from testbed.api import Api
 from testbed.errors import ApiError
 from testbed.webhook import OPT_OUT_LABEL
 from testbed.workloads import WORKLOAD_VERSION
-from tests.fuzz.wild import TOO_DEEP, Wild
+from tests.fuzz.wild import LARGE, TOO_DEEP, Wild
 
 Object = dict[str, Any]
 
@@ -67,6 +67,7 @@ class Tenant:
             RECENT_NODES_ANNOTATION: self._wild.memory(NODES),
             f"{AGENTCUBE_PREFIX}/cache-group": self._dice.choice(["g", self._wild.text()]),
             f"{AGENTCUBE_PREFIX}/older-weight": self._dice.choice(["0", "100", self._wild.text()]),
+            "filler": "x" * self._dice.choice([0, 0, 0, 250_000]),  # of 256 KiB for all annotations together
         }
         metadata = {"name": name, "annotations": self._wild.maybe(**memory), "labels": self._claim()}
         pool = self._odd(self._dice.choice([0, 0, 0, 1]))
@@ -145,8 +146,7 @@ class Tenant:
         self._put("/api/v1/nodes", name, {"metadata": metadata, "spec": spec})
 
     def node_status(self) -> None:
-        status = self._wild.maybe(conditions=self._wild.conditions("Ready", "MemoryPressure"), phase=self._wild.text())
-        self._patch(f"/api/v1/nodes/{self._dice.choice(NODES)}/status", {"status": status})
+        self._patch(f"/api/v1/nodes/{self._dice.choice(NODES)}/status", {"status": self._wild.node_status()})
 
     def no_node(self) -> None:
         name = self._dice.choice(NODES)
@@ -184,7 +184,9 @@ class Tenant:
         return [owner, {**owner, "uid": "other", "controller": False}][: self._dice.randrange(1, 3)]
 
     def _deep(self) -> Any:
-        return self._wild.nested(TOO_DEEP) if self._wild.often(0.02) else self._wild.any()
+        if self._wild.often(0.03):
+            return self._wild.nested(TOO_DEEP) if self._wild.often(0.7) else "x" * LARGE
+        return self._wild.any()
 
     def _odd(self, value: Any) -> Any:
         return self._wild.any() if self._wild.often(0.1) else value

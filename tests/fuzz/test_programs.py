@@ -22,7 +22,7 @@ from testbed.apply import apply
 from testbed.extras import CRDS
 from testbed.stack import Stack
 from tests.extender.golden.edits import parent, places
-from tests.fuzz.oracle import NAMESPACE, NODE, Asker, Program, Sentinel
+from tests.fuzz.oracle import NAMESPACE, NODE, Asker, Looker, Program, Sentinel
 from tests.fuzz.tenant import NODES, Object, Tenant
 from tests.fuzz.wild import Wild
 
@@ -31,6 +31,11 @@ SEED = int(os.environ.get("FUZZ_SEED") or random.randrange(10**6))
 WILD = "wild"
 STEPS = 60  # between two looks at the programs
 RESTARTS = 0.15  # of these looks: on what is there now
+LOOKS = [
+    ["list", "-A"], ["list", "-A", "-o", "json"], ["list", "-n", WILD, "-o", "wide"], ["show", "-n", WILD, "w1"],
+    ["show", "-n", WILD, "w2", "-o", "yaml"], ["explain", "-n", WILD, "p1"], ["explain", "-n", WILD, "p2"],
+    ["report"], ["report", "-o", "json"], ["doctor", "-n", WILD],
+]  # fmt: skip
 DEPTH = 20_000  # of calls: this process has to write and read what is too deep for the programs
 
 
@@ -69,7 +74,7 @@ def test_whatever_a_tenant_writes_both_programs_live_and_serve_the_others(stack:
     recorder = Program(stack, stack.start_recorder("--page-size", "7"), stack.recorder_url)
     extender = Program(stack, stack.start_webhook("--page-size", "7", only=[NAMESPACE, WILD]), stack.webhook_url)
     asker = Asker(stack, stack.webhook_url)
-    sentinel = Sentinel(stack, asker)
+    sentinel, looker = Sentinel(stack, asker), Looker(stack)
     tenant = Tenant(stack.api, WILD, Wild(dice, datetime.now(UTC)))
     # Dice of their own: how a pod looks depends on what came first, and the steps must not.
     asking = Wild(random.Random(SEED + 1), datetime.now(UTC))
@@ -83,6 +88,7 @@ def test_whatever_a_tenant_writes_both_programs_live_and_serve_the_others(stack:
             steps += STEPS
             if dice.random() < RESTARTS:
                 dice.choice([recorder, extender]).restart()
+                looker.holds(*dice.choice(LOOKS))
             for program in (recorder, extender):
                 program.holds()
             sentinel.holds()
@@ -91,6 +97,8 @@ def test_whatever_a_tenant_writes_both_programs_live_and_serve_the_others(stack:
         print(f"FUZZ_SEED={SEED}: after {steps} steps, of which the last were", *tenant.steps, sep="\n")
         raise
     print(f"{steps} steps; answers by status: {dict(tenant.statuses)}")
+    print(*(recorder.metric(f"lastnode_{name}_total") for name in ("record_writes", "sessions", "objects_skipped")))
+    print(*(extender.metric(f"lastnode_{name}_total") for name in ("prioritize", "injections", "objects_skipped")))
 
 
 def ask(asker: Asker, pods: Mapping[str, Object], wild: Wild) -> None:
@@ -104,4 +112,6 @@ def ask(asker: Asker, pods: Mapping[str, Object], wild: Wild) -> None:
         scores = asker.prioritize(json.dumps({wild.dice.choice(["Pod", "pod"]): pod, **offered}).encode())
         assert {score["Host"] for score in scores} <= {*NODES, NODE}
     else:
+        if wild.often(0.7) and isinstance(pod.get("spec"), dict):
+            pod["spec"].pop("nodeName", None)
         asker.mutate(pod, WILD)

@@ -21,6 +21,7 @@ NUMBERS = [0, 1, -1, 2, 100, 255, 2**31 - 1, -(2**31), 2**53 + 1, 2**63 - 1, -(2
 TEXTS = ["", " ", "enabled", "null", "ü", "\u2028", "\x00", "\x1b[2J", "\ud800", "a" * 64, "A.b_c-9", "..", "[", "{}"]
 DEEP = [1, 2, 30, 200]
 TOO_DEEP = 1500  # deeper than Python's decoders go
+LARGE = 1_450_000  # with a little more, etcd would not take it
 
 
 class Wild:
@@ -34,12 +35,16 @@ class Wild:
         return self.dice.random() < share
 
     def date(self) -> str:
-        """An extreme one, or one of about now in any zone."""
-        if self.often(0.4):
-            return self.dice.choice(DATES)
-        seconds = self.dice.choice([0, 1, -1, 29, -31, 3600, -86400, 86400 * 400, -86400 * 400])
-        moment = (self._now + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
-        return moment + self.dice.choice(["Z", "Z", "Z", ".5Z", "+14:00", "-23:59"])
+        """An extreme one, or one of about now, or one some time away, in any zone."""
+        if self.often(0.7):
+            return self.dice.choice(DATES) if self.often(0.6) else self.lately()
+        return self._near(3600, -86400, 86400 * 400, -86400 * 400) + self.dice.choice(["Z", ".5Z", "+14:00", "-23:59"])
+
+    def lately(self) -> str:
+        return self._near(0, 1, -1, 29, -31, -3600) + "Z"
+
+    def _near(self, *seconds: int) -> str:
+        return (self._now + timedelta(seconds=self.dice.choice(seconds))).strftime("%Y-%m-%dT%H:%M:%S")
 
     def text(self) -> str:
         return self.dice.choice([*TEXTS, self.date(), "x" * self.dice.randrange(300)])
@@ -89,7 +94,19 @@ class Wild:
                                  {"terminated": {"exitCode": code, **ended}},
                                  {"terminated": {"exitCode": code, **ended}}])  # fmt: skip
 
+    def ready(self) -> dict[str, Any]:
+        """Of a pod or a node with which nothing is wrong."""
+        ready = {"type": "Ready", "status": "True", "lastTransitionTime": self.lately()}
+        return {"phase": "Running", "conditions": [ready]}
+
+    def node_status(self) -> dict[str, Any]:
+        if self.often(0.6):
+            return self.ready()
+        return self.maybe(conditions=self.conditions("Ready", "MemoryPressure"), phase=self.text())
+
     def pod_status(self) -> dict[str, Any]:
+        if self.often(0.4):
+            return self.ready()
         phase = self.dice.choice(["Running", "Running", "Running", "Pending", "Failed", "Succeeded", "Unknown"])
         containers = [
             {"name": f"c{number}", "image": "", "imageID": "", "ready": self.often(0.5), "restartCount": number,
@@ -100,13 +117,13 @@ class Wild:
                                              containerStatuses=containers, startTime=self.date())}  # fmt: skip
 
     def entry(self, nodes: list[str]) -> Any:
-        """One of recent-nodes."""
-        node = self.dice.choice([*nodes, "gone", self.text()])
-        known = self.maybe(node=node, hostname=self.dice.choice([node, self.text()]), nodeUID=self.text(),
-                           readyAt=self.date(), podUID=self.text())  # fmt: skip
-        if self.often(0.2):
-            known[self.dice.choice([*known, "more"])] = self.any()
-        return self.any() if self.often(0.1) else known
+        """One of recent-nodes, often as it should be."""
+        node = self.dice.choice(nodes)
+        known: dict[str, Any] = {"node": node, "hostname": node[:63], "readyAt": self.lately(), "podUID": "p"}
+        if self.often(0.5):
+            field = self.dice.choice([*known, "nodeUID", "more"])
+            known[field] = self.dice.choice([self.date(), self.text(), self.any()])
+        return self.any() if self.often(0.05) else known
 
     def memory(self, nodes: list[str]) -> str:
         """Text of recent-nodes: a list of entries, cut, changed, huge or something else."""
