@@ -20,6 +20,20 @@ DEFAULT_MEMORY_TTL_SECONDS: Final = 24 * 60 * 60.0
 
 HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
 
+# Taints of nodes that somebody is about to take away. Karpenter's (its former name too) and cluster-autoscaler's, which
+# take them back where they change their mind; those of the node termination handlers of AWS and Google. Candidates,
+# which only may go (DeletionCandidateOfClusterAutoscaler), are not among them.
+LEAVING_TAINTS: Final = frozenset({
+    "karpenter.sh/disrupted",
+    "karpenter.sh/disruption",
+    "ToBeDeletedByClusterAutoscaler",
+    "aws-node-termination-handler/spot-itn",
+    "aws-node-termination-handler/scheduled-maintenance",
+    "aws-node-termination-handler/asg-lifecycle-termination",
+    "aws-node-termination-handler/rebalance-recommendation",
+    "cloud.google.com/impending-node-termination",
+})  # fmt: skip
+
 # agentcube's: it sets the session and sandbox labels on the pod, the workload's name on the Sandbox.
 AGENTCUBE_PREFIX: Final = "runtime.agentcube.io"
 SESSION_LABEL: Final = f"{AGENTCUBE_PREFIX}/session-id"

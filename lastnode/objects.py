@@ -39,11 +39,13 @@ class WorkloadKey(NamedTuple):
 
 
 class Node(Record, frozen=True, gc=False, kw_only=True):
-    """A node as far as coming back to it goes. ``hostname``: its kubernetes.io/hostname label, empty without one."""
+    """A node as far as coming back to it goes. ``hostname``: its kubernetes.io/hostname label, empty without one.
+    ``leaving``: it is being deleted, or an autoscaler's taint says that it will be."""
 
     hostname: str
     ready: bool
     unschedulable: bool = False
+    leaving: bool = False
 
 
 class Workload(Record, frozen=True, gc=False, kw_only=True):

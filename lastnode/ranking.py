@@ -75,6 +75,8 @@ def _state(entry: Entry, node: Node | None) -> Reason:
         return Reason.NODE_GONE
     if not is_its_node(entry, node):
         return Reason.NODE_REPLACED
+    if node.leaving:
+        return Reason.NODE_LEAVING
     if not node.ready:
         return Reason.NODE_NOT_READY
     return Reason.NODE_CORDONED if node.unschedulable else Reason.VALID

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from lastnode.contract import HOSTNAME_LABEL, LAST_NODE, RECENT_NODES, STICKINESS, is_hostname_value
+from lastnode.contract import HOSTNAME_LABEL, LAST_NODE, LEAVING_TAINTS, RECENT_NODES, STICKINESS, is_hostname_value
 from lastnode.kinds import Kind, Sessions, way_of
 from lastnode.kube.wire import decode
 from lastnode.objects import Controller, Node, Session, Workload, pack
@@ -75,8 +75,13 @@ class Pod(Part):
         return decode(_ANYTHING, affinity.preferred) if affinity and affinity.preferred != NOTHING else None
 
 
+class _Taint(Part):
+    key: str = ""
+
+
 class _NodeSpec(Part):
     unschedulable: bool | None = None
+    taints: list[_Taint] | None = None
 
 
 class _Node(Part):
@@ -110,12 +115,15 @@ def read_node(data: bytes | msgspec.Raw) -> Node:
     """A v1 Node."""
     part = decode(_NODE, data)
     hostname = _labels(part.metadata).get(HOSTNAME_LABEL) or ""
+    spec = part.spec or _NodeSpec()
+    tainted = any(taint.key in LEAVING_TAINTS for taint in spec.taints or ())
     return Node(
         **_identity(part.metadata),
         resource_version=part.metadata.resource_version,
         hostname=hostname if is_hostname_value(hostname) else "",
         ready=ready_since(part.status) is not None,
-        unschedulable=bool(part.spec and part.spec.unschedulable),
+        unschedulable=bool(spec.unschedulable),
+        leaving=tainted or part.metadata.deletion_timestamp is not None,
     )
 
 

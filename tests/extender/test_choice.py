@@ -206,8 +206,27 @@ def replace(stack: Stack, node: str) -> None:
     make_nodes(stack, [node])
 
 
-FATES = {"node_cordoned": cordon, "node_not_ready": break_down, "node_gone": delete, "node_replaced": replace}
-each_fate = pytest.mark.parametrize(("reason", "befalls"), FATES.items(), ids=FATES)
+def linger(stack: Stack, node: str) -> None:
+    """Being deleted, while somebody's finalizer keeps it."""
+    stack.api.patch(f"/api/v1/nodes/{node}", {"metadata": {"finalizers": ["example.com/drain"]}})
+    delete(stack, node)
+
+
+def disrupt(stack: Stack, node: str) -> None:
+    """As Karpenter does before it drains a node."""
+    taints = [{"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}]
+    stack.api.patch(f"/api/v1/nodes/{node}", {"spec": {"taints": taints}})
+
+
+FATES = [
+    ("node_cordoned", cordon),
+    ("node_not_ready", break_down),
+    ("node_gone", delete),
+    ("node_replaced", replace),
+    ("node_leaving", linger),
+    ("node_leaving", disrupt),
+]
+each_fate = pytest.mark.parametrize(("reason", "befalls"), FATES, ids=[befalls.__name__ for _, befalls in FATES])
 
 
 @each_fate

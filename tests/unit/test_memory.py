@@ -71,8 +71,10 @@ def entry(node: str = "n1", *, age: float = 60.0, uid: str = "uid-1", hostname: 
     return Entry(node, node if hostname is None else hostname, uid, at(-age), "pod-1")
 
 
-def node(name: str = "n1", *, uid: str = "uid-1", ready: bool = True, cordoned: bool = False) -> dict[str, Node]:
-    return {name: Node(name=name, uid=uid, hostname=name, ready=ready, unschedulable=cordoned)}
+def node(
+    name: str = "n1", *, uid: str = "uid-1", ready: bool = True, cordoned: bool = False, leaving: bool = False
+) -> dict[str, Node]:
+    return {name: Node(name=name, uid=uid, hostname=name, ready=ready, unschedulable=cordoned, leaving=leaving)}
 
 
 # Merging

@@ -55,6 +55,8 @@ def test_an_undated_entry_does_not_expire() -> None:
         (node(ready=False), Reason.NODE_NOT_READY),
         (node(cordoned=True), Reason.NODE_CORDONED),
         (node(ready=False, cordoned=True), Reason.NODE_NOT_READY),
+        (node(leaving=True), Reason.NODE_LEAVING),
+        (node(leaving=True, ready=False, cordoned=True), Reason.NODE_LEAVING),
         (node(uid="uid-2", ready=False), Reason.NODE_REPLACED),
     ],
 )

@@ -173,6 +173,22 @@ def test_a_node_has_its_hostname_and_whether_it_takes_pods() -> None:
     assert node(metadata={"name": "n"}).hostname == ""
 
 
+@pytest.mark.parametrize(
+    ("change", "leaving"),
+    [
+        ({"spec": {"taints": [{"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}]}}, True),
+        ({"spec": {"taints": [{"key": "example.com/mine"}, {"key": "ToBeDeletedByClusterAutoscaler"}]}}, True),
+        ({"spec": {"taints": [{"key": "DeletionCandidateOfClusterAutoscaler", "effect": "PreferNoSchedule"}]}}, False),
+        ({"spec": {"taints": [{"key": "node.kubernetes.io/unschedulable"}], "unschedulable": True}}, False),
+        ({"spec": {"taints": None}}, False),
+        ({"metadata": {"name": "n", "deletionTimestamp": "2026-11-23T12:00:00Z"}}, True),
+        ({"metadata": {"name": "n", "deletionTimestamp": None}}, False),
+    ],
+)
+def test_a_node_that_is_deleted_or_tainted_by_an_autoscaler_is_leaving(change: dict[str, Any], leaving: bool) -> None:
+    assert node(**change).leaving == leaving
+
+
 @pytest.mark.parametrize("label", ["x" * 64, "a b", "-a", "ü"])
 def test_a_hostname_that_no_label_could_hold_is_as_good_as_none(label: str) -> None:
     assert node(metadata={"name": "n", "labels": {contract.HOSTNAME_LABEL: label}}).hostname == ""
