@@ -13,6 +13,7 @@ from lastnode.kube import discovery, wire
 from lastnode.kube.api import Api
 from lastnode.kube.errors import KubeError, NotFound, Refused, Undecodable
 from lastnode.kube.fetch import fetch
+from lastnode.nodes import unmistakable
 from lastnode.objects import Node, Workload
 from lastnode.outcome import JOURNAL, Journal, SessionRecord
 from lastnode.reading import read_node, read_workload
@@ -100,10 +101,10 @@ class Cluster:
         """Of one object. :raises NotServed: the server has no such resource."""
         return discovery.object_path(discovery.collection_path(self.api, resource), namespace, name)
 
-    def nodes(self) -> dict[str, Node] | None:
+    def nodes(self) -> Mapping[str, Node] | None:
         """Every node by name; None, with a warning, where they may not be listed: then age alone decides."""
         try:
-            return {node.name: node for node in map(read_node, self.items("/api/v1/nodes"))}
+            return unmistakable({node.name: node for node in map(read_node, self.items("/api/v1/nodes"))})
         except Refused as error:
             self._warn(f"whether nodes are there and Ready is not looked at: {error}")
             return None

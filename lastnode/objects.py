@@ -39,8 +39,9 @@ class WorkloadKey(NamedTuple):
 
 
 class Node(Record, frozen=True, gc=False, kw_only=True):
-    """A node as far as coming back to it goes. ``hostname``: its kubernetes.io/hostname label, empty without one.
-    ``leaving``: it is being deleted, or an autoscaler's taint says that it will be."""
+    """A node as far as coming back to it goes. ``hostname``: its kubernetes.io/hostname label, empty without one, and
+    where other nodes have the same (lastnode.nodes). ``leaving``: it is being deleted, or tainted because it will be.
+    """
 
     hostname: str
     ready: bool

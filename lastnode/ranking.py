@@ -13,8 +13,8 @@ LAST_NODE_WEIGHT: Final = 100
 
 
 class Preferred(NamedTuple):
-    """A node that is preferred. ``hostname``: its kubernetes.io/hostname label, empty where that is not known.
-    ``uid``: of the node, empty where the memory does not know it. ``weight``: 1 to 100."""
+    """A node that is preferred. ``hostname``: the kubernetes.io/hostname label that leads to it, empty where none is
+    known to. ``uid``: of the node, empty where the memory does not know it. ``weight``: 1 to 100."""
 
     node: str
     hostname: str
@@ -50,15 +50,17 @@ def rank(
 ) -> Preference:
     """What ``memory`` says now: the newest entry that is valid.
 
-    ``ttl`` in seconds from readyAt, 0 for ever. ``nodes``: every node by name, or None where there are none to look
-    at; then age alone decides. Where no entry is valid, the reason is the newest one's: that is the one the user
-    expects.
+    ``ttl`` in seconds from readyAt, 0 for ever. ``nodes``: every node by name, without labels that several have
+    (lastnode.nodes), or None where there are none to look at; then age alone decides. Where no entry is valid, the
+    reason is the newest one's: that is the one the user expects.
     """
     reasons = []
     for entry in memory:
         reason = validity(entry, now=now, ttl=ttl, nodes=nodes)
         if reason is Reason.VALID:
-            return Preference((Preferred(entry.node, entry.hostname, entry.node_uid, weight),), reason)
+            # Labels change: what was written down counts only where there is no node to look at.
+            hostname = entry.hostname if nodes is None else nodes[entry.node].hostname
+            return Preference((Preferred(entry.node, hostname, entry.node_uid, weight),), reason)
         reasons.append(reason)
     return nothing(reasons[0] if reasons else Reason.NOTHING_REMEMBERED)
 

@@ -14,6 +14,7 @@ from lastnode.kube.api import Api
 from lastnode.kube.store import ObjectKey, Store
 from lastnode.kube.watch import NOBODY, PAGE_SIZE, ListWatch, Observer
 from lastnode.memory import Memory, parse_text
+from lastnode.nodes import Nodes
 from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
 from lastnode.reading import read_controller, read_node, read_session, read_workload
 
@@ -68,7 +69,7 @@ class View:
     def __init__(self, kinds: Sequence[Kind] = BUILT_IN) -> None:
         self.kinds = {kind.resource: kind for kind in kinds}
         self.ways = ways(kinds)
-        self.nodes: Store[Node] = Store()
+        self.nodes = Nodes()
         self.controllers: Store[Controller] = Store()
         self.sessions: Store[Session] = Store()
         self.workloads: dict[str, Store[Workload]] = {resource: Store() for resource in self.kinds}

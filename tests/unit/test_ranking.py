@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,6 +80,13 @@ def test_the_newest_valid_entry_is_preferred() -> None:
     assert rank(memory, now=NOW, ttl=DAY, nodes=None) == preferring(entry("n1", age=10))
 
 
+@pytest.mark.parametrize("label", ["another-host", ""])
+def test_a_node_that_is_there_has_the_label_that_it_has_now(label: str) -> None:
+    now = {"n1": Node(name="n1", uid="uid-1", hostname=label, ready=True)}
+    first = rank((entry("n1", hostname="host-1"),), now=NOW, ttl=DAY, nodes=now).first
+    assert first == Preferred("n1", label, "uid-1", 100)
+
+
 def test_the_reason_for_no_preference_is_that_of_the_newest_entry() -> None:
     memory = merge([entry("n1", age=10), entry("n2", age=20)])
     nodes = node("n1", cordoned=True)
@@ -95,6 +103,7 @@ def test_the_preferred_node_is_that_of_the_first_valid_entry_of_the_memory(
     reasons = [validity(kept, now=now, ttl=ttl, nodes=nodes) for kept in memory]
     found = rank(memory, now=now, ttl=ttl, nodes=nodes)
     if Reason.VALID in reasons:
-        assert found == preferring(memory[reasons.index(Reason.VALID)])
+        first = memory[reasons.index(Reason.VALID)]
+        assert found == preferring(msgspec.structs.replace(first, hostname=nodes[first.node].hostname))
     else:
         assert found == nothing(reasons[0] if reasons else Reason.NOTHING_REMEMBERED)
