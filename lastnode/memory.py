@@ -5,13 +5,14 @@ associative and idempotent, so whatever order events arrive in, the same memory 
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from lastnode.contract import LAST_NODE, MAX_RECENT_NODES, RECENT_NODES, is_hostname_value, is_node_name
 from lastnode.objects import Node, Workload
+from lastnode.status import EARLIEST, utc
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
@@ -39,9 +40,6 @@ class Crash(NamedTuple):
     pod_uid: str
     since: datetime
     at: datetime
-
-
-_BEFORE_EVERYTHING: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def parse(annotations: Mapping[str, str], prefix: str) -> Memory:
@@ -125,9 +123,9 @@ def _takes_back(crash: Crash, entry: Entry) -> bool:
 
 def _order(entry: Entry) -> tuple[bool, datetime, str, str, str]:
     # Timestamps in the API have whole seconds: the rest makes the order total, so that merging stays commutative.
-    # "Dated" comes first: the earliest instant there is (Go's zero time) is a date too.
+    # "Dated" comes first: the earliest instant there is is a date too.
     dated = entry.ready_at is not None
-    instant = entry.ready_at or _BEFORE_EVERYTHING
+    instant = entry.ready_at or EARLIEST
     return (dated, instant, entry.pod_uid, entry.node_uid, entry.hostname + "/" + entry.node)
 
 
@@ -148,16 +146,12 @@ def _parse_entry(item: msgspec.Raw) -> Entry | None:
 
 
 def _valid(entry: Entry) -> Entry | None:
-    if entry.ready_at is None or entry.ready_at.tzinfo is None or not is_node_name(entry.node):
+    ready_at = utc(entry.ready_at)
+    if ready_at is None or not is_node_name(entry.node):
         return None
     if entry.hostname and not is_hostname_value(entry.hostname):
         return None
-    if entry.ready_at.tzinfo is UTC:
-        return entry
-    try:
-        return msgspec.structs.replace(entry, ready_at=entry.ready_at.astimezone(UTC))
-    except OverflowError:
-        return None
+    return msgspec.structs.replace(entry, ready_at=ready_at)
 
 
 _ENTRY: Final = msgspec.json.Decoder(Entry)

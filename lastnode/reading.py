@@ -16,7 +16,7 @@ from lastnode.contract import HOSTNAME_LABEL, LAST_NODE, LEAVING_TAINTS, RECENT_
 from lastnode.kinds import Kind, Sessions, way_of
 from lastnode.kube.wire import decode
 from lastnode.objects import Controller, Node, Session, Workload, pack
-from lastnode.status import Part, Status, crashed_at, ready_since, scheduled_since, utc
+from lastnode.status import Date, Part, Status, crashed_at, ready_since, scheduled_since, utc
 
 # An absent field that is kept in bytes. (A null comes as b"null": msgspec takes "Raw | None" for null alone.)
 NOTHING: Final = msgspec.Raw()
@@ -35,8 +35,8 @@ class _Metadata(Part):
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: datetime | None = None
+    creation_timestamp: Date = None
+    deletion_timestamp: Date = None  # that there is one says enough
     labels: dict[str, str | None] | None = None
     owner_references: list[_Owner] | None = None
 

@@ -9,6 +9,7 @@ import pytest
 from lastnode.contract import AGENTCUBE_PREFIX, RECENT_NODES_ANNOTATION
 from lastnode.memory import Entry, Memory, render
 from lastnode.objects import Workload, pack
+from lastnode.status import EARLIEST, LATEST
 from lastnode.view import MAX_MEMORIES, MemoryCache
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -110,8 +111,7 @@ def test_it_is_bounded_and_forgets_those_not_used_for_longest() -> None:
     assert MAX_MEMORIES > 0
 
 
-@pytest.mark.parametrize("year", [1, 9999])
-def test_the_ends_of_time_are_no_trouble(year: int) -> None:
-    ready_at = datetime(year, 1, 1, tzinfo=UTC)
+@pytest.mark.parametrize("ready_at", [EARLIEST, LATEST])
+def test_the_ends_of_time_are_no_trouble(ready_at: datetime) -> None:
     cache = MemoryCache(TTL, Clock())
     assert cache.recall(workload((Entry(node="n", ready_at=ready_at),)))[0].ready_at == ready_at

@@ -15,6 +15,7 @@ from lastnode import memory as memories
 from lastnode.contract import AGENTCUBE_PREFIX, LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
 from lastnode.memory import Crash, Entry, Memory, merge, parse_text, prune, take_back
 from lastnode.objects import Node
+from lastnode.status import EARLIEST, LATEST
 from tests.unit.strategies import entries, label_values, node_names
 
 parse = functools.partial(memories.parse, prefix=AGENTCUBE_PREFIX)
@@ -25,7 +26,7 @@ DAY = 24 * 60 * 60.0
 DAY_OF_ENTRIES = datetime(2026, 11, 23, tzinfo=UTC)
 
 entry_lists = st.lists(entries, max_size=12)
-instants = st.datetimes(timezones=st.just(UTC))
+instants = st.datetimes(EARLIEST.replace(tzinfo=None), LATEST.replace(tzinfo=None), timezones=st.just(UTC))
 dated_entries = st.builds(
     Entry,
     node=node_names(),
@@ -141,8 +142,8 @@ def test_an_undated_entry_is_forgotten_beside_a_dated_one() -> None:
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_a_date_at_the_beginning_of_time_is_still_a_date(order: tuple[int, ...]) -> None:
-    # Go writes its zero time so. Ranked level with "undated", it made the result depend on the merging order.
-    zero = Entry("n1", ready_at=datetime.min.replace(tzinfo=UTC))
+    # Go's zero time is read so. Ranked level with "undated", it made the result depend on the merging order.
+    zero = Entry("n1", ready_at=EARLIEST)
     three = [zero, Entry("n1", "n1"), entry("n2")]
     first, second, third = (three[index] for index in order)
     assert merge(merge([first], [second]), [third]) == (entry("n2"), zero)
@@ -220,7 +221,7 @@ def test_an_unreadable_entry_costs_the_readable_ones_nothing(bad: list[object], 
         {"node": "n" * 254, "readyAt": "2026-11-23T00:00:00Z"},
         {"node": "n1", "hostname": "no label", "readyAt": "2026-11-23T00:00:00Z"},
         {"node": "n1", "hostname": "h" * 64, "readyAt": "2026-11-23T00:00:00Z"},
-        {"node": "n1", "readyAt": "9999-12-31T23:59:59-12:00"},
+        {"node": "n1", "readyAt": "0000-01-01T00:00:00Z"},
         "n1",
         None,
     ],

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from lastnode import contract, reading
 from lastnode.kinds import AGENT_RUNTIME, AGENTCUBE, CODE_INTERPRETER, Kind
 from lastnode.kube.errors import Undecodable
+from lastnode.status import EARLIEST
 
 READY_AT = datetime(2026, 11, 23, 12, 0, 7, tzinfo=UTC)
 READERS = {
@@ -250,19 +251,6 @@ def test_an_odd_object_is_undecodable(kind: str, data: bytes) -> None:
     [
         {"status__conditions": [None]},
         {"status__conditions": "Ready"},
-        {"status__conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "yesterday"}]},
-        {"status__conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-23T12:00:07"}]},
-        {
-            "status__conditions": [
-                {"type": "Ready", "status": "True", "lastTransitionTime": "0001-01-01T00:00:00+01:00"}
-            ]
-        },
-        {
-            "status__conditions": [
-                {"type": "Ready", "status": "True", "lastTransitionTime": "9999-12-31T23:59:59-01:00"}
-            ]
-        },
-        {"metadata__creationTimestamp": "2026-13-01T00:00:00Z"},
         {"metadata__ownerReferences": {}},
         {"spec": []},
         {"spec__nodeName": ["a"]},
@@ -272,6 +260,18 @@ def test_an_odd_object_is_undecodable(kind: str, data: bytes) -> None:
 def test_a_pod_with_one_odd_field_is_undecodable(changes: Any) -> None:
     with pytest.raises(Undecodable):
         session(**changes)
+
+
+NO_INSTANTS = ["yesterday", "2026-13-01T00:00:00Z", "2026-11-23T12:00:07", "0000-01-01T00:00:00Z", 7]
+
+
+@pytest.mark.parametrize("date", NO_INSTANTS)
+def test_a_date_that_cannot_be_read_counts_as_absent_and_costs_nothing_else(date: object) -> None:
+    """Absent: created whenever, Ready since the earliest there is. A pod that is being deleted is so without a date."""
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": date}
+    got = session(metadata__creationTimestamp=date, status__conditions=[ready])
+    assert (got.created_at, got.scheduled_after, got.ready_at, got.over) == (None, None, EARLIEST, False)
+    assert session(metadata__deletionTimestamp=date).over
 
 
 json_values = st.recursive(
