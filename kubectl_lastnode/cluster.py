@@ -93,7 +93,8 @@ class Cluster:
     def workload(self, resource: str, namespace: str, name: str) -> Workload | None:
         """One workload as it is now; None where it is not there."""
         try:
-            return read_workload(self.kinds[resource], self.api.get(self.path(resource, namespace, name)))
+            found = self.api.get(self.path(resource, namespace, name))
+            return read_workload(self.kinds[resource], found, whole=True)
         except NotFound:
             return None
 
@@ -155,7 +156,7 @@ class Cluster:
             return
         for item in self.items(path):
             try:
-                yield read_workload(self.kinds[resource], item)
+                yield read_workload(self.kinds[resource], item, whole=True)
             except Undecodable as error:
                 self._warn(f"one of {resource} is left out: {error}")
 

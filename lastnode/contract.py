@@ -16,6 +16,9 @@ RECENT_NODES: Final = "recent-nodes"
 MOVED_REASON: Final = "moved-reason"
 
 MAX_RECENT_NODES: Final = 5
+# Of the annotation's text. What is written has at most half of it; longer text counts as absent, and is never parsed,
+# so that nobody can keep others waiting with it.
+MAX_RECENT_NODES_BYTES: Final = 8 * 1024
 DEFAULT_MEMORY_TTL_SECONDS: Final = 24 * 60 * 60.0
 
 HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
@@ -64,6 +67,14 @@ _LABEL_VALUE = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 def is_node_name(text: str) -> bool:
     """Whether a node could have this name: a DNS subdomain of at most 253 characters."""
     return len(text) <= MAX_NODE_NAME and _SUBDOMAIN.fullmatch(text) is not None
+
+
+def may_be_recent_nodes(text: str) -> bool:
+    """Whether this is short enough to be a memory's text."""
+    # JSON may escape half of a surrogate pair: no UTF-8, but no reason to fail either.
+    return (
+        len(text) <= MAX_RECENT_NODES_BYTES and len(text.encode("utf-8", "surrogatepass")) <= MAX_RECENT_NODES_BYTES
+    )
 
 
 def is_hostname_value(text: str) -> bool:

@@ -10,7 +10,14 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from lastnode.contract import LAST_NODE, MAX_RECENT_NODES, RECENT_NODES, is_hostname_value, is_node_name
+from lastnode.contract import (
+    LAST_NODE,
+    MAX_RECENT_NODES,
+    RECENT_NODES,
+    is_hostname_value,
+    is_node_name,
+    may_be_recent_nodes,
+)
 from lastnode.objects import Node, Workload
 from lastnode.status import EARLIEST, utc
 
@@ -131,8 +138,10 @@ def _order(entry: Entry) -> tuple[bool, datetime, str, str, str]:
 
 def _parse_entries(text: str | None) -> list[Entry]:
     """The readable ones: a single bad entry must not cost the others."""
+    if not text or not may_be_recent_nodes(text):
+        return []
     try:
-        items = _ITEMS.decode(text or "[]")
+        items = _ITEMS.decode(text)
     except _UNREADABLE:
         return []
     return [entry for item in items if (entry := _parse_entry(item)) is not None]

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from lastnode.kube.store import Store
+from lastnode.kube.store import Record, Store
 from lastnode.objects import Node
 
 _SEVERAL: Final = 2
@@ -33,7 +33,7 @@ class Nodes(Store[Node]):
             self._count(before, obj)
             super().upsert(_as_led_to(obj, self._having))
 
-    def remove(self, obj: Node) -> None:
+    def remove(self, obj: Record) -> None:
         with self._lock:
             self._count(self._read.pop(obj.name, None), None)
             super().remove(obj)

@@ -230,6 +230,19 @@ def test_an_entry_that_cannot_be_true_is_left_out(item: object) -> None:
     assert parse_text(None, json.dumps([item])) == ()
 
 
+def test_text_over_8_kb_counts_as_absent_and_one_of_8_kb_does_not() -> None:
+    text = json.dumps([{"node": "n1", "readyAt": "2026-11-23T00:00:00Z"}])
+    assert parse_text(None, text.ljust(8192)) != ()
+    assert parse_text(None, text.ljust(8193)) == ()
+    assert parse_text("n2", text.ljust(8193)) == (Entry("n2", "n2"),)
+
+
+def test_the_longest_memory_that_is_written_can_be_read_again() -> None:
+    longest = [Entry(f"{number:02}" + "n" * 251, "h" * 63, "u" * 36, at(number), "p" * 36) for number in range(20)]
+    memory = merge(longest)
+    assert parse_text(None, render(memory)[RECENT_NODES_ANNOTATION]) == memory
+
+
 def test_fields_unknown_to_this_release_are_no_reason_to_forget() -> None:
     text = '[{"node":"n1","hostname":"h1","readyAt":"2026-11-23T00:00:00Z","zone":{"name":"z"}}]'
     assert [kept.node for kept in parse_text(None, text)] == ["n1"]

@@ -212,6 +212,38 @@ def test_a_workload_has_its_memory_as_text_and_whether_it_opted_in() -> None:
     assert not workload({"nodeStickiness": {"enabled": True}, "warmPoolSize": 1}, CODE_INTERPRETER).sticky
 
 
+@pytest.mark.parametrize("spec", [
+    {"warmPoolSize": "many"}, {"warmPoolSize": {"min": 1}}, {"warmPoolSize": 1.5}, {"nodeStickiness": "yes"},
+    {"nodeStickiness": ["enabled"]}, {"nodeStickiness": {"enabled": "perhaps"}}, {"nodeStickiness": None},
+])  # fmt: skip
+@pytest.mark.parametrize("kind", [AGENT_RUNTIME, CODE_INTERPRETER], ids=lambda kind: kind.name)
+def test_fields_of_another_type_say_nothing(kind: Kind, spec: Any) -> None:
+    assert workload(spec, kind, **{contract.STICKINESS_ANNOTATION: "enabled"}).sticky
+    assert not workload(spec, kind).sticky
+
+
+def test_a_pool_is_no_matter_to_a_kind_that_has_none() -> None:
+    assert workload({"nodeStickiness": {"enabled": True}, "warmPoolSize": 5}).sticky
+
+
+OPTED_IN = {contract.STICKINESS_ANNOTATION: "enabled"}
+LONG = {contract.LAST_NODE_ANNOTATION: "n" * 254, contract.RECENT_NODES_ANNOTATION: "[" + "1," * 5000 + "1]"}
+
+
+@pytest.mark.parametrize("annotations", [LONG, {contract.RECENT_NODES_ANNOTATION: '["' + "\u20ac" * 3000 + '"]'}])
+def test_text_too_long_to_be_a_memory_is_not_kept(annotations: dict[str, str]) -> None:
+    got = workload(**OPTED_IN, **annotations)
+    assert (got.sticky, got.last_node, got.recent_nodes) == (True, None, None)
+
+
+def test_nothing_is_kept_of_a_workload_that_has_not_opted_in_but_for_who_wants_the_whole() -> None:
+    annotations = {contract.LAST_NODE_ANNOTATION: "n", contract.RECENT_NODES_ANNOTATION: "[]"}
+    assert (workload(**annotations).last_node, workload(**annotations).packed_nodes) == (None, None)
+    made = encoded({"kind": "AgentRuntime", "metadata": {"name": "w", "annotations": annotations | LONG}})
+    whole = reading.read_workload(AGENT_RUNTIME, made, whole=True)
+    assert (whole.last_node, whole.recent_nodes) == tuple(LONG.values())
+
+
 def test_the_items_of_some_lists_do_not_say_their_kind() -> None:
     assert reading.read_workload(AGENT_RUNTIME, b'{"metadata": {"name": "w"}}').kind == "AgentRuntime"
 
