@@ -5,6 +5,7 @@ strings. Which of them a kind of workload uses stands in ``kinds``.
 """
 
 import re
+from datetime import timedelta
 from typing import Final
 
 # What follows a kind's prefix ("PREFIX/last-node"): the opt-in with its one value, the memory, and what the Event of a
@@ -16,9 +17,28 @@ RECENT_NODES: Final = "recent-nodes"
 MOVED_REASON: Final = "moved-reason"
 
 MAX_RECENT_NODES: Final = 5
+# Of the annotation's text. What is written has at most half of it; longer text counts as absent, and is never parsed,
+# so that nobody can keep others waiting with it.
+MAX_RECENT_NODES_BYTES: Final = 8 * 1024
 DEFAULT_MEMORY_TTL_SECONDS: Final = 24 * 60 * 60.0
+# By so much another clock (a node's, another API server's, another replica's) may differ from one's own.
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 
 HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
+
+# Taints of nodes that somebody is about to take away. Karpenter's (its former name too) and cluster-autoscaler's, which
+# take them back where they change their mind; those of the node termination handlers of AWS and Google. Candidates,
+# which only may go (DeletionCandidateOfClusterAutoscaler), are not among them.
+LEAVING_TAINTS: Final = frozenset({
+    "karpenter.sh/disrupted",
+    "karpenter.sh/disruption",
+    "ToBeDeletedByClusterAutoscaler",
+    "aws-node-termination-handler/spot-itn",
+    "aws-node-termination-handler/scheduled-maintenance",
+    "aws-node-termination-handler/asg-lifecycle-termination",
+    "aws-node-termination-handler/rebalance-recommendation",
+    "cloud.google.com/impending-node-termination",
+})  # fmt: skip
 
 # agentcube's: it sets the session and sandbox labels on the pod, the workload's name on the Sandbox.
 AGENTCUBE_PREFIX: Final = "runtime.agentcube.io"
@@ -50,6 +70,12 @@ _LABEL_VALUE = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 def is_node_name(text: str) -> bool:
     """Whether a node could have this name: a DNS subdomain of at most 253 characters."""
     return len(text) <= MAX_NODE_NAME and _SUBDOMAIN.fullmatch(text) is not None
+
+
+def may_be_recent_nodes(text: str) -> bool:
+    """Whether this is short enough to be a memory's text."""
+    # JSON may escape half of a surrogate pair: no UTF-8, but no reason to fail either.
+    return len(text) <= MAX_RECENT_NODES_BYTES and len(text.encode("utf-8", "surrogatepass")) <= MAX_RECENT_NODES_BYTES
 
 
 def is_hostname_value(text: str) -> bool:

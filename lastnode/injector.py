@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lastnode.contract import DEFAULT_MEMORY_TTL_SECONDS
+from lastnode.nodes import unmistakable
 from lastnode.objects import Node
 from lastnode.preference import PREFERRED, WEIGHT, Match, Term, check, is_same, term, terms
 from lastnode.ranking import rank
@@ -68,7 +69,8 @@ def prefer_last_node(
     ``now``: with a time zone; the current time by default. ``ttl``: for how long a placement counts, in
     seconds from its readyAt; 0 for ever. ``nodes``: every node of the cluster by name; without them age alone
     decides, and the node named may be gone, which does no harm. ``weight``, ``match``: as for
-    ``prefer_node``, but a node whose hostname label is not known is always preferred by its name.
+    ``prefer_node``, but a node whose hostname label is not known, or that another one has too, is always
+    preferred by its name.
 
     The very same object comes back where there is no preference: the workload has not opted in, its pods come
     from a warm pool, it remembers no valid node, or for one of the reasons that ``prefer_node`` has.
@@ -80,7 +82,8 @@ def prefer_last_node(
     check(weight, match)
     _check_circumstances(now, ttl, nodes)
     memory = memory_of(workload)
-    preference = rank(memory, now=now or datetime.now(UTC), ttl=ttl, nodes=nodes, weight=weight)
+    known = None if nodes is None else unmistakable(nodes)
+    preference = rank(memory, now=now or datetime.now(UTC), ttl=ttl, nodes=known, weight=weight)
     return with_terms(pod_spec, terms(preference.nodes, match))
 
 

@@ -84,15 +84,16 @@ def carries(terms: object, node: str, hostname: str | None = None, *, weight: in
     """Whether a pod already has this preference: one of its terms is ours for ``node``, in either rendering.
 
     ``terms``: the list at spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution of the
-    pod, in builtins; None where it has none. ``hostname``: the node's hostname label; its name is taken for
-    it where that is not known or empty. Only a term of this weight with this one requirement counts. Never
-    raises: what is no list of terms holds none of ours.
+    pod, in builtins; None where it has none. ``hostname``: the label that leads to the node; empty where none
+    does, so that only a term with the node's name counts; None where that is not known: then the name is taken
+    for the label. Only a term of this weight with this one requirement counts. Never raises: what is no list of
+    terms holds none of ours.
     """
     if not terms or not isinstance(terms, list | tuple):
         return False
-    by_hostname: Term = {"weight": weight, "preference": _by_hostname(hostname or node)}
-    by_name: Term = {"weight": weight, "preference": _by_name(node)}
-    return any(is_same(found, by_hostname) or is_same(found, by_name) for found in terms)
+    label = node if hostname is None else hostname
+    ours = [_by_name(node), *([_by_hostname(label)] if label else [])]
+    return any(is_same(found, {"weight": weight, "preference": one}) for found in terms for one in ours)
 
 
 def is_same(found: object, ours: Term) -> bool:

@@ -2,23 +2,28 @@
 
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
-from cachetools import TLRUCache
+import msgspec
+from cachetools import TLRUCache, TTLCache
 
 from lastnode.attribution import Attribution, attribute
+from lastnode.contract import CLOCK_TOLERANCE
 from lastnode.kinds import BUILT_IN, Kind, ways
 from lastnode.kube.api import Api
 from lastnode.kube.store import ObjectKey, Store
 from lastnode.kube.watch import NOBODY, PAGE_SIZE, ListWatch, Observer
 from lastnode.memory import Memory, parse_text
+from lastnode.nodes import Nodes
 from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
 from lastnode.reading import read_controller, read_node, read_session, read_workload
 
 # About 2 KB each: enough for every workload that is active at once, without holding 20,000 parsed memories for ever.
 MAX_MEMORIES: Final = 4096
+# Of workloads that went, a kind; where more go within minutes, of the first it is not known any more.
+MAX_GONE: Final = 10_000
 
 
 class _Parsed(NamedTuple):
@@ -39,26 +44,58 @@ class MemoryCache:
         self._lock = Lock()
 
     def recall(self, workload: Workload) -> Memory:
-        """What the workload's annotations say, parsed at most once a version."""
+        """What the workload's annotations say, parsed at most once a version; nothing where it has not opted in."""
+        if not workload.sticky:
+            return ()
         with self._lock:
             known = self._items.get(workload.uid)
         if known is not None and known.resource_version == workload.resource_version:
             return known.memory
         parsed = parse_text(workload.last_node, workload.recent_nodes)
-        if parsed:
-            with self._lock:
-                self._items[workload.uid] = _Parsed(workload.resource_version, parsed)
+        with self._lock:
+            self._items[workload.uid] = _Parsed(workload.resource_version, parsed)
         return parsed
+
+    def follow(self, stores: Iterable[Store[Workload]]) -> None:
+        """Forget the workloads that go, or do not opt in any more."""
+        for store in stores:
+            store.subscribe(self._on_workload)
+
+    def _on_workload(self, before: Workload | None, after: Workload | None) -> None:
+        if before is not None and not (after and after.sticky and after.uid == before.uid):
+            with self._lock:
+                self._items.pop(before.uid, None)
 
     def __len__(self) -> int:
         with self._lock:
             return len(self._items)
 
     def _expires(self, _uid: str, item: _Parsed, now: float) -> float:
-        ready_at = item.memory[0].ready_at
+        ready_at = item.memory[0].ready_at if item.memory else None
         if not self._ttl or ready_at is None:
             return float("inf")
         return max(now, ready_at.timestamp() + self._ttl)
+
+
+class _Successors:
+    """Marks the workloads that follow another one of their name; remembers who went as long as clocks may differ."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._gone: TTLCache[ObjectKey, str] = TTLCache(MAX_GONE, CLOCK_TOLERANCE.total_seconds(), timer=clock)
+
+    def attend(self, store: Store[Workload]) -> None:
+        store.inherit(self._inherit)
+        store.subscribe(self._on_change)
+
+    def _inherit(self, before: Workload | None, after: Workload) -> Workload:
+        former = self._gone.get(after.key, after.uid) if before is None else before.uid
+        if former != after.uid or (before is not None and before.successor):
+            return msgspec.structs.replace(after, successor=True)
+        return after
+
+    def _on_change(self, before: Workload | None, after: Workload | None) -> None:
+        if before is not None and after is None:
+            self._gone[before.key] = before.uid
 
 
 class View:
@@ -68,10 +105,12 @@ class View:
     def __init__(self, kinds: Sequence[Kind] = BUILT_IN) -> None:
         self.kinds = {kind.resource: kind for kind in kinds}
         self.ways = ways(kinds)
-        self.nodes: Store[Node] = Store()
+        self.nodes = Nodes()
         self.controllers: Store[Controller] = Store()
         self.sessions: Store[Session] = Store()
         self.workloads: dict[str, Store[Workload]] = {resource: Store() for resource in self.kinds}
+        for store in self.workloads.values():
+            _Successors().attend(store)
 
     @property
     def nodes_by_name(self) -> Mapping[str, Node]:

@@ -375,8 +375,13 @@ def test_with_nodes_to_look_at_only_a_usable_one_is_preferred(nodes: dict[str, N
 
 def test_the_newest_node_that_can_be_used_is_preferred() -> None:
     nodes = node("node-1", cordoned=True) | node("node-2") | node("node-3")
-    memory = [remembered(f"node-{number}", age=number, hostname=f"host-{number}") for number in (1, 2, 3)]
-    assert at_last(*memory, nodes=nodes) == [term("node-2", hostname="host-2")]
+    memory = [remembered(f"node-{number}", age=number) for number in (1, 2, 3)]
+    assert at_last(*memory, nodes=nodes) == [term("node-2")]
+
+
+def test_a_label_that_two_nodes_have_is_not_used() -> None:
+    nodes = {name: Node(name=name, uid="uid-1", hostname="localhost", ready=True) for name in (NODE, "node-2")}
+    assert at_last(remembered(hostname="localhost"), nodes=nodes) == [term(NODE, match="name")]
 
 
 ENABLED = {"runtime.agentcube.io/node-stickiness": "enabled"}

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from lastnode import memory as memories
 from lastnode.contract import AGENTCUBE_PREFIX, LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
-from lastnode.memory import Crash, Entry, Memory, merge, parse_text, prune, take_back
+from lastnode.memory import Crash, Entry, Memory, add, is_ahead, merge, parse_text, prune, take_back
 from lastnode.objects import Node
+from lastnode.status import EARLIEST, LATEST
 from tests.unit.strategies import entries, label_values, node_names
 
 parse = functools.partial(memories.parse, prefix=AGENTCUBE_PREFIX)
@@ -25,7 +26,7 @@ DAY = 24 * 60 * 60.0
 DAY_OF_ENTRIES = datetime(2026, 11, 23, tzinfo=UTC)
 
 entry_lists = st.lists(entries, max_size=12)
-instants = st.datetimes(timezones=st.just(UTC))
+instants = st.datetimes(EARLIEST.replace(tzinfo=None), LATEST.replace(tzinfo=None), timezones=st.just(UTC))
 dated_entries = st.builds(
     Entry,
     node=node_names(),
@@ -71,8 +72,10 @@ def entry(node: str = "n1", *, age: float = 60.0, uid: str = "uid-1", hostname: 
     return Entry(node, node if hostname is None else hostname, uid, at(-age), "pod-1")
 
 
-def node(name: str = "n1", *, uid: str = "uid-1", ready: bool = True, cordoned: bool = False) -> dict[str, Node]:
-    return {name: Node(name=name, uid=uid, hostname=name, ready=ready, unschedulable=cordoned)}
+def node(
+    name: str = "n1", *, uid: str = "uid-1", ready: bool = True, cordoned: bool = False, leaving: bool = False
+) -> dict[str, Node]:
+    return {name: Node(name=name, uid=uid, hostname=name, ready=ready, unschedulable=cordoned, leaving=leaving)}
 
 
 # Merging
@@ -133,14 +136,45 @@ def test_what_merging_drops_is_older_than_what_it_keeps(one: list[Entry]) -> Non
             assert given_entry.ready_at <= oldest
 
 
+nows = st.sampled_from([DAY_OF_ENTRIES - timedelta(minutes=5, seconds=-second) for second in (-1, 2, 5, 9)])
+
+
+@given(entry_lists, entry_lists, entry_lists, nows)
+def test_merging_by_a_clock_is_commutative_associative_and_idempotent_too(
+    one: list[Entry], two: list[Entry], three: list[Entry], now: datetime
+) -> None:
+    by_clock = functools.partial(merge, now=now)
+    assert by_clock(one, two) == by_clock(two, one)
+    assert by_clock(by_clock(one, two), three) == by_clock(one, by_clock(two, three)) == by_clock(one, two, three)
+    assert by_clock(by_clock(one)) == by_clock(one)
+
+
+@given(entry_lists, nows)
+def test_an_entry_ahead_of_the_clock_beats_no_other(one: list[Entry], now: datetime) -> None:
+    believed = [kept for kept in one if not is_ahead(kept, now)]
+    memory = merge(one, now=now)
+    if any(kept.ready_at for kept in believed):
+        assert [kept for kept in memory if not is_ahead(kept, now)] == list(merge(believed))
+        assert memory[0] in believed
+
+
+@given(entry_lists.map(merge), entry_lists.map(merge), nows)
+def test_a_session_that_is_known_keeps_its_date(known: Memory, news: Memory, now: datetime) -> None:
+    dates = {(kept.node, kept.pod_uid): kept.ready_at for kept in known if kept.pod_uid and not is_ahead(kept, now)}
+    memory = add(known, news, now)
+    for kept in memory:
+        assert dates.get((kept.node, kept.pod_uid), kept.ready_at) == kept.ready_at
+    assert add(memory, (), now) == memory == add(memory, memory, now)
+
+
 def test_an_undated_entry_is_forgotten_beside_a_dated_one() -> None:
     assert merge([Entry("bare", "bare")], [entry()]) == (entry(),)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_a_date_at_the_beginning_of_time_is_still_a_date(order: tuple[int, ...]) -> None:
-    # Go writes its zero time so. Ranked level with "undated", it made the result depend on the merging order.
-    zero = Entry("n1", ready_at=datetime.min.replace(tzinfo=UTC))
+    # Go's zero time is read so. Ranked level with "undated", it made the result depend on the merging order.
+    zero = Entry("n1", ready_at=EARLIEST)
     three = [zero, Entry("n1", "n1"), entry("n2")]
     first, second, third = (three[index] for index in order)
     assert merge(merge([first], [second]), [third]) == (entry("n2"), zero)
@@ -218,13 +252,26 @@ def test_an_unreadable_entry_costs_the_readable_ones_nothing(bad: list[object], 
         {"node": "n" * 254, "readyAt": "2026-11-23T00:00:00Z"},
         {"node": "n1", "hostname": "no label", "readyAt": "2026-11-23T00:00:00Z"},
         {"node": "n1", "hostname": "h" * 64, "readyAt": "2026-11-23T00:00:00Z"},
-        {"node": "n1", "readyAt": "9999-12-31T23:59:59-12:00"},
+        {"node": "n1", "readyAt": "0000-01-01T00:00:00Z"},
         "n1",
         None,
     ],
 )
 def test_an_entry_that_cannot_be_true_is_left_out(item: object) -> None:
     assert parse_text(None, json.dumps([item])) == ()
+
+
+def test_text_over_8_kb_counts_as_absent_and_one_of_8_kb_does_not() -> None:
+    text = json.dumps([{"node": "n1", "readyAt": "2026-11-23T00:00:00Z"}])
+    assert parse_text(None, text.ljust(8192)) != ()
+    assert parse_text(None, text.ljust(8193)) == ()
+    assert parse_text("n2", text.ljust(8193)) == (Entry("n2", "n2"),)
+
+
+def test_the_longest_memory_that_is_written_can_be_read_again() -> None:
+    longest = [Entry(f"{number:02}" + "n" * 251, "h" * 63, "u" * 36, at(number), "p" * 36) for number in range(20)]
+    memory = merge(longest)
+    assert parse_text(None, render(memory)[RECENT_NODES_ANNOTATION]) == memory
 
 
 def test_fields_unknown_to_this_release_are_no_reason_to_forget() -> None:

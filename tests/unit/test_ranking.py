@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lastnode.contract import CLOCK_TOLERANCE
 from lastnode.memory import Entry, merge
 from lastnode.objects import Node
 from lastnode.ranking import Preference, Preferred, nothing, rank, validity
@@ -28,11 +30,18 @@ def test_an_entry_is_valid_until_just_before_its_ttl_and_no_longer_at_it(ttl: in
 
 @given(instants, instants)
 def test_a_ttl_of_zero_is_for_ever(ready: datetime, now: datetime) -> None:
-    assert validity(Entry("n1", ready_at=ready), now=now, ttl=0, nodes=None) is Reason.VALID
+    expected = Reason.AHEAD if ready - now > CLOCK_TOLERANCE else Reason.VALID
+    assert validity(Entry("n1", ready_at=ready), now=now, ttl=0, nodes=None) is expected
 
 
-def test_an_entry_from_a_clock_that_runs_ahead_is_valid() -> None:
-    assert validity(entry(age=-5), now=NOW, ttl=DAY, nodes=None) is Reason.VALID
+@pytest.mark.parametrize("ttl", [1, DAY, 0])
+@pytest.mark.parametrize(
+    ("ahead", "reason"), [(5, Reason.VALID), (300, Reason.VALID), (301, Reason.AHEAD), (3652 * DAY, Reason.AHEAD)]
+)
+def test_an_entry_from_a_clock_that_runs_ahead_is_valid_as_far_as_clocks_differ(
+    ttl: float, ahead: float, reason: Reason
+) -> None:
+    assert validity(entry(age=-ahead), now=NOW, ttl=ttl, nodes=None) is reason
 
 
 def test_the_age_does_not_depend_on_the_time_zone_that_now_is_told_in() -> None:
@@ -55,6 +64,8 @@ def test_an_undated_entry_does_not_expire() -> None:
         (node(ready=False), Reason.NODE_NOT_READY),
         (node(cordoned=True), Reason.NODE_CORDONED),
         (node(ready=False, cordoned=True), Reason.NODE_NOT_READY),
+        (node(leaving=True), Reason.NODE_LEAVING),
+        (node(leaving=True, ready=False, cordoned=True), Reason.NODE_LEAVING),
         (node(uid="uid-2", ready=False), Reason.NODE_REPLACED),
     ],
 )
@@ -77,6 +88,13 @@ def test_the_newest_valid_entry_is_preferred() -> None:
     assert rank(memory, now=NOW, ttl=DAY, nodes=None) == preferring(entry("n1", age=10))
 
 
+@pytest.mark.parametrize("label", ["another-host", ""])
+def test_a_node_that_is_there_has_the_label_that_it_has_now(label: str) -> None:
+    now = {"n1": Node(name="n1", uid="uid-1", hostname=label, ready=True)}
+    first = rank((entry("n1", hostname="host-1"),), now=NOW, ttl=DAY, nodes=now).first
+    assert first == Preferred("n1", label, "uid-1", 100)
+
+
 def test_the_reason_for_no_preference_is_that_of_the_newest_entry() -> None:
     memory = merge([entry("n1", age=10), entry("n2", age=20)])
     nodes = node("n1", cordoned=True)
@@ -93,6 +111,7 @@ def test_the_preferred_node_is_that_of_the_first_valid_entry_of_the_memory(
     reasons = [validity(kept, now=now, ttl=ttl, nodes=nodes) for kept in memory]
     found = rank(memory, now=now, ttl=ttl, nodes=nodes)
     if Reason.VALID in reasons:
-        assert found == preferring(memory[reasons.index(Reason.VALID)])
+        first = memory[reasons.index(Reason.VALID)]
+        assert found == preferring(msgspec.structs.replace(first, hostname=nodes[first.node].hostname))
     else:
         assert found == nothing(reasons[0] if reasons else Reason.NOTHING_REMEMBERED)
