@@ -13,6 +13,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from lastnode.kube.unforeseen import Unforeseen
+
 
 class ObjectKey(NamedTuple):
     """Where an object is; ``namespace`` is empty for cluster-scoped ones."""
@@ -68,6 +70,7 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
     """Key -> record. Listeners are called in the thread that brings the change, one change at a time."""
 
     def __init__(self) -> None:
+        self.unforeseen = Unforeseen()  # told of a listener's error, which keeps no other listener from hearing
         # By namespace, then by the record's own name: a key for each of 60,000 objects would take 4 MB.
         self._objects: dict[str, dict[str, R]] = {}
         self._listeners: list[Listener[R]] = []
@@ -153,7 +156,10 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
 
     def _announce(self, before: R | None, after: R | None) -> None:
         for listener in self._listeners:
-            listener(before, after)
+            try:
+                listener(before, after)
+            except Exception as error:
+                self.unforeseen("listener", error)
 
 
 def _newer(one: Record, other: Record) -> bool:

@@ -21,10 +21,13 @@ from lastnode.kube.discovery import NotServed, collection_path
 from lastnode.kube.errors import Gone, KubeError, Silent, Undecodable
 from lastnode.kube.queue import Backoff
 from lastnode.kube.store import Keys, Record, Store
+from lastnode.kube.unforeseen import MOST_SAID, Unforeseen
 
 
 class Observer:
     """Who counts; this one counts nothing. Called from the streams' threads, and has to return quickly."""
+
+    unforeseen = Unforeseen()
 
     def listed(self, resource: str, seconds: float, objects: int) -> None: ...
     def event(self, resource: str, kind: str) -> None: ...
@@ -98,6 +101,8 @@ class ListWatch(Generic[R]):
 
     def __post_init__(self) -> None:
         self.progress = Progress(self.clock())
+        self.store.unforeseen = self.observer.unforeseen
+        self._skipped: set[str] = set()  # why, as far as it was said
         self._accept = METADATA if self.metadata_only else JSON
         self._path: str | None = None
         self._version: str | None = None  # where the next watch starts; None: list first
@@ -116,6 +121,9 @@ class ListWatch(Generic[R]):
                 self._round()
             except KubeError as error:
                 delay = self._recover(error)
+            except Exception as error:
+                self.observer.unforeseen("watch", error)
+                delay = self._recover(Undecodable(repr(error)))  # as from what nobody can read: all over again
             else:
                 delay = self._after()
             self.progress.moved_at = self.clock()
@@ -280,9 +288,21 @@ class ListWatch(Generic[R]):
         try:
             return self.read(data)
         except Undecodable as error:
-            log.warning("%s: an object is skipped: %s", self.resource, error, extra={"resource": self.resource})
-            self.observer.skipped(self.resource)
-            return None
+            self._say_skipped(str(error))
+        except Exception as error:
+            self.observer.unforeseen("reading", error)
+        self.observer.skipped(self.resource)
+        return None
+
+    def _say_skipped(self, why: str) -> None:
+        # The reasons are few (a field and a type), but they may hold a value.
+        first = why not in self._skipped and len(self._skipped) < MOST_SAID
+        if first:
+            self._skipped.add(why)
+        log.log(
+            logging.WARNING if first else logging.DEBUG,
+            "%s: an object is skipped, said once: %s", self.resource, why, extra={"resource": self.resource},
+        )  # fmt: skip
 
     def _heard(self) -> None:
         self.progress.moved_at = self.progress.heard_at = self.clock()
