@@ -11,8 +11,9 @@ from cachetools import TLRUCache
 from lastnode.attribution import Attribution, attribute
 from lastnode.kinds import BUILT_IN, Kind, ways
 from lastnode.kube.api import Api
+from lastnode.kube.observer import NOBODY, Observer
 from lastnode.kube.store import ObjectKey, Store
-from lastnode.kube.watch import NOBODY, PAGE_SIZE, ListWatch, Observer
+from lastnode.kube.watch import PAGE_SIZE, ListWatch
 from lastnode.memory import Memory, parse_text
 from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
 from lastnode.reading import read_controller, read_node, read_session, read_workload

@@ -7,8 +7,9 @@ from typing import Any, Final
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Summary
 
+from lastnode.kube.observer import Observer, Progress
 from lastnode.kube.unforeseen import Unforeseen
-from lastnode.kube.watch import ListWatch, Observer, Progress
+from lastnode.kube.watch import ListWatch
 
 # Where an error that nobody foresaw may be met.
 PLACES: Final = ("reading", "listener", "watch", "sessions", "writers", "outcomes")

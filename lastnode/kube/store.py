@@ -99,7 +99,7 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
         """
         with self._lock:
             before = self.get(obj.key)
-            if before is not None and _newer(obj, before):
+            if before is not None and is_newer(obj.resource_version, before.resource_version):
                 self.upsert(obj)
 
     def remove(self, obj: R) -> None:
@@ -162,6 +162,6 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
                 self.unforeseen("listener", error)
 
 
-def _newer(one: Record, other: Record) -> bool:
-    versions = one.resource_version, other.resource_version
-    return all(v.isdecimal() for v in versions) and int(versions[0]) > int(versions[1])
+def is_newer(version: str, than: str) -> bool:
+    """Of two versions of one resource; False where they are no numbers."""
+    return version.isdecimal() and than.isdecimal() and int(version) > int(than)
