@@ -206,19 +206,21 @@ def session_of(part: Pod, known: Sequence[Sessions]) -> Session | None:
 
 def _session(part: Pod, way: Sessions) -> Session:
     status = part.status or Status()
-    over = part.metadata.deletion_timestamp is not None or status.phase in ("Succeeded", "Failed")
+    deleted = part.metadata.deletion_timestamp is not None
+    # A pod that is being deleted and still Ready says since when; later its date is that of the end.
+    ready_at = None if status.phase in _ENDED else ready_since(status)
     created_at = utc(part.metadata.creation_timestamp)
     return Session(
         **_identity(part.metadata),
         **(_claim(way, _labels(part.metadata)) if way.pods_say else {}),
         **_controlled(way, part.metadata),
         node=_shared(part.spec.node_name or None) if part.spec else None,
-        ready_at=None if over else ready_since(status),
+        ready_at=ready_at,
         created_at=created_at,
         scheduled_after=_seconds_between(created_at, scheduled_since(status)),
-        over=over,
+        over=status.phase in _ENDED or (deleted and ready_at is None),
         # Containers of a pod that is being deleted end with errors too, and mean nothing by it.
-        crashed_at=None if part.metadata.deletion_timestamp else crashed_at(status),
+        crashed_at=None if deleted else crashed_at(status),
     )
 
 
@@ -279,6 +281,7 @@ def _identity(metadata: _Metadata) -> dict[str, Any]:
     return {"namespace": sys.intern(metadata.namespace), "name": metadata.name, "uid": metadata.uid}
 
 
+_ENDED: Final = ("Succeeded", "Failed")
 _ANYTHING: Final = msgspec.json.Decoder()
 _NODE: Final = msgspec.json.Decoder(_Node)
 _WORKLOAD: Final = msgspec.json.Decoder(_Workload)

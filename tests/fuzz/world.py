@@ -35,6 +35,7 @@ class World:
     """``now``: the time of day, which stands still."""
 
     def __init__(self, now: datetime) -> None:
+        self._now = now
         self.view = View()
         self._versions = itertools.count(1_000_000)
         nobody: Any = None  # asked by none of what is used here
@@ -92,7 +93,7 @@ class World:
         assert pending is not None
         workload, nodes = self.view.workload(key), self.view.nodes_by_name
         known = self._cache.recall(workload) if workload else ()
-        decision = decide(workload, known, pending, nodes)
+        decision = decide(workload, known, pending, nodes, self._now)
         if not isinstance(decision, Write):
             assert workload is not None
             kind = self.view.kinds[key.resource]
@@ -102,7 +103,7 @@ class World:
             metadata = {"name": key.name, "resourceVersion": version, "annotations": annotations}
             written = read_patched(kind, workload, json.dumps({"metadata": metadata}).encode())
             self.view.workloads[key.resource].adopt(written)
-            again = decide(written, self._cache.recall(written), pending, nodes)
+            again = decide(written, self._cache.recall(written), pending, nodes, self._now)
             assert again is Write.UNCHANGED, f"written again and again: {decision} {again}"
         self._sessions.settle(key, pending, ours=True)
 
