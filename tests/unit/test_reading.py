@@ -314,7 +314,7 @@ def test_a_date_that_cannot_be_read_counts_as_absent_and_costs_nothing_else(date
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": date}
     got = session(metadata__creationTimestamp=date, status__conditions=[ready])
     assert (got.created_at, got.scheduled_after, got.ready_at, got.over) == (None, None, EARLIEST, False)
-    assert session(metadata__deletionTimestamp=date).over
+    assert session(metadata__deletionTimestamp=date, status__conditions=[]).over
 
 
 json_values = st.recursive(
