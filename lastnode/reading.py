@@ -14,7 +14,7 @@ import msgspec
 
 from lastnode.contract import HOSTNAME_LABEL, LAST_NODE, RECENT_NODES, STICKINESS, is_hostname_value
 from lastnode.kinds import Kind, Sessions, way_of
-from lastnode.kube.wire import decode
+from lastnode.kube.wire import decode, decode_deep
 from lastnode.objects import Controller, Node, Session, Workload, pack
 from lastnode.status import Part, Status, crashed_at, ready_since, scheduled_since, utc
 
@@ -108,7 +108,7 @@ class _Whatever(Part):
 
 def read_node(data: bytes | msgspec.Raw) -> Node:
     """A v1 Node."""
-    part = decode(_NODE, data)
+    part = decode_deep(_NODE, data)
     hostname = _labels(part.metadata).get(HOSTNAME_LABEL) or ""
     return Node(
         **_identity(part.metadata),
@@ -121,7 +121,7 @@ def read_node(data: bytes | msgspec.Raw) -> Node:
 
 def read_workload(kind: Kind, data: bytes | msgspec.Raw) -> Workload:
     """An object of that kind."""
-    part = decode(_WORKLOAD, data)
+    part = decode_deep(_WORKLOAD, data)
     spec = part.spec or _WorkloadSpec()
     annotations = part.metadata.annotations or {}
     stickiness = spec.node_stickiness.enabled if spec.node_stickiness else None
@@ -142,20 +142,20 @@ def read_patched(kind: Kind, before: Workload, answer: bytes) -> Workload:
     The patch named ``before``'s version, so the rest is as it was; where an admission webhook has changed that too,
     the watch says so.
     """
-    metadata = decode(_WORKLOAD, answer).metadata
+    metadata = decode_deep(_WORKLOAD, answer).metadata
     memory = _memory(kind.prefix, metadata.annotations or {})
     return msgspec.structs.replace(before, resource_version=metadata.resource_version, **memory)
 
 
 def read_controller(way: Sessions, data: bytes | msgspec.Raw) -> Controller:
     """What controls session pods, or only its metadata: nothing else of it is read."""
-    part = decode(_METADATA, data)
+    part = decode_deep(_METADATA, data)
     return Controller(**_identity(part.metadata), **_claim(way, _labels(part.metadata)))
 
 
 def read_session(way: Sessions, data: bytes | msgspec.Raw) -> Session:
     """A session's pod; that it is one is the selector's business."""
-    return _session(decode(_POD, data), way)
+    return _session(decode_deep(_POD, data), way)
 
 
 def session_of(part: Pod, known: Sequence[Sessions]) -> Session | None:
