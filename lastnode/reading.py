@@ -24,7 +24,7 @@ from lastnode.contract import (
 )
 from lastnode.kinds import Kind, Sessions, way_of
 from lastnode.kube.errors import Undecodable
-from lastnode.kube.wire import decode
+from lastnode.kube.wire import decode, decode_deep
 from lastnode.objects import Controller, Node, Session, Workload, pack
 from lastnode.status import Date, Part, Status, crashed_at, ready_since, scheduled_since, utc
 
@@ -126,7 +126,7 @@ class _Whatever(Part):
 
 def read_node(data: bytes | msgspec.Raw) -> Node:
     """A v1 Node."""
-    part = decode(_NODE, data)
+    part = decode_deep(_NODE, data)
     hostname = _labels(part.metadata).get(HOSTNAME_LABEL) or ""
     spec = part.spec or _NodeSpec()
     tainted = any(taint.key in LEAVING_TAINTS for taint in spec.taints or ())
@@ -143,7 +143,7 @@ def read_node(data: bytes | msgspec.Raw) -> Node:
 def read_workload(kind: Kind, data: bytes | msgspec.Raw, *, whole: bool = False) -> Workload:
     """An object of that kind. Texts that are no memory are left out, and all of them where it has not opted in, but for
     who asks for the ``whole``, to show or to remove it."""
-    part = decode(_WORKLOAD, data)
+    part = decode_deep(_WORKLOAD, data)
     annotations = part.metadata.annotations or {}
     sticky = _is_sticky(kind, part.spec or _WorkloadSpec(), annotations)
     texts = _texts(kind.prefix, annotations)
@@ -179,20 +179,20 @@ def read_patched(kind: Kind, before: Workload, answer: bytes) -> Workload:
     The patch named ``before``'s version, so the rest is as it was; where an admission webhook has changed that too,
     the watch says so.
     """
-    metadata = decode(_WORKLOAD, answer).metadata
+    metadata = decode_deep(_WORKLOAD, answer).metadata
     memory = _memory(*_kept(*_texts(kind.prefix, metadata.annotations or {})))
     return msgspec.structs.replace(before, resource_version=metadata.resource_version, **memory)
 
 
 def read_controller(way: Sessions, data: bytes | msgspec.Raw) -> Controller:
     """What controls session pods, or only its metadata: nothing else of it is read."""
-    part = decode(_METADATA, data)
+    part = decode_deep(_METADATA, data)
     return Controller(**_identity(part.metadata), **_claim(way, _labels(part.metadata)))
 
 
 def read_session(way: Sessions, data: bytes | msgspec.Raw) -> Session:
     """A session's pod; that it is one is the selector's business."""
-    return _session(decode(_POD, data), way)
+    return _session(decode_deep(_POD, data), way)
 
 
 def session_of(part: Pod, known: Sequence[Sessions]) -> Session | None:

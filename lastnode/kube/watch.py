@@ -104,28 +104,25 @@ class ListWatch(Generic[R]):
     def _round(self) -> None:
         if self._path is None:
             self._path = collection_path(self.api, self.resource)
+        if self._version is not None and self._doubts:
+            self._compare(self._path, self._version)
+        self._doubts = False
         if self._version is None:
             self._version = self._list(self._path)
             self.progress.synced = True
             self.progress.works()
             self._absences = 0
-        elif self._doubts:
-            self._compare(self._path, self._version)
-        self._doubts = False
         self._watch(self._path, self._version)
 
     def _compare(self, path: str, version: str) -> None:
         """Whether the server still has what was seen. After its etcd was restored from a copy it has not, and says
-        nothing to a watch from a version that is yet to come.
-
-        :raises Gone: it has not.
-        """
+        nothing to a watch from a version that is yet to come: then everything is listed, at once."""
         query = {**self.selectors, "limit": "1"}
-        self._must_not_go_back(version, wire.page(self.api.get(path, query, self._accept.a_list)).version)
-
-    def _must_not_go_back(self, version: str, now: str) -> None:
+        now = wire.page(self.api.get(path, query, self._accept.a_list)).version
         if is_newer(version, now):
-            raise Gone(410, f"the version went back from {version} to {now}")
+            log.warning("%s: the version went back from %s to %s", self.resource, version, now)
+            self.observer.failed(self.resource, "gone")
+            self._version = None
 
     def _was_healthy(self) -> bool:
         """Whether this round's watch lived for a while. A slow list or connection is no sign of health: it may be
@@ -255,7 +252,8 @@ class ListWatch(Generic[R]):
         if event.type == "ERROR":
             raise wire.failure(event)
         version = wire.version(event)
-        self._must_not_go_back(self._version or "", version)
+        if is_newer(self._version or "", version):
+            raise Gone(410, f"the version went back from {self._version} to {version}")
         if event.type != "BOOKMARK":
             self._apply(event)
         # Only now: an event that broke halfway must be asked for again.

@@ -16,17 +16,25 @@ _SIGN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]', re.DOTALL)  # a w
 
 
 def decode(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw, what: str = "") -> T:
-    """What ``decoder`` makes of ``data``; of data too deep for it, without the values below :data:`DEEPEST` levels.
+    """What ``decoder`` makes of ``data``.
 
-    :raises Undecodable: wrong JSON or types, bytes that are no UTF-8; ``what`` begins its text.
+    :raises Undecodable: wrong JSON or types, bytes that are no UTF-8, too deep; ``what`` begins its text.
     """
     try:
-        try:
-            return decoder.decode(data)
-        except RecursionError:  # also from what it only skips: one such object must not cost its whole page
-            return decoder.decode(shallow(bytes(data)))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Undecodable(f"{what}: {error}" if what else str(error)) from error
+
+
+def decode_deep(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw, what: str = "") -> T:
+    """The same for what is only looked at, never given back: data too deep for ``decoder`` is read :func:`shallow`."""
+    try:
+        return decoder.decode(data)
+    except RecursionError:  # also from what it only skips: one such object must not cost its whole page
+        data = shallow(bytes(data))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass  # said below
+    return decode(decoder, data, what)
 
 
 def shallow(data: bytes) -> bytes:
@@ -96,17 +104,17 @@ class _Failure(msgspec.Struct):
 
 def page(data: bytes) -> Page:
     """:raises Undecodable: not a list, as from the two functions below for what is not theirs."""
-    return decode(_PAGE, data, _WHAT)
+    return decode_deep(_PAGE, data, _WHAT)
 
 
 def event(line: bytes) -> Event:
     """One line of a watch."""
-    return decode(_EVENT, line, _WHAT)
+    return decode_deep(_EVENT, line, _WHAT)
 
 
 def version(event: Event) -> str:
     """The version of the object inside, whatever kind it is; bookmarks have nothing else."""
-    return decode(_VERSIONED, event.object, _WHAT).metadata.version
+    return decode_deep(_VERSIONED, event.object, _WHAT).metadata.version
 
 
 def place(event: Event) -> Place:
@@ -116,7 +124,7 @@ def place(event: Event) -> Place:
 
 def failure(event: Event) -> ApiError:
     """The error that an ERROR event's Status tells, in the class that the same HTTP status would have."""
-    status = decode(_FAILURE, event.object, _WHAT)
+    status = decode_deep(_FAILURE, event.object, _WHAT)
     return api_error(status.code, status.message)
 
 

@@ -126,7 +126,12 @@ def test_writes_in_a_storm_are_few_and_all_made_up_for(
     history.holds()
 
 
-@pytest.mark.parametrize("answer", [refusal(403, "Forbidden"), refusal(422, "Invalid")], ids=["403", "422"])
+@pytest.mark.parametrize(
+    "answer",
+    [refusal(403, "Forbidden"), refusal(422, "Invalid"), refusal(413, "RequestEntityTooLarge"),
+     Answer(500, b'{"kind":"Status","code":500,"message":"etcdserver: request is too large"}', {})],
+    ids=["403", "422", "413", "too large"],
+)  # fmt: skip
 def test_a_write_that_is_refused_for_good_is_asked_for_once_a_session_and_said_once(
     space: Space, history: History, proxy: HttpProxy, recorder: Component, answer: Answer
 ) -> None:
@@ -140,6 +145,8 @@ def test_a_write_that_is_refused_for_good_is_asked_for_once_a_session_and_said_o
     refused = 'lastnode_record_writes_total{result="refused"}'
     space.stack.wait(lambda: space.metric(refused) == 3, "three refused writes to be counted")
     assert recorder.tail(1000).count("refused; tried again") == 1
+    space.change({"metadata": {"labels": {"changed": "by-its-owner"}}})
+    space.stack.wait(lambda: len(proxy.writes(f"/{space.name}/")) == 4, "the changed workload to be tried")
     proxy.fault = None
     history.session("s3", space.node("b"), 9)
     history.holds()
@@ -230,6 +237,25 @@ def test_reads_in_a_storm_are_few_and_nothing_of_that_time_is_lost(
     asked = [each for each in proxy.asked[asked_before:] if each.method == "GET" and f"/{collection}" in each.path]
     proxy.fault = None
     assert 2 <= len(asked) <= most_attempts(lasted)
+    history.holds()
+
+
+def test_a_session_that_came_and_went_with_its_sandbox_while_pods_were_not_seen_is_recorded(
+    space: Space, history: History, proxy: HttpProxy
+) -> None:
+    seen = 'lastnode_watch_events_total{resource="sandboxes.agents.x-k8s.io"}'
+    node = space.node("a")
+    space.workload()
+    space.settled()
+    proxy.fault = reads_of("pods", refusal(503, "ServiceUnavailable"))
+    proxy.cut()
+    before = space.metric(seen)
+    history.session("s", node, 1)
+    space.delete_pod({"metadata": {"name": "s"}})
+    space.delete_sandbox("s")
+    space.stack.wait(lambda: space.metric(seen) >= before + 2, "the Sandbox to have come and gone")
+    assert space.untouched()
+    proxy.fault = None
     history.holds()
 
 

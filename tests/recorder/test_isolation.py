@@ -5,17 +5,25 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lastnode.contract import LAST_NODE_ANNOTATION
+from lastnode.kube import api
+from lastnode.kube.queue import WorkQueue
 from lastnode.kube.turns import FAILURES_AT_ONCE, FAILURES_PER_SECOND
+from lastnode.kube.unforeseen import Unforeseen
+from lastnode.memory import Memory
+from lastnode.objects import Workload, WorkloadKey
+from lastnode.view import MemoryCache, View
 from recorder.writing import REST_SECONDS
 from testbed.stack import Stack
 from tests.recorder.history import History
 from tests.recorder.httpproxy import Answer, Asked, HttpProxy
+from tests.recorder.loops import following, running, writer_of
 from tests.recorder.policy import Policy, denial
 from tests.recorder.space import AGENT, WORKLOADS, Space
 from tests.recorder.test_faults import WRITERS, last, most_attempts
@@ -157,3 +165,35 @@ def test_many_sessions_of_one_workload_are_written_at_once_and_then_about_once_a
     assert len(writes) <= (time.monotonic() - begun) / REST_SECONDS + 1
     gaps = [later.at - earlier.at for earlier, later in itertools.pairwise(writes)]
     assert min(gaps) > REST_SECONDS * 0.8
+
+
+def test_a_fault_of_ours_over_one_workload_ends_no_writer_and_costs_no_other(plane: Stack) -> None:
+    """The program's own parts, put together here so that one of them can fail."""
+
+    class Faulty(MemoryCache):
+        odd = "odd"
+
+        def recall(self, workload: Workload) -> Memory:
+            if workload.name == self.odd:
+                raise OverflowError("date value out of range")
+            return super().recall(workload)
+
+    server, view, cache = api.load(str(plane.cp.kubeconfig), "test"), View(), Faulty(0)
+    queue: WorkQueue[WorkloadKey] = WorkQueue(group=lambda key: key.namespace)
+    sessions = following(view, queue)
+    writer = writer_of(server, view, sessions, queue, cache, nodes_known=True)
+    told: list[str] = []
+    writer.unforeseen = Unforeseen(told.append)
+    space = Space(plane)
+    with ExitStack() as loops:
+        for watch in view.watches(server, sessions=True):
+            loops.enter_context(running(watch))
+        loops.enter_context(running(writer))
+        node = start(space, "odd")
+        plane.wait(lambda: len(told) >= 2, "it to be tried again")
+        space.workload("even")
+        space.status(space.pod("s", node, workload="even", kind=AGENT), "Running", 1)
+        space.written(node, "even")
+        assert set(told) == {"writers"}
+        cache.odd = ""
+        space.written(node, "odd")

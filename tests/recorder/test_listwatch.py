@@ -239,6 +239,29 @@ def test_an_object_that_cannot_be_read_is_skipped_and_counted_alone(followed: Wa
         followed.until(lambda: len(followed.store) == 3, "events to go on")
 
 
+def test_an_error_that_nobody_foresaw_costs_only_the_object_that_it_is_about(followed: Watched) -> None:
+    """While it is read, or while somebody is told of it."""
+
+    def picky(data: Any) -> Any:
+        node = reading.read_node(data)
+        if node.name.endswith("-odd"):
+            raise OverflowError("date value out of range")
+        return node
+
+    def listener(before: Any, after: Any) -> None:
+        if after is not None and after.name.endswith("-hard"):
+            raise ZeroDivisionError
+
+    followed.store.subscribe(listener)
+    followed.create("a", "hard", "odd", "z")
+    with followed.running(read=picky):
+        followed.until(lambda: len(followed.store) == 3 and followed.counts.skips == 1, "all but the odd one")
+        followed.create("next-odd", "next-hard", "next")
+        followed.until(lambda: len(followed.store) == 5, "events to go on")
+    assert (followed.counts.lists, followed.counts.failures) == (1, [])
+    assert sorted(followed.counts.errors) == ["listener", "listener", "reading", "reading"]
+
+
 def test_an_object_that_its_definition_allows_and_we_cannot_read_costs_no_other(followed: Watched) -> None:
     group = f"{followed.mine}.example.com"
     resource = f"sandboxes.{group}"

@@ -50,11 +50,12 @@ def test_after_etcd_was_restored_sessions_are_recorded_as_before(restored: Stack
     for number in range(100):
         space.workload(f"w{number}")
     space.session("lost", second, 2)
-    space.written(second)
+    restored.wait(lambda: space.last_node() == second, "the session before the restore", within=100)
     with_etcd_stopped(restored.cp, tmp_path / "copy", data)
     assert space.last_node() == first
     space.session("third", third, 3)
-    space.written(third)
+    # Two restarts in a row have made the back-off long.
+    restored.wait(lambda: space.last_node() == third, "the session after the restore", within=100)
     assert [each["node"] for each in space.recent()] == [third, first]
 
 
