@@ -143,14 +143,10 @@ class Stack:
             extender["urlPrefix"] = self.extender_url
         return document
 
-    @property
-    def trust(self) -> ssl.SSLContext:
-        """For clients of any program that was started here."""
-        return ssl.create_default_context(cadata="".join(path.read_text() for path in self._trusted))
-
     def metrics(self, url: str) -> dict[str, float]:
         """Every sample of a program's /metrics, by its full name with labels; a kube-scheduler's too."""
-        with urllib.request.urlopen(f"{url}/metrics", timeout=10, context=self.trust) as answer:
+        trust = ssl.create_default_context(cadata="".join(path.read_text() for path in self._trusted))
+        with urllib.request.urlopen(f"{url}/metrics", timeout=10, context=trust) as answer:
             lines = answer.read().decode().splitlines()
         samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, value in samples}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import unicodedata
-import urllib.request
 from base64 import b64decode
 from datetime import UTC, datetime
 from typing import Any
@@ -37,11 +36,22 @@ SECONDS = 30.0  # in which a sentinel's session is written and seen
 _numbers = itertools.count(1)
 
 
+def authority(stack: Stack) -> str:
+    """The file of what the webhook's certificate is verified with."""
+    return str(stack.cp.dir / "webhook" / "ca.crt")
+
+
+def client(stack: Stack) -> urllib3.PoolManager:
+    """Of either program."""
+    return urllib3.PoolManager(ca_certs=authority(stack), retries=False, timeout=SECONDS)
+
+
 class Program:
     """A running program, which nothing may bring down. ``url``: where its probes and /metrics are."""
 
     def __init__(self, stack: Stack, component: Component, url: str) -> None:
         self._stack, self.component, self.url = stack, component, url
+        self._pool = client(stack)
         self._read = 0  # bytes of its log
         self._began = self._process()
 
@@ -57,7 +67,7 @@ class Program:
         assert self.component.alive, f"{name} ended: {self.component.tail()}"
         assert self._process() == self._began, f"{name} was replaced: {self.component.tail()}"
         assert self.fetch("/livez") == b"ok"
-        eventually(lambda: self._is_ready(), f"{name} to be ready: {self.component.tail()}")
+        eventually(self._is_ready, f"{name} to be ready: {self.component.tail()}")
         self.logged_no_trace()
 
     def logged_no_trace(self) -> None:
@@ -69,9 +79,9 @@ class Program:
         assert not traces, "\n".join(_readable(trace) for trace in traces)
 
     def fetch(self, path: str) -> bytes:
-        trust = self._stack.trust
-        with urllib.request.urlopen(f"{self.url}{path}", timeout=30, context=trust) as answer:
-            return bytes(answer.read())
+        answer = self._pool.request("GET", self.url + path)
+        assert answer.status == 200, (path, answer.status, answer.data)
+        return answer.data
 
     def metric(self, name: str) -> dict[str, float]:
         """Each series of a metric that is not 0, by its labels."""
@@ -81,7 +91,7 @@ class Program:
     def _is_ready(self) -> bool:
         try:
             return self.fetch("/readyz") == b"ok"
-        except OSError:
+        except AssertionError:
             return False
 
     def _process(self) -> float:
@@ -142,7 +152,7 @@ class Looker:
         self._kubeconfig = stack.cp.kubeconfig
         urls = {"RECORDER_URL": stack.recorder_url, "EXTENDER_URL": stack.webhook_url}
         self._env = {f"LASTNODE_{name}": url for name, url in urls.items()}
-        self._env["LASTNODE_EXTENDER_CA"] = str(stack.cp.dir / "webhook" / "ca.crt")
+        self._env["LASTNODE_EXTENDER_CA"] = authority(stack)
 
     def holds(self, *words: str) -> None:
         """The command says something readable, or why it cannot."""
@@ -158,7 +168,7 @@ class Asker:
 
     def __init__(self, stack: Stack, url: str) -> None:
         self._url = url
-        self._pool = urllib3.PoolManager(ssl_context=stack.trust, retries=False, timeout=30.0)
+        self._pool = client(stack)
 
     def prioritize(self, body: bytes) -> Any:
         """The scores: whatever came, a list of hosts with 0 to 10 points each."""

@@ -71,8 +71,8 @@ def stack() -> Iterator[Stack]:
 def test_whatever_a_tenant_writes_both_programs_live_and_serve_the_others(stack: Stack, deep: None) -> None:
     print(f"FUZZ_SEED={SEED} FUZZ_SECONDS={SECONDS:g}")
     dice = random.Random(SEED)
-    recorder = Program(stack, stack.start_recorder("--page-size", "7"), stack.recorder_url)
     extender = Program(stack, stack.start_webhook("--page-size", "7", only=[NAMESPACE, WILD]), stack.webhook_url)
+    recorder = Program(stack, stack.start_recorder("--page-size", "7"), stack.recorder_url)
     asker = Asker(stack, stack.webhook_url)
     sentinel, looker = Sentinel(stack, asker), Looker(stack)
     tenant = Tenant(stack.api, WILD, Wild(dice, datetime.now(UTC)))
