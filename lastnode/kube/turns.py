@@ -1,7 +1,8 @@
 """Who is next: groups take turns, and what fails or is slow in some of them leaves room for the others. Pure.
 
-Groups are to keys what flows are to requests in the API server's own fair queuing: one with a thousand keys waits no
-shorter than one with one. A group is *doubtful* after work of it failed or took long, until some ends well and quickly.
+Groups are to keys what flows are to requests in the API server's own fair queuing: a thousand keys of one group come
+no sooner than the one of another. A group is *doubtful* once work of it failed or takes long, until some ends well and
+quickly.
 """
 
 from collections import Counter, OrderedDict
