@@ -87,6 +87,10 @@ class Turns(Generic[K]):
         """Keys that wait."""
         return sum(map(len, self._waiting.values()))
 
+    def __bool__(self) -> bool:
+        """Whether any key waits; unlike their number it takes no longer where groups are many."""
+        return bool(self._waiting)
+
     def __contains__(self, key: K) -> bool:
         return key in self._waiting.get(self._group(key), ())
 
