@@ -86,7 +86,7 @@ class WorkQueue(Generic[K]):
             if how.again or key in self._wanted:
                 self._wanted.discard(key)
                 self._add(key)
-            if len(self._turns):
+            if self._turns:
                 self._changed.notify()  # not all: each worker that wakes for nothing takes time from those that write
 
     def pause(self, backoff: "Backoff") -> float:
@@ -107,7 +107,7 @@ class WorkQueue(Generic[K]):
     def idle(self) -> bool:
         """Whether nothing is due, wanted later or in work."""
         with self._changed:
-            return not (len(self._turns) or self._busy or self._wanted)
+            return not (self._turns or self._busy or self._wanted)
 
     def __len__(self) -> int:
         """Keys that wait, those that rest first included."""

@@ -1,7 +1,8 @@
 """Who is next: groups take turns, and what fails or is slow in some of them leaves room for the others. Pure.
 
-Groups are to keys what flows are to requests in the API server's own fair queuing: one with a thousand keys waits no
-shorter than one with one. A group is *doubtful* after work of it failed or took long, until some ends well and quickly.
+Groups are to keys what flows are to requests in the API server's own fair queuing: a thousand keys of one group come
+no sooner than the one of another. A group is *doubtful* once work of it failed or takes long, until some ends well and
+quickly.
 """
 
 from collections import Counter, OrderedDict
@@ -85,6 +86,10 @@ class Turns(Generic[K]):
     def __len__(self) -> int:
         """Keys that wait."""
         return sum(map(len, self._waiting.values()))
+
+    def __bool__(self) -> bool:
+        """Whether any key waits; unlike their number it takes no longer where groups are many."""
+        return bool(self._waiting)
 
     def __contains__(self, key: K) -> bool:
         return key in self._waiting.get(self._group(key), ())

@@ -156,7 +156,7 @@ def test_doubt_is_remembered_of_so_many_groups_only() -> None:
         shop.work(well=False)
         shop.now += 1
     assert len(shop.turns._doubtful) == MOST_DOUBTFUL
-    assert not shop.turns._waiting
+    assert not shop.turns
     assert not shop.turns._sound
     assert not shop.turns._unsound
     assert not shop.turns._held
