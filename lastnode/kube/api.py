@@ -19,7 +19,7 @@ import urllib3
 from kubernetes import client, config
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from lastnode.kube.errors import ConfigError, Silent, Unreachable, api_error
+from lastnode.kube.errors import ConfigError, Oversized, Silent, Unreachable, api_error
 
 # Everything but a watch is answered within this, or counts as unreachable: kube-apiserver's own limit is 60 s.
 REQUEST_TIMEOUT = 30.0
@@ -109,13 +109,20 @@ class Api:
     def close(self) -> None:
         self._pool.clear()
 
-    def get(self, path: str, query: Mapping[str, str] | None = None, accept: str = "application/json") -> bytes:
-        """The body of a successful GET.
+    def get(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+        most: int | None = None,
+    ) -> bytes:
+        """The body of a successful GET, of at most so many bytes.
 
         :raises ApiError: the server refused (by class: see errors).
         :raises Unreachable: there was no answer.
+        :raises Oversized: there are more bytes; no more were read.
         """
-        return self.request("GET", path, query=query, accept=accept)
+        return self.request("GET", path, query=query, accept=accept, most=most)
 
     def merge_patch(self, path: str, body: Mapping[str, Any], accept: str = "application/json") -> bytes:
         """The object after a JSON merge patch. Raises like :meth:`get`."""
@@ -130,6 +137,7 @@ class Api:
         body: Mapping[str, Any] | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
+        most: int | None = None,
         seconds: float = REQUEST_TIMEOUT,
     ) -> bytes:
         """One request and its whole answer, which may take ``seconds``. Raises like :meth:`get`."""
@@ -138,7 +146,7 @@ class Api:
         payload = None if body is None else msgspec.json.encode(body)
         response = self._open(method, _url(path, query), headers | {"Accept": accept}, timeout, payload)
         try:
-            data = bytes(response.data)
+            data = bytes(response.data) if most is None else _at_most(response, most)
         except (HTTPError, HTTPException, OSError) as error:
             raise Unreachable(one_line(error)) from error
         finally:
@@ -230,6 +238,14 @@ class Stream:
         """Wake the reader: a plain close would leave it in its read until the silence limit."""
         with contextlib.suppress(ValueError, RuntimeError, OSError):  # already read to its end
             self._response.shutdown()
+
+
+def _at_most(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
+    data = response.read(most + 1)
+    if len(data) > most:
+        response.close()  # else the rest would be read, to use the connection again
+        raise Oversized(f"an answer of more than {most} bytes")
+    return data
 
 
 def _url(path: str, query: Mapping[str, str] | None) -> str:

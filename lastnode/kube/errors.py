@@ -12,6 +12,7 @@
       Unreachable             no answer: connection refused, reset, TLS
         Silent                a watch that brought nothing for so long that it may be dead
       Undecodable             one object of a shape that cannot be read
+      Oversized               an answer longer than its reader has room for
 
 Only ``api.py`` and ``fetch.py`` turn the transport's exceptions into these.
 """
@@ -65,6 +66,10 @@ class Silent(Unreachable):
 
 class Undecodable(KubeError):
     """One object that cannot be read; the others are not affected."""
+
+
+class Oversized(KubeError):
+    """An answer longer than its reader has room for."""
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {

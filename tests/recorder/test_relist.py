@@ -1,4 +1,4 @@
-"""When a version has become too old: a new list soon after an outage, and never one list after the other."""
+"""Lists: soon after an outage where a version has become too old, never one after the other, never too much at once."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from lastnode.kube.queue import Backoff
-from lastnode.kube.watch import HEALTHY_SECONDS, ListWatch
+from lastnode.kube.watch import HEALTHY_SECONDS, PAGE_BYTES, ListWatch
 from testbed.stack import Stack
 from tests.recorder.followed import Followed
 from tests.recorder.httpproxy import Answer, Asked, HttpProxy, refusal
@@ -74,3 +75,19 @@ def test_lists_do_not_follow_each_other_where_each_version_is_too_old_at_once(fo
         followed.proxy.cut()
         followed.until(lambda: followed.counts.failures.count("gone") >= 5, "five refused versions")
         assert followed.backoff.attempts >= 5
+
+
+def test_of_objects_that_are_large_fewer_are_taken_at_a_time(followed: Followed[HttpProxy]) -> None:
+    size = 240_000  # of 256 KiB that annotations may have
+    names = [f"n{number}" for number in range(PAGE_BYTES // size + 5)]
+    for name in names:
+        labels, annotations = {"of": followed.mine}, {"filler": "x" * size}
+        metadata = {"name": f"{followed.mine}-{name}", "labels": labels, "annotations": annotations}
+        followed.plane.api.post("/api/v1/nodes", {"metadata": metadata})
+    with followed.running(page_size=500):
+        followed.becomes_equal()
+    limits = [int(parse_qs(urlsplit(asked.path).query)["limit"][0]) for asked in followed.proxy.asked
+              if not asked.is_watch and "limit=" in asked.path]  # fmt: skip
+    assert limits == [500, 125, 31, 31]
+    assert (followed.counts.lists, followed.counts.failures) == (1, [])
+    followed.delete(*names)
