@@ -168,6 +168,11 @@ def said(session: Session) -> tuple[object, ...]:
     return session.node, session.ready_at, session.crashed_at, session.over
 
 
+def matters(workload: Workload | None) -> tuple[object, ...]:
+    """What of a workload makes a difference to the sessions that wait for it."""
+    return () if workload is None else (workload.uid, workload.sticky, workload.created_at)
+
+
 def is_ready(session: Session) -> bool:
     """Whether it has a placement to be remembered."""
     return session.ready_at is not None and not session.over and session.node is not None

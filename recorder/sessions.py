@@ -34,6 +34,7 @@ from recorder.life import (
     is_of_interest,
     is_ready,
     is_written,
+    matters,
     news,
     said,
 )
@@ -156,8 +157,10 @@ class Sessions:
         self._retry("controller", after)
 
     def _on_workload(self, before: Workload | None, after: Workload | None) -> None:
-        # Also when one is removed: that may end an ambiguity, and what is pending for it has become pointless.
-        self._retry("workload", after or before)
+        # Also when one is removed: that may end an ambiguity, and what is pending for it has become pointless. Of one
+        # that has not opted in thousands may wait, and its status may change many times a second.
+        if matters(before) != matters(after):
+            self._retry("workload", after or before)
         # Or another replica has written it, which is for the writer to find out.
         changed = before or after
         if changed is not None and self.pending(changed.workload_key):

@@ -272,6 +272,19 @@ def test_opting_in_later_makes_the_running_session_pending() -> None:
     assert followed.pending() == {W: Pending(workload().uid, (entry(),))}
 
 
+def test_a_change_that_makes_no_difference_looks_at_none_of_those_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A status that changes all the time, on a workload that has not opted in and has thousands of sessions."""
+    refusing = changed(workload(), sticky=False)
+    followed = Followed().play(seen(node()), seen(sandbox()), seen(refusing), seen(session()))
+    looked: list[Session] = []
+    attribute = followed.view.attribute
+    monkeypatch.setattr(followed.view, "attribute", lambda one: looked.append(one) or attribute(one))
+    followed.play(seen(changed(refusing, "3")))
+    assert not looked
+    followed.play(seen(changed(refusing, "4", sticky=True)))
+    assert followed.pending()[W]
+
+
 def test_a_workload_younger_than_the_session_gets_nothing() -> None:
     followed = Followed().play(seen(node()), seen(sandbox()), seen(session()), seen(workload(age=-301)))
     assert followed.pending() == {W: None}
