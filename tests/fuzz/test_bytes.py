@@ -7,6 +7,7 @@ a test.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import random
 import re
@@ -17,6 +18,8 @@ from pathlib import Path
 import pytest
 
 from testbed.paths import REPOSITORY
+from tests.fuzz.story import AGENTS, STORY
+from tests.fuzz.world import World, now
 
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "15"))
 SEED = int(os.environ.get("FUZZ_SEED") or random.randrange(1, 10**6))
@@ -25,7 +28,7 @@ INPUT_SECONDS = 25
 START_SECONDS = 120
 TARGET = "tests.fuzz.fuzz_bytes"
 
-pytestmark = pytest.mark.skipif(
+needs_atheris = pytest.mark.skipif(
     importlib.util.find_spec("atheris") is None, reason="atheris is not installed; it exists for Linux only"
 )
 
@@ -59,6 +62,19 @@ class Run:
         return int(done[1]) if done else 0
 
 
+def test_the_story_as_it_stands_leads_through_both_programs() -> None:
+    """A session moves from a to b, is written, and crashes; else changes to it would find nothing."""
+    world = World(now())
+    agents, last_nodes = world.view.workloads[AGENTS], []
+    for resource, document in STORY:
+        world.event(resource, json.dumps({"type": "ADDED", "object": document}).encode())
+        world.settle()
+        last_nodes += [workload.last_node for workload in agents.values()]
+    assert last_nodes == ["a"] * 5 + ["b", "a", "a"]
+    assert world.counted == 2
+
+
+@needs_atheris
 @pytest.mark.timeout(SECONDS + INPUT_SECONDS + 2 * START_SECONDS)
 def test_no_input_breaks_the_request_or_the_memory(tmp_path: Path) -> None:
     print(f"FUZZ_SEED={SEED} FUZZ_SECONDS={SECONDS}")
@@ -69,6 +85,7 @@ def test_no_input_breaks_the_request_or_the_memory(tmp_path: Path) -> None:
     print(f"{run.inputs} inputs in {SECONDS} s; {run.output.splitlines()[-1]}")
 
 
+@needs_atheris
 def test_a_run_that_ends_badly_is_noticed(tmp_path: Path) -> None:
     """libFuzzer takes more memory than one megabyte for a fault of the target."""
     run = Run(tmp_path, "-rss_limit_mb=1", f"-max_total_time={INPUT_SECONDS}")

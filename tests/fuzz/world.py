@@ -32,11 +32,12 @@ EARLY_CRASH = 30.0
 
 
 class World:
-    """``now``: the time of day, which stands still."""
+    """``now``: the time of day, which stands still. ``counted``: sessions whose outcome is certain."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now
         self.view = View()
+        self.counted = 0
         self._versions = itertools.count(1_000_000)
         nobody: Any = None  # asked by none of what is used here
         self._watches = {watch.resource: watch for watch in self.view.watches(nobody, sessions=True)}
@@ -109,6 +110,7 @@ class World:
 
     def _count(self, life: Life) -> None:
         self._journal.add(record_of(life))
+        self.counted += 1
 
 
 def now() -> datetime:
