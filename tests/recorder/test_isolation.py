@@ -102,15 +102,15 @@ def test_a_denial_that_asks_for_a_minute_s_pause_pauses_the_denied_workload_alon
 def test_namespaces_in_which_a_policy_takes_seconds_leave_room_for_the_others(
     plane: Stack, space: Space, tmp_path: Path
 ) -> None:
-    slow = [Space(plane) for _ in range(3)]
+    slow = [Space(plane) for _ in range(6)]
     with Policy(plane, tmp_path, *slow) as policy:
-        policy.seconds = 3.0
-        nodes = [start(each, *numbered(12)) for each in slow]
+        policy.seconds = 5.0
+        nodes = [start(each, *numbered(10)) for each in slow]
         plane.wait(lambda: len({*policy.asked}) >= 4, "the slow ones to be at work")
         all_written(space, start(space, *numbered(30)), 30, SOON)
         policy.seconds = 0.0
         for each, node in zip(slow, nodes, strict=True):
-            all_written(each, node, 12, 60)
+            all_written(each, node, 10, 60)
 
 
 def test_a_workload_that_always_fails_costs_its_siblings_nothing(plane: Stack, space: Space, tmp_path: Path) -> None:
