@@ -7,15 +7,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from flask import Flask, request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
 
+from extender.decisions import DecisionLog
 from extender.mutate import Mutator
 from extender.prioritize import Prioritizer
 from extender.settings import VERBS
 from lastnode.daemon import health
-from lastnode.daemon.http import JSON, TEXT, Pages, answer
+from lastnode.daemon.http import JSON, TEXT, Pages, answer, asked
 from lastnode.kube.errors import Undecodable
 from lastnode.reasons import Result
 
@@ -29,8 +31,8 @@ MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 # broken pipe, not the answer.
 _MAX_DISCARDED_BYTES: Final = 64 * 1024 * 1024
 _DISCARDED_AT_ONCE: Final = 64 * 1024
-# The kubelet's probes and Prometheus have no certificate.
-OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
+# The kubelet's probes, Prometheus and the recorder have no certificate.
+OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/decisions"})
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ def create_app(
     prioritizer: Prioritizer,
     live: health.Checks,
     ready: health.Checks,
-    metrics: Callable[[], tuple[str, bytes]],
+    metrics: "WSGIApplication",
     mutator: Mutator | None = None,
 ) -> Flask:
     """The WSGI application: POST /prioritize, /mutate with ``mutator``; beside them probes, /metrics, /decisions."""
@@ -49,17 +51,23 @@ def create_app(
         app.add_url_rule(
             path, path, lambda verb=verb: (verb(request.environ), {"Content-Type": JSON}), methods=["POST"]
         )
-    pages = Pages(
-        live,
-        ready,
-        {
-            "/metrics": lambda _: metrics(),
-            "/decisions": lambda query: (JSON, prioritizer.decisions.page(next(iter(query.get("pod_uid", ())), ""))),
-        },
-        others=app.wsgi_app,
-    )
-    app.wsgi_app = directly(verbs, pages)  # type: ignore[method-assign, assignment]
+    pages = {"/metrics": metrics, "/decisions": decisions_page(prioritizer.decisions)}
+    routes = Pages(live, ready, pages, others=app.wsgi_app)
+    app.wsgi_app = directly(verbs, routes)  # type: ignore[method-assign, assignment]
     return app
+
+
+def decisions_page(log: DecisionLog) -> "WSGIApplication":
+    """``GET /decisions?pod_uid=UID&namespace=NAMESPACE``: a pod's UID is what one has to know; nothing is told of any
+    other."""
+
+    def page(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if not (uid := asked(environ, "pod_uid")):
+            return answer(start_response, HTTPStatus.BAD_REQUEST, TEXT, b"of which pod? ?pod_uid=UID\n")
+        found = log.of(uid, asked(environ, "namespace") or "")
+        return answer(start_response, HTTPStatus.OK, JSON, msgspec.json.encode(found))
+
+    return page
 
 
 class Verb:

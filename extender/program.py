@@ -23,6 +23,7 @@ from extender.settings import ExtenderSettings
 from extender.tls import Files, Tls
 from extender.waiting import Patience
 from lastnode.daemon import health, logs, metrics
+from lastnode.daemon.large import Shared
 from lastnode.daemon.settings import fail, load
 from lastnode.daemon.threads import Crew
 from lastnode.kube import api
@@ -65,7 +66,7 @@ class Extender:
             Prioritizer(find(patience=brief), PrioritizeMetrics(registry)),
             live=health.live_checks(watches),
             ready=health.ready_checks(watches, current=False),
-            metrics=lambda: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
+            metrics=Shared(metrics.CONTENT_TYPE, lambda: metrics.exposition(registry)),
             mutator=Mutator(find(patience=longer), InjectionMetrics(registry), settings.sticky_scheduler),
         )
         self._crew = Crew()

@@ -47,14 +47,15 @@ class Extenders:
         self._urls = [] if self._none else [url for url in urls.split(",") if url]
         self._ca_file = ca_file
 
-    def decided(self, pod_uid: str, created_at: datetime) -> Answer:
+    def decided(self, pod_uid: str, namespace: str, created_at: datetime) -> Answer:
         """What was decided about a pod that was created at that time. Never raises."""
         if self._none:
             return Answer(Found.NOTHING)
-        answers = [answer for url in self._urls for answer in self._ask_all(url, pod_uid)]
+        about = urlencode({"pod_uid": pod_uid, "namespace": namespace})
+        answers = [answer for url in self._urls for answer in self._ask_all(url, about)]
         return sum_up(answers, created_at)
 
-    def _ask_all(self, url: str, pod_uid: str) -> Iterator[Decisions | None]:
+    def _ask_all(self, url: str, about: str) -> Iterator[Decisions | None]:
         """Each replica's answer, None for one that did not give any."""
         place = urlsplit(url)
         try:
@@ -63,7 +64,7 @@ class Extenders:
             log.debug("extender %s: %s", url, error)
             yield None
             return
-        asked = f"{url.rstrip('/')}/decisions?{urlencode({'pod_uid': pod_uid})}"
+        asked = f"{url.rstrip('/')}/decisions?{about}"
         for *_, address in found:
             try:
                 # The CA is read anew each time: the extender's certificate may be made after this program has started.

@@ -19,7 +19,7 @@ from tests.extender.golden.edits import FIELDS, parent, places
 GOLDEN = load()
 SMALL = [golden for golden in GOLDEN if len(golden.body) < 8000]
 REGISTRY = CollectorRegistry()
-CLIENT = create_app(known.service(REGISTRY), {}, {}, lambda: ("", b"")).test_client()
+CLIENT = create_app(known.service(REGISTRY), {}, {}, lambda *_: ()).test_client()
 
 numbers = st.integers() | st.floats() | st.integers(-(2**70), 2**70)
 texts = st.text(max_size=20) | st.sampled_from([*NODES, "", "w", "golden", "True", "Ready", "0001-01-01T00:00:00Z"])
