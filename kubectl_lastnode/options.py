@@ -66,6 +66,11 @@ class Options:
         "Kinds of workloads (default: AgentRuntimes and CodeInterpreters).",
         metavar="PLURAL.GROUP,…",
     )
+    release_namespace: str = _flag(
+        "lastnode-system",
+        "Where lastnode is installed (default: lastnode-system); pods elsewhere are never believed.",
+        metavar="NAMESPACE",
+    )
     recorder_url: str = _flag(
         "", "Recorders; repeat it or use commas (default: their pods).", "--recorder", multiple=True, metavar="URL"
     )
@@ -78,7 +83,7 @@ class Options:
 
     @functools.cached_property
     def cluster(self) -> Cluster:
-        return Cluster(self.api, [name.strip() for name in self.workload_resources.split(",")], warn)
+        return Cluster(self.api, self.workload_resources.replace(" ", "").split(","), self.release_namespace, warn)
 
     @functools.cached_property
     def current_namespace(self) -> str:

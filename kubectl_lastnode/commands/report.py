@@ -60,7 +60,8 @@ def _read(options: Options, start: datetime | None) -> dict[str, Any]:
     recorders = options.cluster.replicas(RECORDER, options.recorder_url)
     if not recorders:
         raise Failure(
-            "no recorder's pod found (app.kubernetes.io/part-of=lastnode); elsewhere? name it: --recorder-url"
+            f"no recorder's pod found in namespace {options.release_namespace}; elsewhere? name the namespace with "
+            "--release-namespace, or the recorder with --recorder-url"
         )
     read = read_journals(recorders)
     for line in read.trouble:

@@ -248,10 +248,11 @@ def test_a_bundle_that_somebody_else_writes_is_not_written_over(helm: Path, valu
 
 
 def test_a_secret_that_is_given_is_left_alone(helm: Path) -> None:
-    values = "extender.tls.secretName=mine,extender.tls.caBundle=Y2E="
+    values = "extender.tls.secretName=mine,extender.tls.caBundle=Y2E=,recorder.sessionsToken.secretName=mine"
     assert not [obj for obj in template(helm, "--set", values) if obj["kind"] in ("Secret", "Certificate", "Issuer")]
 
 
 @pytest.mark.parametrize("name", ["control-plane", "second-scheduler"])
 def test_where_nothing_is_called_over_tls_there_is_no_certificate(rendered: dict[str, list[Object]], name: str) -> None:
-    assert not {"Secret", "Certificate", "Issuer"} & {obj["kind"] for obj in rendered[name]}
+    assert not {"Certificate", "Issuer"} & {obj["kind"] for obj in rendered[name]}
+    assert [obj["metadata"]["name"] for obj in rendered[name] if obj["kind"] == "Secret"] == ["lastnode-sessions"]

@@ -122,7 +122,7 @@ def test_no_recorder_at_all_is_said_with_exit_code_1(stack: Stack) -> None:
     assert (nowhere.returncode, nowhere.stderr.splitlines()[-1]) == (1, "error: no recorder's journal could be read")
     none = run(stack.cp.kubeconfig, "report")
     assert none.returncode == 1
-    assert none.stderr.startswith("error: no recorder's pod found")
+    assert none.stderr.startswith("error: no recorder's pod found in namespace lastnode-system; elsewhere? ")
     assert none.stderr.rstrip().endswith("--recorder-url")
 
 

@@ -290,6 +290,11 @@ volumeMounts:
     mountPath: /etc/lastnode-tls
     readOnly: true
   {{- end }}
+  {{- if and (eq .program "recorder") .root.Values.recorder.sessionsToken.enabled }}
+  - name: sessions-token
+    mountPath: /etc/lastnode-sessions
+    readOnly: true
+  {{- end }}
   - name: tmp
     mountPath: /tmp
 {{- end }}
