@@ -219,7 +219,7 @@ STRICT = "fieldManager=test&force=true&fieldValidation=Strict"
 
 def path_of(obj: Object) -> str:
     version, kind = obj["apiVersion"], obj["kind"].lower()
-    plural = {"networkpolicy": "networkpolicies"}.get(kind, f"{kind}s")
+    plural = f"{kind.removesuffix('y')}ies" if kind.endswith("policy") else f"{kind}s"
     base = f"/apis/{version}" if "/" in version else f"/api/{version}"
     namespace = obj["metadata"].get("namespace")
     return f"{base}/{f'namespaces/{namespace}/' if namespace else ''}{plural}/{obj['metadata']['name']}"
