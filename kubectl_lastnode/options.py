@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 
 from kubectl_lastnode import SETTINGS
 from kubectl_lastnode.cluster import Cluster
+from kubectl_lastnode.output import visible
 from lastnode.contract import DEFAULT_MEMORY_TTL_SECONDS
 from lastnode.daemon.settings import PREFIX, seconds
 from lastnode.kinds import DEFAULT_RESOURCES
@@ -105,7 +106,7 @@ class Options:
 
 def warn(line: str) -> None:
     """Something that is left out, on standard error: what is there is shown all the same."""
-    click.echo(f"warning: {line}", err=True)
+    click.echo(f"warning: {visible(line)}", err=True)
 
 
 def share(group: click.Group) -> None:

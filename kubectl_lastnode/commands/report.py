@@ -12,7 +12,7 @@ import msgspec
 
 from kubectl_lastnode.cluster import RECORDER, read_journals
 from kubectl_lastnode.options import Duration, Failure, Options, output, warn
-from kubectl_lastnode.output import age, document, measured, moment, plural, share, table
+from kubectl_lastnode.output import age, document, measured, moment, plural, share, table, visible
 from kubectl_lastnode.summary import Group, Summary, in_window, summarise
 from lastnode.reasons import Reason
 
@@ -81,7 +81,7 @@ def as_csv(summary: Summary) -> str:
     writer.writerow(_CSV)
     parts = {by: getattr(summary, f"by_{by}") for by in ("kind", "namespace", "outcome", "reason")}
     for by, groups in {"total": [summary.total], **parts}.items():
-        writer.writerows([by, *msgspec.structs.astuple(one)[:-1], *_times(one)] for one in groups)
+        writer.writerows([by, visible(one.name), *msgspec.structs.astuple(one)[1:-1], *_times(one)] for one in groups)
     return text.getvalue()
 
 

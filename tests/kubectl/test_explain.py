@@ -73,6 +73,14 @@ def test_an_event_explains_where_no_recorder_answers(placed: tuple[Space, Any, s
     assert (gone["source"], gone["reason"], gone["exists"]) == ("event", "outscored", False)
 
 
+def test_what_an_event_says_is_shown_and_orders_the_terminal_nothing(placed: tuple[Space, Any, str, str]) -> None:
+    space, pod, here, _ = placed
+    say_moved(space, pod, here, "\x1b[2J\x9b31m\u202egone", Reason.OUTSCORED)
+    done = run(space.stack.cp.kubeconfig, "explain", "s-1", "-n", space.name, "--recorder-url", UNREACHABLE)
+    assert "Preferred:  \\u001b[2J\\u009b31m\\u202egone" in done.stdout.splitlines()
+    assert all(line.isprintable() for line in (done.stdout + done.stderr).splitlines())
+
+
 def test_another_pod_of_the_same_name_is_not_explained_by_the_former_one_s_event(
     placed: tuple[Space, Any, str, str],
 ) -> None:
