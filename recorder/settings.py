@@ -26,7 +26,7 @@ def _urls(value: object) -> str:
 class RecorderSettings(CommonSettings):
     """Watch session pods and write each workload's last node."""
 
-    bind: Bind = Field("0.0.0.0:8889", description="HOST:PORT of probes and metrics")
+    bind: Bind = Field("[::]:8889", description="HOST:PORT of probes and metrics; [::]: all addresses, of IPv4 too")
     leader_elect: bool = Field(True, description="several replicas: only the one that holds the lease writes")
     lease_name: str = Field("lastnode-recorder", pattern=_OBJECT_NAME, description="the Lease's name")
     lease_namespace: str = Field(

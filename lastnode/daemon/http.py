@@ -125,6 +125,19 @@ class Deadlines:
                     socket.socket.shutdown(socket_of(), socket.SHUT_RDWR)
 
 
+def served_at(bind: tuple[str, int], dual: Callable[[], bool] = socket.has_dualstack_ipv6) -> tuple[str, int]:
+    """Where to listen for ``bind``: ``::`` means all addresses of both families, and on a machine without IPv6 those
+    of IPv4."""
+    host, port = bind
+    return ("0.0.0.0" if host == "::" and not dual() else host), port
+
+
+def written(bind: tuple[str, int]) -> str:
+    """``HOST:PORT``, as flags and URLs have it."""
+    host, port = bind
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class PageServer(ThreadingMixIn, WSGIServer):
     """Serves ``app``, a thread for each client. Binding happens here, serving in :meth:`run`."""
 
@@ -135,13 +148,19 @@ class PageServer(ThreadingMixIn, WSGIServer):
     request_queue_size = CLIENTS
 
     def __init__(self, bind: tuple[str, int], app: "WSGIApplication") -> None:
+        bind = served_at(bind)
         self.address_family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
         self.deadlines = Deadlines(CLIENT_SECONDS, CLIENTS)
         try:
             super().__init__(bind, _Handler)
         except OSError as error:
-            raise ConfigError(f"--bind {bind[0]}:{bind[1]} cannot be used: {error.strerror or error}") from error
+            raise ConfigError(f"--bind {written(bind)} cannot be used: {error.strerror or error}") from error
         self.set_app(app)
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
     def run(self) -> None:
         self.serve_forever(poll_interval=0.1)

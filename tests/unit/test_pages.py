@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lastnode.daemon import http as served
-from lastnode.daemon.http import CLIENTS, Deadlines, Pages, PageServer, answer, asked
+from lastnode.daemon.http import CLIENTS, Deadlines, Pages, PageServer, answer, asked, served_at, written
 from lastnode.daemon.large import SHARED_SECONDS, SMALL_BYTES, Few, Shared
 from lastnode.daemon.settings import address
 from lastnode.outcome import JOURNAL, TOKEN_HEADER, Outcome, SessionRecord
@@ -185,7 +185,7 @@ def test_all_sessions_are_given_to_whoever_asks_from_this_machine(size: int) -> 
 
 def test_from_elsewhere_the_token_opens_all_sessions_and_a_pods_uid_its_own(tmp_path: Path) -> None:
     token, here = tmp_path / "token", outward_address()
-    with serving("0.0.0.0:0", sessions=sessions_page(journal(), lambda: True, str(token))) as server:
+    with serving("[::]:0", sessions=sessions_page(journal(), lambda: True, str(token))) as server:
 
         def asks(path: str = "/sessions", **headers: str) -> tuple[int, str | None, bytes]:
             return ask(server, "GET", path, here, **headers)
@@ -206,7 +206,21 @@ def test_from_elsewhere_the_token_opens_all_sessions_and_a_pods_uid_its_own(tmp_
 
 
 def test_without_a_token_nobody_elsewhere_gets_all_sessions() -> None:
-    with serving("0.0.0.0:0", sessions=sessions_page(journal(), lambda: True, None)) as server:
+    with serving("[::]:0", sessions=sessions_page(journal(), lambda: True, None)) as server:
         status, _, body = ask(server, "GET", "/sessions", outward_address(), **{TOKEN_HEADER.replace("-", "_"): ""})
         assert status == 403
         assert b"--sessions-token-file" in body
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+@pytest.mark.parametrize(("bind", "hosts"), [("[::]:0", ["127.0.0.1", "::1"]), ("[::1]:0", ["::1"])])
+def test_ipv6_addresses_are_served_and_all_of_them_are_those_of_ipv4_too(bind: str, hosts: list[str]) -> None:
+    with serving(bind, sessions=sessions_page(journal(), lambda: True, None)) as server:
+        assert [ask(server, "GET", "/sessions", host)[0] for host in hosts] == [200] * len(hosts)
+
+
+def test_without_ipv6_all_addresses_are_those_of_ipv4() -> None:
+    assert served_at(("::", 8889), lambda: False) == ("0.0.0.0", 8889)
+    assert served_at(("::", 8889), lambda: True) == ("::", 8889)
+    assert served_at(("::1", 8889), lambda: False) == ("::1", 8889)
+    assert [written(bind) for bind in (("::1", 1), ("10.0.0.1", 2))] == ["[::1]:1", "10.0.0.1:2"]
