@@ -30,6 +30,7 @@ OURS: Final = {"labelSelector": PART_OF}
 _TOKEN_VOLUME: Final = "sessions-token"
 _TOKEN_KEY: Final = "token"
 _SECONDS: Final = 5.0
+_ANY: Final = msgspec.json.Decoder()
 _SESSIONS: Final = "/sessions"
 
 
@@ -137,15 +138,15 @@ class Cluster:
 
     def objects(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[Any]:
         """A collection's objects in builtins."""
-        return map(msgspec.json.decode, self.items(path, query))
+        return map(_builtins, self.items(path, query))
 
     def read(self, path: str) -> Any:
         """One object in builtins. :raises NotFound: it is not there."""
-        return msgspec.json.decode(self.api.get(path))
+        return _builtins(self.api.get(path))
 
     def post(self, path: str, body: Mapping[str, Any], query: Mapping[str, str] | None = None) -> Any:
         """The answer to a POST, in builtins."""
-        return msgspec.json.decode(self.api.request("POST", path, query=query, body=body))
+        return _builtins(self.api.request("POST", path, query=query, body=body))
 
     def items(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[msgspec.Raw]:
         """A collection's objects, page by page."""
@@ -220,6 +221,10 @@ def join(journals: Sequence[Journal]) -> list[SessionRecord]:
     for record in sorted(everything, key=lambda r: (r.reason is not Reason.UNKNOWN, bool(r.asked)), reverse=True):
         known.setdefault(record.pod_uid, record)
     return sorted(known.values(), key=lambda r: (r.ready_at.timestamp() if r.ready_at else 0.0, r.namespace, r.pod))
+
+
+def _builtins(data: bytes | msgspec.Raw) -> Any:
+    return wire.decode(_ANY, data)
 
 
 def _token_secret(pod: Any) -> str:
