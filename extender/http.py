@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from http import HTTPStatus
+from threading import Semaphore
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 # 5,000 names and a large pod are 0.1 MB. Whole Node objects (nodeCacheCapable: false) of a large cluster are beyond
 # it, and are answered without a preference, as documented in scheduler-config/.
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+# More than kube-scheduler and kube-apiserver send; of larger bodies only so many may be in memory at a time, whoever
+# sends them.
+SMALL_BODY_BYTES: Final = 512 * 1024
+LARGE_AT_ONCE: Final = 4
 # How much more is read only to be thrown away: a client that still writes when its connection is closed sees a
 # broken pipe, not the answer.
 _MAX_DISCARDED_BYTES: Final = 64 * 1024 * 1024
@@ -77,17 +82,28 @@ class Verb:
     def __init__(self, asked: Prioritizer | Mutator, clock: Callable[[], float] = time.perf_counter) -> None:
         self._asked = asked
         self._clock = clock
+        self._large = Semaphore(LARGE_AT_ONCE)
 
     def __call__(self, environ: "WSGIEnvironment") -> bytes:
         """The answer to the request, which is a bad one if its body cannot be read."""
-        body = b""
+        length = environ.get("CONTENT_LENGTH") or ""  # none: in chunks
+        if length.isdecimal() and int(length) <= SMALL_BODY_BYTES:
+            return self.answer(self._read(environ, SMALL_BODY_BYTES))
+        taken = self._large.acquire(blocking=False)
         try:
-            body = get_input_stream(environ, max_content_length=MAX_BODY_BYTES).read()
+            return self.answer(self._read(environ, MAX_BODY_BYTES if taken else SMALL_BODY_BYTES))
+        finally:
+            if taken:
+                self._large.release()
+
+    def _read(self, environ: "WSGIEnvironment", most: int) -> bytes:
+        try:
+            return get_input_stream(environ, max_content_length=most).read()
         except RequestEntityTooLarge:
             _discard_body(environ)
         except Exception as error:  # broken off, or in chunks that are none: gunicorn has classes of its own for that
             log.debug("no body of a %s request: %s", self._asked.name, error)
-        return self.answer(body)
+        return b""
 
     def answer(self, body: bytes) -> bytes:
         """The answer to a body. Never raises."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from threading import Event, Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from urllib.parse import parse_qs
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -26,6 +26,8 @@ TEXT: Final = "text/plain; charset=utf-8"
 CLIENT_SECONDS: Final = 10.0
 # Each holds a thread; probes, Prometheus and a few people are far fewer at a time.
 CLIENTS: Final = 128
+# Of a request line and all header fields: the standard library itself would take 100 fields of 64 KB.
+_HEAD_BYTES: Final = 16 * 1024
 _LOOK_SECONDS: Final = 0.25
 
 
@@ -184,6 +186,26 @@ class PageServer(ThreadingMixIn, WSGIServer):
         """A client that broke off is no event."""
 
 
+class _Head:
+    """The lines of a request, until so many bytes were read."""
+
+    def __init__(self, file: BinaryIO, left: int = _HEAD_BYTES) -> None:
+        self._file = file
+        self._left = left
+
+    def readline(self, size: int) -> bytes:
+        line = self._file.readline(min(size, self._left))
+        self._left -= len(line)
+        return line
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class _Handler(WSGIRequestHandler):
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = _Head(self.rfile)  # type: ignore[assignment, arg-type]
+
     def log_message(self, format: str, *args: object) -> None:
         """Probes come every few seconds; their lines would bury the others."""

@@ -78,3 +78,18 @@ def test_hundreds_of_answers_that_nobody_reads_cost_no_memory_and_keep_no_probe_
                 assert ask(port, "/livez")[0] == 200
         eventually(lambda: ask(port, "/sessions") == (200, length), "the page to be given to a client that reads", 60)
     assert largest(pid) - before < 50 * MEGABYTE
+
+
+def test_requests_without_end_cost_no_memory_either(served: tuple[int, int]) -> None:
+    port, pid = served
+    before = largest(pid)
+    field = b"X: " + b"x" * 60_000 + b"\r\n"
+    with contextlib.ExitStack() as clients:
+        for _ in range(100):
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            with contextlib.suppress(OSError):  # hung up on
+                client.sendall(b"GET /livez HTTP/1.1\r\n")
+                for _ in range(90):
+                    client.sendall(field)
+        assert ask(port, "/livez")[0] == 200
+    assert largest(pid) - before < 50 * MEGABYTE

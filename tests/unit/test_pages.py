@@ -103,6 +103,14 @@ def test_only_requests_that_are_late_are_ended_counted_from_their_first_byte() -
             end.close()
 
 
+def test_of_a_request_only_its_first_kilobytes_are_read(server: PageServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=30) as client:
+        client.sendall(b"GET /livez HTTP/1.1\r\n" + b"".join(b"X-%d: %s\r\n" % (n, b"x" * 9000) for n in range(9)))
+        with contextlib.suppress(OSError):
+            assert b"200 OK" in client.recv(1000)
+    assert ask(server, "GET", "/livez")[0] == 200
+
+
 def test_where_there_are_too_many_those_that_take_longest_have_to_hurry() -> None:
     now = [0.0]
     deadlines = Deadlines(5.0, 2, 1.0, lambda: now[0])
