@@ -104,6 +104,10 @@ def test_the_memory_it_writes_and_removes(recorder: Api, guarded: Workload, stac
     memory = {contract.LAST_NODE_ANNOTATION: "n", contract.RECENT_NODES_ANNOTATION: "[]"}
     assert refusal(recorder, "PATCH", f"{PATH}{DRY}", annotations(**memory)) == ""
     assert refusal(recorder, "PATCH", f"{PATH}{DRY}", annotations(**dict.fromkeys(memory))) == ""
+    # Then the recorder reads the workload again.
+    for stale in ({"resourceVersion": "1"}, {"resourceVersion": "1", "uid": "another"}):
+        body = {"metadata": {**annotations(**memory)["metadata"], **stale}}
+        assert refusal(recorder, "PATCH", f"{PATH}{DRY}", body).startswith("409")
     bare = {"apiVersion": WORKLOADS.removeprefix("/apis/"), "kind": "AgentRuntime", "metadata": {"name": "bare"}}
     path = f"{WORKLOADS}/namespaces/default/agentruntimes"
     spec = stack.api.get(PATH)["spec"]

@@ -81,6 +81,10 @@ def test_whoever_may_read_the_secret_gets_all_sessions_through_the_api_servers_p
         f"{space.name}/{SECRET}: 403 "
     ) in told.stderr
 
+    missing = "you may not get secrets: report cannot read the token of all sessions"
+    examined = [run(one, "doctor", "--release-namespace", space.name).stdout for one in (allowed, denied)]
+    assert [missing in each for each in examined] == [False, True]
+
     say_token(space, "wrong")
     told = run(allowed, *words)
     assert told.returncode == 1
