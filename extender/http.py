@@ -5,17 +5,20 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from http import HTTPStatus
+from threading import Semaphore
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from flask import Flask, request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
 
+from extender.decisions import DecisionLog
 from extender.mutate import Mutator
 from extender.prioritize import Prioritizer
 from extender.settings import VERBS
 from lastnode.daemon import health
-from lastnode.daemon.http import JSON, TEXT, Pages, answer
+from lastnode.daemon.http import JSON, TEXT, Pages, answer, asked
 from lastnode.kube.errors import Undecodable
 from lastnode.reasons import Result
 
@@ -25,12 +28,16 @@ if TYPE_CHECKING:
 # 5,000 names and a large pod are 0.1 MB. Whole Node objects (nodeCacheCapable: false) of a large cluster are beyond
 # it, and are answered without a preference, as documented in scheduler-config/.
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+# More than kube-scheduler and kube-apiserver send; of larger bodies only so many may be in memory at a time, whoever
+# sends them.
+SMALL_BODY_BYTES: Final = 512 * 1024
+LARGE_AT_ONCE: Final = 4
 # How much more is read only to be thrown away: a client that still writes when its connection is closed sees a
 # broken pipe, not the answer.
 _MAX_DISCARDED_BYTES: Final = 64 * 1024 * 1024
 _DISCARDED_AT_ONCE: Final = 64 * 1024
-# The kubelet's probes and Prometheus have no certificate.
-OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
+# The kubelet's probes, Prometheus and the recorder have no certificate.
+OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/decisions"})
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +46,7 @@ def create_app(
     prioritizer: Prioritizer,
     live: health.Checks,
     ready: health.Checks,
-    metrics: Callable[[], tuple[str, bytes]],
+    metrics: "WSGIApplication",
     mutator: Mutator | None = None,
 ) -> Flask:
     """The WSGI application: POST /prioritize, /mutate with ``mutator``; beside them probes, /metrics, /decisions."""
@@ -49,17 +56,23 @@ def create_app(
         app.add_url_rule(
             path, path, lambda verb=verb: (verb(request.environ), {"Content-Type": JSON}), methods=["POST"]
         )
-    pages = Pages(
-        live,
-        ready,
-        {
-            "/metrics": lambda _: metrics(),
-            "/decisions": lambda query: (JSON, prioritizer.decisions.page(next(iter(query.get("pod_uid", ())), ""))),
-        },
-        others=app.wsgi_app,
-    )
-    app.wsgi_app = directly(verbs, pages)  # type: ignore[method-assign, assignment]
+    pages = {"/metrics": metrics, "/decisions": decisions_page(prioritizer.decisions)}
+    routes = Pages(live, ready, pages, others=app.wsgi_app)
+    app.wsgi_app = directly(verbs, routes)  # type: ignore[method-assign, assignment]
     return app
+
+
+def decisions_page(log: DecisionLog) -> "WSGIApplication":
+    """``GET /decisions?pod_uid=UID&namespace=NAMESPACE``: a pod's UID is what one has to know; nothing is told of any
+    other."""
+
+    def page(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if not (uid := asked(environ, "pod_uid")):
+            return answer(start_response, HTTPStatus.BAD_REQUEST, TEXT, b"of which pod? ?pod_uid=UID\n")
+        found = log.of(uid, asked(environ, "namespace") or "")
+        return answer(start_response, HTTPStatus.OK, JSON, msgspec.json.encode(found))
+
+    return page
 
 
 class Verb:
@@ -69,17 +82,28 @@ class Verb:
     def __init__(self, asked: Prioritizer | Mutator, clock: Callable[[], float] = time.perf_counter) -> None:
         self._asked = asked
         self._clock = clock
+        self._large = Semaphore(LARGE_AT_ONCE)
 
     def __call__(self, environ: "WSGIEnvironment") -> bytes:
         """The answer to the request, which is a bad one if its body cannot be read."""
-        body = b""
+        length = environ.get("CONTENT_LENGTH") or ""  # none: in chunks
+        if length.isdecimal() and int(length) <= SMALL_BODY_BYTES:
+            return self.answer(self._read(environ, SMALL_BODY_BYTES))
+        taken = self._large.acquire(blocking=False)
         try:
-            body = get_input_stream(environ, max_content_length=MAX_BODY_BYTES).read()
+            return self.answer(self._read(environ, MAX_BODY_BYTES if taken else SMALL_BODY_BYTES))
+        finally:
+            if taken:
+                self._large.release()
+
+    def _read(self, environ: "WSGIEnvironment", most: int) -> bytes:
+        try:
+            return get_input_stream(environ, max_content_length=most).read()
         except RequestEntityTooLarge:
             _discard_body(environ)
         except Exception as error:  # broken off, or in chunks that are none: gunicorn has classes of its own for that
             log.debug("no body of a %s request: %s", self._asked.name, error)
-        return self.answer(body)
+        return b""
 
     def answer(self, body: bytes) -> bytes:
         """The answer to a body. Never raises."""

@@ -4,28 +4,24 @@ The wire types are untagged Go structs, so the field names are upper-case and Go
 are read. Of 5,000 offered names not one becomes a string: the wanted one is looked for in the bytes.
 """
 
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from threading import Lock
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
+from extender.decisions import DecisionLog
 from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
 from lastnode.kube.errors import Undecodable
 from lastnode.kube.wire import decode
-from lastnode.outcome import Decision, Decisions
 from lastnode.preference import carries, scores
 from lastnode.ranking import Preference, Preferred
 from lastnode.reading import NOTHING, Pod
 from lastnode.reasons import Reason, Result
 
 NOBODY: Final = b"[]"
-# Decisions of about 300 bytes each. The recorder asks milliseconds after the pod was bound, a person within minutes.
-KEPT: Final = 10_000
+# With these no workload that takes part stands behind a request: nothing but its own words.
+_NOBODYS: Final = (Reason.NOT_SYNCED, Reason.UNATTRIBUTED, Reason.AMBIGUOUS, Reason.NOT_STICKY)
 
 
 class _Args(msgspec.Struct, gc=False):
@@ -115,36 +111,6 @@ def _names_of(nodes: bytes) -> set[str]:
     return {node.metadata.name for node in decode(_NODES, nodes).items or ()}
 
 
-class DecisionLog:
-    """Pod UID -> the last answer about it. Safe to share between threads. ``clock``: seconds since the epoch."""
-
-    def __init__(self, size: int = KEPT, clock: Callable[[], float] = time.time) -> None:
-        self._size = size
-        self._clock = clock
-        self._since = self._now()
-        self._kept: OrderedDict[str, Decision] = OrderedDict()
-        self._lock = Lock()
-
-    def note(self, pod_uid: str, result: str, node: str = "") -> None:
-        """The pod was asked about again: only the last answer counts."""
-        with self._lock:
-            self._kept.pop(pod_uid, None)
-            self._kept[pod_uid] = Decision(pod_uid=pod_uid, result=result, node=node, at=self._now())
-            if len(self._kept) > self._size:
-                _, oldest = self._kept.popitem(last=False)
-                self._since = oldest.at
-
-    def page(self, pod_uid: str = "") -> bytes:
-        """:class:`lastnode.outcome.Decisions` as JSON: of one pod, or all that are kept, oldest first."""
-        with self._lock:
-            kept = [self._kept.get(pod_uid)] if pod_uid else self._kept.values()
-            found = Decisions(since=self._since, decisions=[one for one in kept if one])
-        return msgspec.json.encode(found)
-
-    def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock(), UTC)
-
-
 class Prioritizer:
     """Safe to call from many threads. ``decisions``: what was decided about session pods."""
 
@@ -172,7 +138,8 @@ class Prioritizer:
         preference = self._lookup.find(session)
         result, answer = _decide(request, preference)
         first = preference.first
-        self.decisions.note(session.uid, result, first.node if first else "")
+        whose = "" if preference.reason in _NOBODYS else session.namespace
+        self.decisions.note(whose, session.uid, result, first.node if first else "")
         return result, answer
 
 

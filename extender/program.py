@@ -23,7 +23,9 @@ from extender.settings import ExtenderSettings
 from extender.tls import Files, Tls
 from extender.waiting import Patience
 from lastnode.daemon import health, logs, metrics
-from lastnode.daemon.settings import fail, load
+from lastnode.daemon.http import served_at, written
+from lastnode.daemon.large import Shared
+from lastnode.daemon.settings import address, fail, load
 from lastnode.daemon.threads import Crew
 from lastnode.kube import api
 from lastnode.kube.errors import ConfigError
@@ -67,7 +69,7 @@ class Extender:
             Prioritizer(find(patience=brief), PrioritizeMetrics(registry)),
             live=health.live_checks(watches),
             ready=health.ready_checks(watches, current=False),
-            metrics=lambda: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
+            metrics=Shared(metrics.CONTENT_TYPE, lambda: metrics.exposition(registry)),
             mutator=Mutator(find(patience=longer), InjectionMetrics(registry), settings.sticky_scheduler),
         )
         self._crew = Crew()
@@ -112,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         fail(PROG, error)
     logs.configure(settings.log_format, settings.log_level)
     log.info("%s %s: %s", PROG, version("lastnode"), settings.line())
-    Server(settings.bind, lambda: Extender(settings, files), files).run()
+    Server(written(served_at(address(settings.bind))), lambda: Extender(settings, files), files).run()
     return 0
 
 

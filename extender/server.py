@@ -29,6 +29,10 @@ from lastnode.daemon.http import Deadlines
 CONNECTIONS: Final = 512
 # Started when they are needed: mutate requests may wait for their Sandbox (mutate.py), slow clients hold one each.
 THREADS: Final = 128
+# Of the threads, so many are kept free for who comes next: while more are taken, those that are so longest have only
+# HURRY_SECONDS. By then kube-scheduler has given up, and kube-apiserver with the webhook's usual time-out.
+SPARE_SHARE: Final = 1 / 8
+HURRY_SECONDS: Final = 1.0
 # Files that are open beside connections: watches, listener, log, what is imported late.
 _OTHER_FILES: Final = 32
 # Of a whole request, from the handshake to the answer. kube-scheduler writes it at once and has given up long before:
@@ -124,7 +128,7 @@ class Worker(ThreadWorker):
     def init_process(self) -> None:
         """Runs in the worker, after the fork; returns when it ends."""
         self._staying = threading.Semaphore(STAYING)
-        self._deadlines = Deadlines(REQUEST_SECONDS)
+        self._deadlines = Deadlines(REQUEST_SECONDS, int(self.cfg.threads * (1 - SPARE_SHARE)), HURRY_SECONDS)
         watching = threading.Thread(target=self._deadlines.run, name="deadlines", daemon=True)
         watching.start()
         if hasattr(socket, "TCP_DEFER_ACCEPT"):

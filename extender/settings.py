@@ -20,7 +20,7 @@ def _verbs(value: object) -> str:
 class ExtenderSettings(CommonSettings):
     """Answer kube-scheduler's prioritize calls from a watched view."""
 
-    bind: Bind = Field("0.0.0.0:8888", description="HOST:PORT of the verbs, probes and metrics")
+    bind: Bind = Field("[::]:8888", description="HOST:PORT of all it serves; [::]: all addresses, of IPv4 too")
     # Smaller than the recorder's: a page is decoded in one step, in which no thread of this process answers.
     page_size: int = Field(100, ge=1, le=10_000, description="objects a page of a list")
     tls_cert: str | None = Field(None, description="serve TLS with this certificate (PEM file), which is followed")

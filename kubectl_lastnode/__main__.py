@@ -17,6 +17,7 @@ from kubectl_lastnode.commands.list import list_command
 from kubectl_lastnode.commands.report import report
 from kubectl_lastnode.commands.show import show
 from kubectl_lastnode.options import PROG, Options, share
+from kubectl_lastnode.output import visible
 from lastnode.kube.errors import ConfigError, KubeError
 
 # By it the shell's script asks this program.
@@ -77,7 +78,7 @@ def main() -> None:
     try:
         cli(prog_name=PROG, complete_var=_VARIABLE)
     except KubeError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {visible(str(error))}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
 
 

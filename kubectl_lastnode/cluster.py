@@ -2,6 +2,7 @@
 proxy of their pods. Nothing here decides anything.
 """
 
+import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -11,11 +12,11 @@ import msgspec
 from lastnode.kinds import kinds_of, ways
 from lastnode.kube import discovery, wire
 from lastnode.kube.api import Api
-from lastnode.kube.errors import KubeError, NotFound, Refused, Undecodable
+from lastnode.kube.errors import ApiError, KubeError, NotFound, Refused, Undecodable, Unreachable
 from lastnode.kube.fetch import fetch
 from lastnode.nodes import unmistakable
 from lastnode.objects import Node, Workload
-from lastnode.outcome import JOURNAL, Journal, SessionRecord
+from lastnode.outcome import JOURNAL, TOKEN_HEADER, Journal, SessionRecord
 from lastnode.reading import read_node, read_workload
 from lastnode.reasons import Reason
 
@@ -26,7 +27,11 @@ EXTENDER: Final = "extender"
 # second scheduler's pods.
 PART_OF: Final = "app.kubernetes.io/part-of=lastnode"
 OURS: Final = {"labelSelector": PART_OF}
+# The volume of a recorder's pod, as deploy/chart calls it, and the key of the Secret that it names.
+_TOKEN_VOLUME: Final = "sessions-token"
+_TOKEN_KEY: Final = "token"
 _SECONDS: Final = 5.0
+_ANY: Final = msgspec.json.Decoder()
 _SESSIONS: Final = "/sessions"
 
 
@@ -68,10 +73,12 @@ class Journals(NamedTuple):
 
 
 class Cluster:
-    """``warn`` is told, in a line each, what is left out."""
+    """``release``: the namespace of our programs; nothing elsewhere is taken for one of them, whatever it calls itself.
+    ``warn`` is told, in a line each, what is left out."""
 
-    def __init__(self, api: Api, resources: Sequence[str], warn: Callable[[str], None]) -> None:
+    def __init__(self, api: Api, resources: Sequence[str], release: str, warn: Callable[[str], None]) -> None:
         self.api = api
+        self.release = release
         self.kinds = {kind.resource: kind for kind in kinds_of(resources)}
         self.ways = ways([*self.kinds.values()])
         self._warn = warn
@@ -116,28 +123,32 @@ class Cluster:
             yield from self.objects(discovery.namespaced("/api/v1/pods", namespace), {"labelSelector": way.label})
 
     def replicas(self, program: str, urls: str = "", ca: str | None = None) -> list[Replica]:
-        """Those at the URLs (by commas; ``ca``: PEM file for https, else the system's), or those that run as pods."""
+        """Those at the URLs (by commas; ``ca``: PEM file for https, else the system's), or the release's own pods."""
         if urls:
             return [_by_url(url, ca) for url in map(str.strip, urls.split(",")) if url]
         return [
             self._by_proxy(pod, container)
-            for pod in self.objects("/api/v1/pods", OURS)
+            for pod in self.ours("/api/v1", "pods")
             if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
             for container in pod["spec"]["containers"]
             if container["name"] == program
         ]
 
+    def ours(self, group: str, plural: str) -> Iterator[Any]:
+        """The release's objects, of a resource in a group ("/api/v1", "/apis/apps/v1"), in builtins."""
+        return self.objects(f"{group}/namespaces/{self.release}/{plural}", OURS)
+
     def objects(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[Any]:
         """A collection's objects in builtins."""
-        return map(msgspec.json.decode, self.items(path, query))
+        return map(_builtins, self.items(path, query))
 
     def read(self, path: str) -> Any:
         """One object in builtins. :raises NotFound: it is not there."""
-        return msgspec.json.decode(self.api.get(path))
+        return _builtins(self.api.get(path))
 
     def post(self, path: str, body: Mapping[str, Any], query: Mapping[str, str] | None = None) -> Any:
         """The answer to a POST, in builtins."""
-        return msgspec.json.decode(self.api.request("POST", path, query=query, body=body))
+        return _builtins(self.api.request("POST", path, query=query, body=body))
 
     def items(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[msgspec.Raw]:
         """A collection's objects, page by page."""
@@ -165,7 +176,27 @@ class Cluster:
         port = next(iter(container.get("ports") or [{}]))
         scheme = "https:" if port.get("name") == "https" else ""
         base = f"/api/v1/namespaces/{namespace}/pods/{scheme}{name}:{port.get('containerPort', 80)}/proxy"
-        return Replica(f"{namespace}/{name}", lambda path: self.api.request("GET", base + path, seconds=_SECONDS))
+        secret = _token_secret(pod)
+
+        def get(path: str) -> bytes:
+            # The API server takes Authorization away and passes on all other headers.
+            headers = {TOKEN_HEADER: self._token(secret)} if secret and path == _SESSIONS else {}
+            return self.api.request("GET", base + path, seconds=_SECONDS, headers=headers)
+
+        return Replica(f"{namespace}/{name}", get)
+
+    def token_secret(self) -> str:
+        """Which Secret opens all sessions, as a recorder's pod says; empty where none does."""
+        return next(filter(None, map(_token_secret, self.ours("/api/v1", "pods"))), "")
+
+    def _token(self, secret: str) -> str:
+        """:raises KubeError: it cannot be read, and what that means."""
+        try:
+            found = self.read(f"/api/v1/namespaces/{self.release}/secrets/{secret}")
+            return base64.b64decode(found["data"][_TOKEN_KEY]).decode().strip()
+        except (ApiError, KeyError, ValueError) as error:
+            told = error if isinstance(error, ApiError) else f"it has no {_TOKEN_KEY}"
+            raise KubeError(f"all sessions are for who may read Secret {self.release}/{secret}: {told}") from error
 
 
 def read_journals(recorders: Iterable[Replica], pod_uid: str = "") -> Journals:
@@ -177,8 +208,11 @@ def read_journals(recorders: Iterable[Replica], pod_uid: str = "") -> Journals:
             found.append(wire.decode(JOURNAL, recorder.get(path), "not a journal that this version reads"))
         except NotFound:
             trouble.append(f"recorder {recorder.title} has no {_SESSIONS}: an older version, or its pod is gone")
+        except (Unreachable, ApiError) as error:
+            does = "refuses" if isinstance(error, Refused) else "does not answer"
+            trouble.append(f"recorder {recorder.title} {does}: {error}")
         except KubeError as error:
-            trouble.append(f"recorder {recorder.title} does not answer: {error}")
+            trouble.append(f"recorder {recorder.title} is not asked: {error}")
     return Journals(tuple(found), tuple(trouble))
 
 
@@ -189,6 +223,15 @@ def join(journals: Sequence[Journal]) -> list[SessionRecord]:
     for record in sorted(everything, key=lambda r: (r.reason is not Reason.UNKNOWN, bool(r.asked)), reverse=True):
         known.setdefault(record.pod_uid, record)
     return sorted(known.values(), key=lambda r: (r.ready_at.timestamp() if r.ready_at else 0.0, r.namespace, r.pod))
+
+
+def _builtins(data: bytes | msgspec.Raw) -> Any:
+    return wire.decode(_ANY, data)
+
+
+def _token_secret(pod: Any) -> str:
+    volumes = (each for each in pod["spec"].get("volumes") or () if each["name"] == _TOKEN_VOLUME)
+    return next((str(each.get("secret", {}).get("secretName", "")) for each in volumes), "")
 
 
 def _kind_names(workload: Workload) -> tuple[str, ...]:

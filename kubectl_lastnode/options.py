@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 
 from kubectl_lastnode import SETTINGS
 from kubectl_lastnode.cluster import Cluster
+from kubectl_lastnode.output import visible
 from lastnode.contract import DEFAULT_MEMORY_TTL_SECONDS
 from lastnode.daemon.settings import PREFIX, seconds
 from lastnode.kinds import DEFAULT_RESOURCES
@@ -66,6 +67,11 @@ class Options:
         "Kinds of workloads (default: AgentRuntimes and CodeInterpreters).",
         metavar="PLURAL.GROUP,…",
     )
+    release_namespace: str = _flag(
+        "lastnode-system",
+        "Where lastnode is installed (default: lastnode-system); pods elsewhere are never believed.",
+        metavar="NAMESPACE",
+    )
     recorder_url: str = _flag(
         "", "Recorders; repeat it or use commas (default: their pods).", "--recorder", multiple=True, metavar="URL"
     )
@@ -78,7 +84,7 @@ class Options:
 
     @functools.cached_property
     def cluster(self) -> Cluster:
-        return Cluster(self.api, [name.strip() for name in self.workload_resources.split(",")], warn)
+        return Cluster(self.api, self.workload_resources.replace(" ", "").split(","), self.release_namespace, warn)
 
     @functools.cached_property
     def current_namespace(self) -> str:
@@ -100,7 +106,7 @@ class Options:
 
 def warn(line: str) -> None:
     """Something that is left out, on standard error: what is there is shown all the same."""
-    click.echo(f"warning: {line}", err=True)
+    click.echo(f"warning: {visible(line)}", err=True)
 
 
 def share(group: click.Group) -> None:

@@ -12,6 +12,8 @@ import msgspec
 import yaml
 
 NBSP: Final = "\u00a0"
+# More than any sentence of ours; an Event's message may have 1,024, an annotation a quarter of a million.
+MOST_CHARACTERS: Final = 2000
 _UNITS: Final = (("d", "day", 86400), ("h", "hour", 3600), ("min", "minute", 60), ("s", "second", 1))
 # ANSI's green, yellow and red; click takes them away where the output is no terminal.
 _COLOURS: Final = {
@@ -21,9 +23,20 @@ _COLOURS: Final = {
 }
 
 
+def visible(text: str) -> str:
+    """Somebody else's text as it may be printed: every character that cannot be seen (control, direction, lone
+    surrogate) written out as \\uXXXX, and what is beyond ``MOST_CHARACTERS`` cut off.
+
+    So nothing in a name or a message can hide, turn the text around it, write lines of its own, or tell a terminal what
+    to do.
+    """
+    kept = text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
+    return "".join(c if c.isprintable() or c == NBSP else f"\\u{ord(c):04x}" for c in kept)
+
+
 def columns(rows: Sequence[Iterable[str]]) -> list[str]:
-    """Rows as lines with aligned columns, three spaces between them, as kubectl prints."""
-    cells = [list(row) for row in rows]
+    """Rows, of anybody's text, as lines with aligned columns, three spaces between them, as kubectl prints."""
+    cells = [list(map(visible, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return ["   ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
 
@@ -42,11 +55,9 @@ def tinted(word: str) -> str:
 
 
 def document(value: object, form: str) -> str:
-    """A struct or builtins as ``json`` or ``yaml``; times in RFC 3339."""
+    """A struct or builtins as ``json`` or ``yaml``, in ASCII: what could not be seen is escaped; times in RFC 3339."""
     plain: Any = msgspec.to_builtins(value)
-    if form == "json":
-        return json.dumps(plain, indent=4, ensure_ascii=False)
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).rstrip()
+    return json.dumps(plain, indent=4) if form == "json" else yaml.safe_dump(plain, sort_keys=False).rstrip()
 
 
 def plural(count: int, noun: str) -> str:
@@ -130,11 +141,3 @@ def every(width: timedelta) -> str:
     span = width.total_seconds()
     noun, length = next((noun, length) for _, noun, length in _UNITS if span % length == 0)
     return noun if span == length else plural(int(span // length), noun)
-
-
-def visible(text: str) -> str:
-    """Text with every character that cannot be seen (control, direction, lone surrogate) written out as \\uXXXX.
-
-    So nothing in a name can hide, or turn the text around it.
-    """
-    return "".join(c if c.isprintable() or c == NBSP else f"\\u{ord(c):04x}" for c in text)

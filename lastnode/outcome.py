@@ -117,6 +117,9 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 JOURNAL: Final = msgspec.json.Decoder(Journal)
+# By it a client shows that it may read all of ``/sessions``: the API server's proxy passes it on, and takes the usual
+# Authorization away.
+TOKEN_HEADER: Final = "X-Lastnode-Token"
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):

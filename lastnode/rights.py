@@ -12,8 +12,8 @@ YOU: Final = "you"
 
 
 class Right(NamedTuple):
-    """``resource``: ``plural.group``, or WORKLOADS. ``scope``: "cluster", "own" (the program's namespace) or "lease"
-    (the one object there). ``why``: what the program does with it; of yours, what is lost without."""
+    """``resource``: ``plural.group``, or WORKLOADS. ``scope``: "cluster", "own" (the programs' namespace), "lease" or
+    "token" (the one object there). ``why``: what the program does with it; of yours, what is lost without."""
 
     verbs: tuple[str, ...]
     resource: str
@@ -53,8 +53,10 @@ RIGHTS: Final[Mapping[str, tuple[Right, ...]]] = {
         Right(("list",), "events", "explain does not see Events"),
         *(Right(("get",), each, "explain cannot tell whose session a pod is") for each in _CONTROLLERS),
         Right(("list",), "pods",
-              "recorders and extenders are not found: name them with --recorder-url, --extender-url"),
-        Right(("get",), "pods/proxy", "their pods cannot be asked: name them with --recorder-url, --extender-url"),
+              "recorders and extenders are not found: name them with --recorder-url, --extender-url", "own"),
+        Right(("get",), "pods/proxy",
+              "their pods cannot be asked: name them with --recorder-url, --extender-url", "own"),
+        Right(("get",), "secrets", "report cannot read the token of all sessions: use kubectl port-forward", "token"),
     ),
 }  # fmt: skip
 

@@ -1,5 +1,5 @@
 """Asks why sessions moved, and counts the finished ones: in a thread of its own, so that neither watching nor writing
-waits for it. Keeps the newest of them for whoever asks."""
+waits for it."""
 
 import contextlib
 import logging
@@ -7,18 +7,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
-from threading import Event, Lock
+from threading import Event
 from typing import Final
-
-import msgspec
 
 from lastnode.kube.errors import KubeError
 from lastnode.kube.unforeseen import Unforeseen
 from lastnode.outcome import NOTHING_EXPECTED, Outcome, SessionRecord, judge
 from lastnode.reasons import Reason
 from recorder.events import Events
+from recorder.journal import SessionLog
 from recorder.life import UNEXPLAINED, Life
 from recorder.metrics import SessionMetrics
 from recorder.why.inquiry import Inquiry
@@ -39,7 +37,7 @@ class Counting:
 
     inquiry: Inquiry
     metrics: SessionMetrics
-    journal: "SessionLog"
+    journal: SessionLog
     events: Events
     unforeseen: Unforeseen = Unforeseen()  # noqa: RUF009 (it only logs)
     clock: Callable[[], float] = time.monotonic
@@ -156,32 +154,3 @@ def _fields(record: SessionRecord) -> dict[str, str]:
     if record.reason:
         fields |= {"reason": str(record.reason), "lastNode": record.last_node}
     return fields
-
-
-class SessionLog:
-    """The newest sessions that this replica counted, at most ``size`` records of about 350 bytes. Safe to share between
-    threads. ``clock``: Unix time."""
-
-    def __init__(self, size: int, replica: str, clock: Callable[[], float] = time.time) -> None:
-        self._records: deque[bytes] = deque(maxlen=size)
-        self._replica = replica
-        self._since = datetime.fromtimestamp(int(clock()), UTC)
-        self._dropped = 0
-        self._lock = Lock()
-
-    def add(self, record: SessionRecord) -> None:
-        packed = msgspec.json.encode(record)
-        with self._lock:
-            self._dropped += len(self._records) == self._records.maxlen
-            self._records.append(packed)
-
-    def page(self, leading: bool, pod_uid: str = "") -> bytes:
-        """A :class:`lastnode.outcome.Journal` as JSON; of one pod only, where its UID is given."""
-        with self._lock:
-            records, dropped = list(self._records), self._dropped
-        if pod_uid:
-            wanted = msgspec.json.encode(pod_uid)
-            records = [record for record in records if b'"podUID":' + wanted in record]
-        sessions = [msgspec.Raw(record) for record in records]
-        head = {"replica": self._replica, "leading": leading, "since": self._since, "dropped": dropped}
-        return msgspec.json.encode(head | {"sessions": sessions})

@@ -9,10 +9,9 @@ import uuid
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry
-
 from lastnode.daemon import health, logs
-from lastnode.daemon.http import JSON, Page, Pages, PageServer
+from lastnode.daemon.http import Pages, PageServer
+from lastnode.daemon.large import Shared
 from lastnode.daemon.metrics import CONTENT_TYPE, WatchMetrics, count_version, exposition, new_registry
 from lastnode.daemon.settings import address, fail, load
 from lastnode.daemon.threads import Crew
@@ -25,8 +24,9 @@ from lastnode.kube.unforeseen import Unforeseen
 from lastnode.objects import WorkloadKey
 from lastnode.view import MemoryCache, View
 from recorder import metrics
-from recorder.counting import Counting, SessionLog
+from recorder.counting import Counting
 from recorder.events import Events
+from recorder.journal import SessionLog, sessions_page
 from recorder.sessions import Sessions
 from recorder.settings import RecorderSettings
 from recorder.why.extenders import Extenders
@@ -81,8 +81,11 @@ class Recorder:
         if elector:
             loops["elector"] = elector.moved_at
         live, ready = health.live_checks(watches, loops), health.ready_checks(watches, current=True)
-        pages = {"/metrics": _metrics_page(registry), "/sessions": _sessions_page(journal, leadership)}
-        served = PageServer(address(settings.bind), Pages(live, ready, pages))
+        pages = Pages(live, ready, {
+            "/metrics": Shared(CONTENT_TYPE, lambda: exposition(registry)),
+            "/sessions": sessions_page(journal, lambda: leadership.held, settings.sessions_token_file),
+        })  # fmt: skip
+        served = PageServer(address(settings.bind), pages)
 
         self.port = served.server_port
         self.crew = Crew()
@@ -104,14 +107,6 @@ def _counting(
     inquiry = Inquiry(server, extenders, lambda: len(view.nodes), counts.inquiry)
     events = Events(server, view.kinds, counts, instance=socket.gethostname())
     return Counting(inquiry, counts, journal, events, unforeseen)
-
-
-def _metrics_page(registry: CollectorRegistry) -> Page:
-    return lambda _: (CONTENT_TYPE, exposition(registry))
-
-
-def _sessions_page(journal: SessionLog, leadership: Leadership) -> Page:
-    return lambda query: (JSON, journal.page(leadership.held, next(iter(query.get("pod_uid", ())), "")))
 
 
 def _elector(

@@ -26,7 +26,7 @@ def _urls(value: object) -> str:
 class RecorderSettings(CommonSettings):
     """Watch session pods and write each workload's last node."""
 
-    bind: Bind = Field("0.0.0.0:8889", description="HOST:PORT of probes and metrics")
+    bind: Bind = Field("[::]:8889", description="HOST:PORT of probes and metrics; [::]: all addresses, of IPv4 too")
     leader_elect: bool = Field(True, description="several replicas: only the one that holds the lease writes")
     lease_name: str = Field("lastnode-recorder", pattern=_OBJECT_NAME, description="the Lease's name")
     lease_namespace: str = Field(
@@ -46,6 +46,10 @@ class RecorderSettings(CommonSettings):
     session_log: int = Field(
         10_000, ge=0, le=1_000_000, description="sessions that /sessions lists, about 350 bytes of memory each"
     )
+    sessions_token_file: str | None = Field(
+        None, description="who shows the token in this file gets all of /sessions; default: only who asks from this "
+        "machine (kubectl port-forward)"
+    )  # fmt: skip
     namespace_metrics: int = Field(
         0, ge=0, le=1000, description="count sessions by namespace too, so many by name and the rest together; 0: not"
     )

@@ -31,6 +31,9 @@ SECRET: Final = "lastnode-certificate"
 # The setup whose certificate Helm would make. A private key has no place in a file: without Helm it is given.
 GIVEN: Final = "webhook"
 _GIVEN_VALUES: Final = ("--set", f"extender.tls.secretName={SECRET},extender.tls.caBundle=elsewhere")
+# Nor has a token: without this Secret only kubectl port-forward reads all sessions.
+TOKEN_SECRET: Final = "lastnode-sessions"
+_TOKEN_VALUES: Final = ("--set", f"recorder.sessionsToken.secretName={TOKEN_SECRET}")
 _HELM_SECONDS: Final = 60.0
 # Labels that say who looks after an object: not Helm, here.
 _HELMS_LABELS: Final = ("app.kubernetes.io/managed-by", "helm.sh/chart")
@@ -40,6 +43,10 @@ _RESTRICTED: Final = {
     for suffix, value in (("", "restricted"), ("-version", "latest"))
 }
 _HEADER: Final = "lastnode, setup {name}. Written by `make manifests`: change values of deploy/chart, not this file."
+_MAY_HAVE: Final = f"""\
+Whoever may read this Secret reads all sessions (kubectl lastnode report); without it, kubectl port-forward does:
+  kubectl -n {NAMESPACE} create secret generic {TOKEN_SECRET} --from-literal=token="$(openssl rand -hex 32)"
+"""
 _NEEDS: Final = f"""\
 It needs a Secret {SECRET} in the namespace {NAMESPACE}: tls.crt and tls.key, a certificate for the names
 lastnode-extender.{NAMESPACE}.svc and lastnode-extender-pods.{NAMESPACE}.svc; ca.crt, the CA that signed it.
@@ -97,8 +104,8 @@ def by_key(objects: Iterable[Object]) -> dict[Key, Object]:
 def manifest(helm: Path, name: str) -> str:
     """The file for a setup; where it needs a Secret, its first lines say so."""
     given = name == GIVEN
-    header = _HEADER.format(name=name) + (f"\n{_NEEDS}" if given else "\n")
-    objects = plain(setup(helm, name, *(_GIVEN_VALUES if given else ())))
+    header = f"{_HEADER.format(name=name)}\n{_MAY_HAVE}{_NEEDS if given else ''}"
+    objects = plain(setup(helm, name, *_TOKEN_VALUES, *(_GIVEN_VALUES if given else ())))
     return textwrap.indent(header, "# ") + "---\n".join(map(_yaml, objects))
 
 

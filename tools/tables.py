@@ -234,7 +234,12 @@ def rights() -> str:
     )
 
 
-_WHERE: Final = {"cluster": "", "lease": ", its own only", "own": ", in its namespace"}
+_WHERE: Final = {
+    "cluster": "",
+    "lease": ", its own only",
+    "token": ", the one with the token",
+    "own": ", in lastnode's namespace",
+}
 
 
 # ---- Pages

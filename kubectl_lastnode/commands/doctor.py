@@ -7,7 +7,7 @@ import click
 
 from kubectl_lastnode.doctor import Facts, Finding, Level, cluster, named, programs
 from kubectl_lastnode.options import Options, output
-from kubectl_lastnode.output import document, plural, tinted
+from kubectl_lastnode.output import document, plural, tinted, visible
 
 _CHECKS: Final = (
     ("my-rights", cluster.own_rights),
@@ -76,4 +76,4 @@ def examine(facts: Facts) -> Iterator[Finding]:
 def line(finding: Finding) -> str:
     """One finding as a line."""
     remedy = f" → {finding.remedy}" if finding.remedy else ""
-    return f"{tinted(f'{finding.level:<5}')} {finding.check:<15} {finding.text}{remedy}"
+    return f"{tinted(f'{finding.level:<5}')} {finding.check:<15} {visible(finding.text)}{visible(remedy)}"

@@ -12,7 +12,7 @@ from kubectl_lastnode import explanation
 from kubectl_lastnode.cluster import RECORDER, read_journals
 from kubectl_lastnode.explanation import Explanation, Live
 from kubectl_lastnode.options import Failure, Options, output, pod_names, warn
-from kubectl_lastnode.output import age, document, measured, tinted
+from kubectl_lastnode.output import age, document, measured, tinted, visible
 from lastnode.attribution import Attribution, attribute
 from lastnode.kube.discovery import NotServed
 from lastnode.kube.errors import KubeError, NotFound, Refused
@@ -54,6 +54,8 @@ def explain(options: Options, pod: str, form: str | None) -> None:
 
 def lines(found: Explanation, now: datetime) -> list[str]:
     """For people, in the form of ``kubectl describe``."""
+    texts = {name: visible(text) for name, text in msgspec.structs.asdict(found).items() if type(text) is str}
+    found = msgspec.structs.replace(found, **texts, notes=[*map(visible, found.notes)])
     since = f" (its session became Ready {age(found.entry.ready_at, now)} ago)" if found.entry else ""
     told = [
         ("Pod", f"{found.namespace}/{found.pod}{'' if found.exists else ' (gone)'}"),

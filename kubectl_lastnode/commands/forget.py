@@ -7,13 +7,16 @@ import click
 
 from kubectl_lastnode.cluster import Cluster, full_name
 from kubectl_lastnode.options import Failure, Options, node_names, workload_names
-from kubectl_lastnode.output import columns, plural
+from kubectl_lastnode.output import columns, plural, visible
 from lastnode.kube.errors import Conflict, KubeError, NotFound
 from lastnode.memory import parse_text, patch_body, render
 from lastnode.objects import Workload
 
 # A workload that others write this often in a row is not waited for.
 _ATTEMPTS: Final = 5
+# Whose name stands on what is written. Flux takes every manager that begins with "kubectl" for a person who changes its
+# objects by hand, and undoes it.
+_MANAGER: Final = "lastnode-forget"
 
 
 @click.command(short_help="Take a workload's memory, or a node out of all memories.")
@@ -76,12 +79,12 @@ def _nodes(workload: Workload) -> str:
 
 def _forget(cluster: Cluster, workload: Workload, node: str | None, dry_run: bool) -> bool:
     """Says what became of it; False where it could not be written."""
-    told = f"{_name(workload)} in {workload.namespace}"
+    told = visible(f"{_name(workload)} in {workload.namespace}")
     try:
         click.echo(f"{told}: {_write(cluster, workload, node, dry_run)}{' (server dry run)' if dry_run else ''}")
         return True
     except KubeError as error:
-        click.echo(f"{told}: not forgotten: {error}", err=True)
+        click.echo(f"{told}: not forgotten: {visible(str(error))}", err=True)
         return False
 
 
@@ -95,7 +98,8 @@ def _write(cluster: Cluster, workload: Workload, node: str | None, dry_run: bool
         return "nothing to forget any more"
     path = cluster.path(workload.resource, workload.namespace, workload.name)
     try:
-        query, form = {"dryRun": "All"} if dry_run else None, "application/merge-patch+json"
+        query, form = {"fieldManager": _MANAGER}, "application/merge-patch+json"
+        query |= {"dryRun": "All"} if dry_run else {}
         cluster.api.request("PATCH", path, query=query, body=patch_body(workload, annotations), content_type=form)
         return "forgotten"
     except NotFound:

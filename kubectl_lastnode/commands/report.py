@@ -12,7 +12,7 @@ import msgspec
 
 from kubectl_lastnode.cluster import RECORDER, read_journals
 from kubectl_lastnode.options import Duration, Failure, Options, output, warn
-from kubectl_lastnode.output import age, document, measured, moment, plural, share, table
+from kubectl_lastnode.output import age, document, measured, moment, plural, share, table, visible
 from kubectl_lastnode.summary import Group, Summary, in_window, summarise
 from lastnode.reasons import Reason
 
@@ -60,7 +60,8 @@ def _read(options: Options, start: datetime | None) -> dict[str, Any]:
     recorders = options.cluster.replicas(RECORDER, options.recorder_url)
     if not recorders:
         raise Failure(
-            "no recorder's pod found (app.kubernetes.io/part-of=lastnode); elsewhere? name it: --recorder-url"
+            f"no recorder's pod found in namespace {options.release_namespace}; elsewhere? name the namespace with "
+            "--release-namespace, or the recorder with --recorder-url"
         )
     read = read_journals(recorders)
     for line in read.trouble:
@@ -80,7 +81,7 @@ def as_csv(summary: Summary) -> str:
     writer.writerow(_CSV)
     parts = {by: getattr(summary, f"by_{by}") for by in ("kind", "namespace", "outcome", "reason")}
     for by, groups in {"total": [summary.total], **parts}.items():
-        writer.writerows([by, *msgspec.structs.astuple(one)[:-1], *_times(one)] for one in groups)
+        writer.writerows([by, visible(one.name), *msgspec.structs.astuple(one)[1:-1], *_times(one)] for one in groups)
     return text.getvalue()
 
 

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from kubectl_lastnode.options import Options, output, workload_names
-from kubectl_lastnode.output import age, document, short, table
+from kubectl_lastnode.output import age, document, short, table, visible
 from lastnode.memory import parse_text
 from lastnode.objects import Node, Workload
 from lastnode.ranking import validity
@@ -61,7 +61,8 @@ def show(options: Options, workload: str, form: str | None) -> None:
         click.echo(document(found[0] if len(found) == 1 else {"kind": "List", "items": found}, form))
         return
     for one in found:
-        click.echo(f"{one.kind} {one.namespace}/{one.name}: {'sticky' if one.sticky else 'not sticky'}")
+        whose = visible(f"{one.kind} {one.namespace}/{one.name}")
+        click.echo(f"{whose}: {'sticky' if one.sticky else 'not sticky'}")
         rows = [
             [f"  {past.node}", past.hostname or "<unknown>", age(past.ready_at, now), expiry(past, now), past.status]
             for past in one.memory

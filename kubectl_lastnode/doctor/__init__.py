@@ -5,6 +5,7 @@ is one subject of checks, ``kubectl_lastnode.commands.doctor`` their order. A ch
 it cannot know, and the others go on.
 """
 
+import contextlib
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
@@ -17,7 +18,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from kubectl_lastnode.cluster import EXTENDER, OURS, RECORDER, Journals, Replica, read_journals
+from kubectl_lastnode.cluster import EXTENDER, RECORDER, Journals, Replica, read_journals
 from kubectl_lastnode.options import Options
 from lastnode.kube.errors import ApiError, KubeError
 from lastnode.objects import Workload
@@ -114,12 +115,19 @@ class Facts:
         return read_journals(each.replica for each in self.recorders)
 
     @functools.cached_property
+    def token_secret(self) -> str:
+        """Empty where it is not known."""
+        with contextlib.suppress(KubeError):
+            return self.cluster.token_secret()
+        return ""
+
+    @functools.cached_property
     def accounts(self) -> list[Account]:
         """From the Deployments that the chart made; none where the programs run otherwise."""
         return sorted({
             Account(container["name"], each["metadata"]["namespace"], pod.get("serviceAccountName", "default"),
                     each["metadata"]["name"])
-            for each in self.cluster.objects("/apis/apps/v1/deployments", OURS)
+            for each in self.cluster.ours("/apis/apps/v1", "deployments")
             for pod in [each["spec"]["template"]["spec"]]
             for container in pod["containers"]
             if container["name"] in (RECORDER, EXTENDER)
@@ -138,7 +146,7 @@ class Facts:
             return {file: _configuration(Path(file).read_text(encoding="utf-8"))}
         return {
             f"ConfigMap {each['metadata']['namespace']}/{each['metadata']['name']} ({key})": _configuration(text)
-            for each in self.cluster.objects("/api/v1/configmaps", OURS)
+            for each in self.cluster.ours("/api/v1", "configmaps")
             for key, text in (each.get("data") or {}).items()
             if _CONFIGURATION in text
         }

@@ -213,10 +213,12 @@ def _may(facts: Facts, right: Right, account: Account | None = None) -> bool:
     plain, _, subresource = right.resource.partition("/")
     resource, _, group = plain.partition(".")
     attributes = {"verb": right.verbs[0], "group": group, "resource": resource, "subresource": subresource}
-    if account and right.scope != "cluster":
-        attributes["namespace"] = account.namespace
+    if right.scope != "cluster":
+        attributes["namespace"] = account.namespace if account else facts.cluster.release
     if account and right.scope == "lease":
         attributes["name"] = account.deployment
+    if right.scope == "token":
+        attributes["name"] = facts.token_secret
     kind, who = ("SubjectAccessReview", {"user": account.user}) if account else ("SelfSubjectAccessReview", {})
     spec = {"resourceAttributes": attributes, **who}
     body = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}

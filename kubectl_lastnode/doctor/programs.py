@@ -36,8 +36,8 @@ _RENEW: Final = "Put the CA of the extender's certificate there: the chart and c
 def recorders(facts: Facts) -> Iterator[Finding]:
     """Reachable and ready."""
     if not facts.recorders:
-        yield fail("no recorder's pod found: nothing is written down",
-                   "Install it (docs/install.md), or name it with --recorder-url.")  # fmt: skip
+        yield fail(f"no recorder's pod found in {facts.cluster.release}: nothing is written down",
+                   "Install it (docs/install.md), or say where: --release-namespace, --recorder-url.")  # fmt: skip
     yield from _reached("recorder", facts.recorders)
 
 
@@ -96,8 +96,8 @@ def writes(facts: Facts) -> Iterator[Finding]:
 def extenders(facts: Facts) -> Iterator[Finding]:
     """Reachable and ready."""
     if not facts.extenders:
-        yield warn("no extender's pod found: only programs that use the library ask for nodes",
-                   "Install it, or name it with --extender-url, if that is not what you want.")  # fmt: skip
+        yield warn(f"no extender's pod found in {facts.cluster.release}: only programs that use the library ask for "
+                   "nodes", "Install it, or name it with --extender-url, if that is not what you want.")  # fmt: skip
     yield from _reached("extender", facts.extenders)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from threading import Event, Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from urllib.parse import parse_qs
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -20,13 +20,14 @@ from lastnode.kube.errors import ConfigError
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# What a page is made from, its query (name -> values), and what comes of it: content type and body.
-Page = Callable[[Mapping[str, list[str]]], tuple[str, bytes]]
-
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
 # A probe or a scrape sends a few hundred bytes at once and reads its answer at once.
 CLIENT_SECONDS: Final = 10.0
+# Each holds a thread; probes, Prometheus and a few people are far fewer at a time.
+CLIENTS: Final = 128
+# Of a request line and all header fields: the standard library itself would take 100 fields of 64 KB.
+_HEAD_BYTES: Final = 16 * 1024
 _LOOK_SECONDS: Final = 0.25
 
 
@@ -38,7 +39,7 @@ class Pages:
         self,
         live: health.Checks,
         ready: health.Checks,
-        pages: Mapping[str, Page],
+        pages: Mapping[str, "WSGIApplication"],
         others: "WSGIApplication | None" = None,
     ) -> None:
         self._probes = {"/livez": live, "/healthz": live, "/readyz": ready}
@@ -51,10 +52,9 @@ class Pages:
             return self._others(environ, start_response)
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return answer(start_response, HTTPStatus.METHOD_NOT_ALLOWED, TEXT, b"only to be read\n")
-        query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
         if page := self._pages.get(path):
-            return answer(start_response, HTTPStatus.OK, *page(query))
-        report = health.report(path.strip("/"), self._probes[path], "verbose" in query)
+            return page(environ, start_response)
+        report = health.report(path.strip("/"), self._probes[path], asked(environ, "verbose") is not None)
         return answer(start_response, HTTPStatus(report.status), TEXT, report.text.encode())
 
 
@@ -62,20 +62,34 @@ def _not_found(_environ: "WSGIEnvironment", start_response: "StartResponse") -> 
     return answer(start_response, HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
 
 
-def answer(start_response: "StartResponse", status: HTTPStatus, kind: str, body: bytes) -> Iterable[bytes]:
-    """A whole WSGI answer."""
-    start_response(f"{status.value} {status.phrase}", [("Content-Type", kind), ("Content-Length", str(len(body)))])
+def asked(environ: "WSGIEnvironment", name: str) -> str | None:
+    """The first value of a name in the query; None where it is not there."""
+    return next(iter(parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True).get(name, ())), None)
+
+
+def answer(
+    start_response: "StartResponse", status: HTTPStatus, kind: str, body: bytes, **headers: str
+) -> Iterable[bytes]:
+    """A whole WSGI answer. ``headers``: further ones, with _ in the place of -."""
+    more = [(name.replace("_", "-"), value) for name, value in headers.items()]
+    length = ("Content-Length", str(len(body)))
+    start_response(f"{status.value} {status.phrase}", [("Content-Type", kind), length, *more])
     return (body,)
 
 
 class Deadlines:
     """Hangs up on each client whose request, from its first byte to the answer's last one, takes longer than
-    ``seconds``: whatever it does meanwhile, and wherever the thread that serves it waits."""
+    ``seconds``: whatever it does meanwhile, and wherever the thread that serves it waits. Where more than ``most`` are
+    on their way, those that are it longest have only ``hurry`` seconds: so who is quick is answered at any time."""
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, seconds: float, most: int, hurry: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._seconds = seconds
+        self._most = most
+        self._hurry = hurry
         self._clock = clock
-        # Until when, and of whom: in the order in which they run out.
+        # Since when, and of whom: in the order in which they began.
         self._running: dict[Hashable, tuple[float, Callable[[], socket.socket]]] = {}
         self._lock = Lock()
         self._stopping = Event()
@@ -83,7 +97,10 @@ class Deadlines:
     def begin(self, connection: Hashable, socket_of: Callable[[], socket.socket]) -> None:
         """A request begins; one that had begun goes on. ``socket_of``: asked when it is late (TLS wraps sockets)."""
         with self._lock:
-            self._running.setdefault(connection, (self._clock() + self._seconds, socket_of))
+            self._running.setdefault(connection, (self._clock(), socket_of))
+            crowded = len(self._running) > self._most
+        if crowded:
+            self.look()
 
     def end(self, connection: Hashable) -> None:
         with self._lock:
@@ -101,13 +118,26 @@ class Deadlines:
         """Hang up on those that are late: the thread that reads from one, or writes to it, finds it at its end."""
         now = self._clock()
         with self._lock:
-            for connection, (until, socket_of) in list(self._running.items()):
-                if until > now:
+            for connection, (since, socket_of) in list(self._running.items()):
+                if now - since < (self._hurry if len(self._running) > self._most else self._seconds):
                     break
                 del self._running[connection]
                 with contextlib.suppress(OSError):
                     # Not the method of a TLS socket, which would forget its keys while another thread writes.
                     socket.socket.shutdown(socket_of(), socket.SHUT_RDWR)
+
+
+def served_at(bind: tuple[str, int], dual: Callable[[], bool] = socket.has_dualstack_ipv6) -> tuple[str, int]:
+    """Where to listen for ``bind``: ``::`` means all addresses of both families, and on a machine without IPv6 those
+    of IPv4."""
+    host, port = bind
+    return ("0.0.0.0" if host == "::" and not dual() else host), port
+
+
+def written(bind: tuple[str, int]) -> str:
+    """``HOST:PORT``, as flags and URLs have it."""
+    host, port = bind
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class PageServer(ThreadingMixIn, WSGIServer):
@@ -116,15 +146,23 @@ class PageServer(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     # Without it a restart within a minute would find its own port taken.
     allow_reuse_address = True
+    # Who does not find a place here is only tried again by its system after a second.
+    request_queue_size = CLIENTS
 
     def __init__(self, bind: tuple[str, int], app: "WSGIApplication") -> None:
+        bind = served_at(bind)
         self.address_family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
-        self.deadlines = Deadlines(CLIENT_SECONDS)
+        self.deadlines = Deadlines(CLIENT_SECONDS, CLIENTS)
         try:
             super().__init__(bind, _Handler)
         except OSError as error:
-            raise ConfigError(f"--bind {bind[0]}:{bind[1]} cannot be used: {error.strerror or error}") from error
+            raise ConfigError(f"--bind {written(bind)} cannot be used: {error.strerror or error}") from error
         self.set_app(app)
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
     def run(self) -> None:
         self.serve_forever(poll_interval=0.1)
@@ -148,6 +186,26 @@ class PageServer(ThreadingMixIn, WSGIServer):
         """A client that broke off is no event."""
 
 
+class _Head:
+    """The lines of a request, until so many bytes were read."""
+
+    def __init__(self, file: BinaryIO, left: int = _HEAD_BYTES) -> None:
+        self._file = file
+        self._left = left
+
+    def readline(self, size: int) -> bytes:
+        line = self._file.readline(min(size, self._left))
+        self._left -= len(line)
+        return line
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class _Handler(WSGIRequestHandler):
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = _Head(self.rfile)  # type: ignore[assignment, arg-type]
+
     def log_message(self, format: str, *args: object) -> None:
         """Probes come every few seconds; their lines would bury the others."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlencode
 
@@ -139,9 +140,11 @@ class Api:
         accept: str = "application/json",
         most: int | None = None,
         seconds: float = REQUEST_TIMEOUT,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> bytes:
-        """One request and its whole answer, which may take ``seconds``. Raises like :meth:`get`."""
-        headers = {"Content-Type": content_type} if body is not None else {}
+        """One request and its whole answer, which may take ``seconds``; ``headers``: further ones. Raises like
+        :meth:`get`."""
+        headers = {**headers, **({"Content-Type": content_type} if body is not None else {})}
         timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, seconds), read=seconds)
         payload = None if body is None else msgspec.json.encode(body)
         response = self._open(method, _url(path, query), headers | {"Accept": accept}, timeout, payload)

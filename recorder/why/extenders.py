@@ -46,23 +46,24 @@ class Extenders:
         self._ca_file = ca_file
         self._asking = asking or Asking()
 
-    def decided(self, pod_uid: str, created_at: datetime) -> Answer:
+    def decided(self, pod_uid: str, namespace: str, created_at: datetime) -> Answer:
         """What was decided about a pod that was created at that time. Never raises; takes twice :data:`SECONDS` at
         most, whatever is silent: name servers, or replicas."""
         if self._none:
             return Answer(Found.NOTHING)
+        about = urlencode({"pod_uid": pod_uid, "namespace": namespace})
         found = self._asking.all({url: partial(_addresses, url) for url in self._urls}, SECONDS)
         asked = {
-            (url, address): partial(self._ask, url, address, pod_uid)
+            (url, address): partial(self._ask, url, address, about)
             for url, addresses in found.items()
             for address in addresses or ()
         }
         unknown = [None for addresses in found.values() if addresses is None]
         return sum_up([*unknown, *self._asking.all(asked, SECONDS).values()], created_at)
 
-    def _ask(self, url: str, address: str, pod_uid: str) -> Decisions:
+    def _ask(self, url: str, address: str, about: str) -> Decisions:
         """:raises KubeError: no answer, or none that can be read."""
-        asked = f"{url.rstrip('/')}/decisions?{urlencode({'pod_uid': pod_uid})}"
+        asked = f"{url.rstrip('/')}/decisions?{about}"
         # Longer than anybody waits for it, so that who is silent is told from who answers with an error.
         # The CA is read anew each time: the extender's certificate may be made after this program has started.
         return decode(DECISIONS, fetch(asked, seconds=2 * SECONDS, ca=self._ca_file, address=address), "decisions")

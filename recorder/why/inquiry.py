@@ -75,7 +75,7 @@ class Inquiry:
         """What the extender alone says: enough for a session that was bound so long ago that nodes have changed."""
         if session.created_at is None:
             return UNEXPLAINED
-        answer = self.extenders.decided(session.uid, session.created_at)
+        answer = self.extenders.decided(session.uid, session.namespace, session.created_at)
         self.count(answer.found)
         return conclude(answer, wanted.name, self.nodes())
 

@@ -17,7 +17,7 @@ from testbed.stack import Stack
 from tools.render import NAMESPACE
 
 # Where the container has its volumes, and what they are called.
-_MOUNTS = {"/etc/lastnode/": "config", "/etc/lastnode-tls/": "certificate"}
+_MOUNTS = {"/etc/lastnode/": "config", "/etc/lastnode-tls/": "certificate", "/etc/lastnode-sessions/": "sessions-token"}
 
 Object = dict[str, Any]
 

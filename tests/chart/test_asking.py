@@ -51,7 +51,7 @@ def test_the_recorder_is_given_the_ca_and_nothing_else_of_the_certificates_secre
     rendered: dict[str, list[Object]], name: str
 ) -> None:
     pod = by_key(rendered[name])["apps/v1", "Deployment", NAMESPACE, "lastnode-recorder"]["spec"]["template"]["spec"]
-    assert not [volume for volume in pod["volumes"] if "secret" in volume]
+    assert [volume["name"] for volume in pod["volumes"] if "secret" in volume] == ["sessions-token"]
     (secret,) = (one["secret"] for one in pod["volumes"][0]["projected"]["sources"] if "secret" in one)
     assert secret["items"] == [{"key": "ca.crt", "path": "extender-ca.crt"}]
     assert secret["optional"] is True  # it must not wait for an extender that does not come

@@ -25,6 +25,9 @@ def test_the_manifest_of_a_setup_gives_the_same_objects_as_the_chart(
 ) -> None:
     text = manifest(helm, name)
     objects, chart = by_key(yaml.safe_load_all(text)), by_key(plain(rendered[name]))
+    # A secret has no place in a file: the first lines say how it is made.
+    assert len(base64.b64decode(chart.pop(("v1", "Secret", NAMESPACE, "lastnode-sessions"))["data"]["token"])) == 40
+    assert "create secret generic lastnode-sessions --from-literal=token=" in text
     if name == "webhook":
         # The one difference: its certificate is given, and what Helm would make has no place in a file.
         secret = ("v1", "Secret", NAMESPACE, "lastnode-certificate")

@@ -19,6 +19,7 @@ from tools.render import NAMESPACE, Object, key, plain, setup
 
 WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastnode-webhook"
 SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/lastnode-certificate"
+TOKEN = f"/api/v1/namespaces/{NAMESPACE}/secrets/lastnode-sessions"
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 # Their kinds come with cert-manager and Prometheus Operator, which are not there.
 FOREIGN = ("cert-manager.io/v1", "monitoring.coreos.com/v1")
@@ -131,6 +132,22 @@ def test_install_upgrade_rollback_and_uninstall(stack: Stack, release: Release) 
     create_session(stack)
 
 
+def test_the_token_of_all_sessions_is_kept_until_it_is_removed_or_somebody_elses(
+    stack: Stack, release: Release
+) -> None:
+    release.install("webhook")
+    first = stack.api.get(TOKEN)["data"]["token"]
+    assert len(base64.b64decode(first)) == 40
+    release.upgrade("--set", "recorder.replicas=3")
+    assert stack.api.get(TOKEN)["data"] == {"token": first}
+    stack.api.delete(TOKEN)
+    release.upgrade("--reuse-values")
+    assert stack.api.get(TOKEN)["data"]["token"] != first
+    release.upgrade("--set", "recorder.sessionsToken.secretName=mine")
+    with pytest.raises(ApiError, match="not found"):
+        stack.api.get(TOKEN)
+
+
 def test_a_new_certificate_is_made_when_its_names_change_and_when_half_of_its_time_is_over(
     stack: Stack, release: Release
 ) -> None:
@@ -191,6 +208,8 @@ def test_parts_that_are_switched_off_by_an_upgrade_go_and_come_back(stack: Stack
 def test_what_was_installed_is_what_helm_template_shows(helm: Path, stack: Stack, release: Release) -> None:
     release.install("second-scheduler")
     for obj in setup(helm, "second-scheduler"):
+        if obj["kind"] == "Secret":  # whose token is random
+            del obj["data"]
         assert missing(obj, stack.api.get(path_of(obj))) == [], key(obj)
 
 
@@ -200,7 +219,7 @@ STRICT = "fieldManager=test&force=true&fieldValidation=Strict"
 
 def path_of(obj: Object) -> str:
     version, kind = obj["apiVersion"], obj["kind"].lower()
-    plural = {"networkpolicy": "networkpolicies"}.get(kind, f"{kind}s")
+    plural = f"{kind.removesuffix('y')}ies" if kind.endswith("policy") else f"{kind}s"
     base = f"/apis/{version}" if "/" in version else f"/api/{version}"
     namespace = obj["metadata"].get("namespace")
     return f"{base}/{f'namespaces/{namespace}/' if namespace else ''}{plural}/{obj['metadata']['name']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,8 @@ CLAIMED = ("1.33", "1.34", "1.35", "1.36", "1.37")
 # Kinds of others, of which there is no schema here.
 FOREIGN = ("cert-manager.io/v1", "monitoring.coreos.com/v1")
 POD_KINDS = ("Deployment",)
+# What the chart counts anew, or users may well set in the chart's place.
+VOLATILE = ("lastnode.dev/renew-after", "grafana_dashboard")
 # Every switch that changes which objects there are, and values each of them takes.
 SWITCHES: dict[str, tuple[str, ...]] = {
     "recorder.enabled": ("true", "false"),
@@ -248,10 +251,81 @@ def test_a_bundle_that_somebody_else_writes_is_not_written_over(helm: Path, valu
 
 
 def test_a_secret_that_is_given_is_left_alone(helm: Path) -> None:
-    values = "extender.tls.secretName=mine,extender.tls.caBundle=Y2E="
+    values = "extender.tls.secretName=mine,extender.tls.caBundle=Y2E=,recorder.sessionsToken.secretName=mine"
     assert not [obj for obj in template(helm, "--set", values) if obj["kind"] in ("Secret", "Certificate", "Issuer")]
 
 
 @pytest.mark.parametrize("name", ["control-plane", "second-scheduler"])
 def test_where_nothing_is_called_over_tls_there_is_no_certificate(rendered: dict[str, list[Object]], name: str) -> None:
-    assert not {"Secret", "Certificate", "Issuer"} & {obj["kind"] for obj in rendered[name]}
+    assert not {"Certificate", "Issuer"} & {obj["kind"] for obj in rendered[name]}
+    assert [obj["metadata"]["name"] for obj in rendered[name] if obj["kind"] == "Secret"] == ["lastnode-sessions"]
+
+
+class Strict(yaml.SafeLoader):
+    """As Kustomize and Flux read: a key that is there twice is an error."""
+
+
+def _mapping(loader: Strict, node: yaml.MappingNode) -> Object:
+    keys = [loader.construct_object(key) for key, _ in node.value]
+    assert len(keys) == len(set(keys)), f"twice: {sorted(key for key in keys if keys.count(key) > 1)}"
+    return loader.construct_mapping(node, deep=True)
+
+
+Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+VALUES: Object = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+FREE = ("commonLabels", "commonAnnotations", "podLabels", "podAnnotations", "annotations", "labels")
+
+
+def free_maps(values: Object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Where users may put labels and annotations of their own."""
+    for key, value in values.items():
+        if key in FREE:
+            yield (*path, key)
+        elif isinstance(value, dict):
+            yield from free_maps(value, (*path, key))
+
+
+def metadata(objects: list[Object]) -> Iterator[Object]:
+    for obj in objects:
+        yield obj["metadata"]
+        if obj["kind"] in POD_KINDS:
+            yield obj["spec"]["template"]["metadata"]
+
+
+def put(maps: list[tuple[str, ...]], theirs: Object) -> str:
+    """Values with that in each of these maps."""
+    values: Object = {}
+    for path in maps:
+        at = values
+        for part in path[:-1]:
+            at = at.setdefault(part, {})
+        at[path[-1]] = theirs
+    return json.dumps(values)
+
+
+@pytest.mark.parametrize(
+    ("name", "maps"),
+    [
+        *((name, [*free_maps(VALUES)]) for name in ALL_SETUPS),
+        *(("everything", [path]) for path in free_maps(VALUES)),
+    ],
+    ids=lambda value: ".".join(value[0]) if isinstance(value, list) and len(value) == 1 else str(value)[:16],
+)
+def test_a_users_label_or_annotation_of_a_name_that_the_chart_has_too_is_rendered_once(
+    rendered: dict[str, list[Object]], helm: Path, tmp_path: Path, name: str, maps: list[tuple[str, ...]]
+) -> None:
+    chart = [one for objects in rendered.values() for one in metadata(objects)]
+    known = {key for one in chart for part in ("labels", "annotations") for key in one.get(part, {})}
+    file = tmp_path / "values.yaml"
+    file.write_text(put(maps, dict.fromkeys([*known, "mine"], "theirs")), encoding="utf-8")
+    argv: list[str | Path] = [helm, "template", "lastnode", CHART, "-n", NAMESPACE, "--values", file]
+    text = subprocess.run([*argv, "--values", CHART / "setups" / f"{name}.yaml"], check=True, capture_output=True)
+    objects = [obj for obj in yaml.load_all(text.stdout, Strict) if obj]
+    before, after = by_key(rendered[name]), by_key(objects)
+    assert before.keys() == after.keys()
+    own = [(*each, part) for at in before for each in zip(metadata([before[at]]), metadata([after[at]]), strict=True)
+           for part in ("labels", "annotations")]  # fmt: skip
+    for was, now, part in own:
+        kept = {key: value for key, value in was.get(part, {}).items() if key not in VOLATILE}
+        assert kept.items() <= now.get(part, {}).items(), (was, part)
+    assert any("mine" in now.get(part, {}) for _, now, part in own)

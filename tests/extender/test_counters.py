@@ -280,7 +280,7 @@ def app_of(registry: CollectorRegistry, synced: bool, clock: Callable[[], float]
     identity = {"namespace": "demo", "name": "w", "uid": "1", "resource": RESOURCE, "kind": "AgentRuntime"}
     view.workloads[RESOURCE].upsert(Workload(**identity, sticky=True, last_node="a"))  # type: ignore[arg-type]
     lookup = Lookup(view, MemoryCache(0), 0, lambda: synced, clock)
-    return create_app(Prioritizer(lookup, PrioritizeMetrics(registry)), {}, {}, lambda: ("", b"")).test_client()
+    return create_app(Prioritizer(lookup, PrioritizeMetrics(registry)), {}, {}, lambda *_: ()).test_client()
 
 
 def test_a_fault_of_ours_is_an_error_and_before_the_first_list_nothing_is_known() -> None:

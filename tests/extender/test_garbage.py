@@ -29,7 +29,7 @@ from tests.extender.standin import Drip
 from tests.waiting import eventually
 
 # More than an API server that creates pods as fast as it can has connections.
-DRIPPING = 40
+DRIPPING = THREADS + 32
 HEAD = b"POST /prioritize HTTP/1.1\r\nHost: extender\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
@@ -159,6 +159,17 @@ def test_a_pod_of_nobody_gets_an_empty_list(wire: Wire, good: Good) -> None:
     assert wire.ask({"metadata": {"name": "p", "namespace": "default"}}, ["a"]) == (200, b"[]", "not_ours")
     unknown = session_pod("no-such-namespace", workload="nobody")
     assert wire.ask(unknown, ["a"]) == (200, b"[]", "unattributed")
+
+
+def test_decisions_are_told_of_one_pod_by_its_uid_and_of_no_other(wire: Wire, good: Good) -> None:
+    asked, uid = json.loads(good.body), "uid-of-this-pod"
+    asked["Pod"]["metadata"]["uid"] = uid
+    assert wire.request("POST", "/prioritize", json.dumps(asked).encode())[0] == 200
+    for path in ("/decisions", "/decisions?pod_uid="):
+        status, said = wire.request("GET", path)
+        assert (status, uid.encode() in said) == (400, False)
+    assert uid.encode() in wire.request("GET", f"/decisions?pod_uid={uid}")[1]
+    assert json.loads(wire.request("GET", "/decisions?pod_uid=another")[1])["decisions"] == []
 
 
 def test_get_is_refused_and_no_other_verb_exists(wire: Wire, good: Good) -> None:

@@ -51,7 +51,7 @@ def test_every_request_that_can_be_recorded_is_there_and_has_an_expected_result(
 @each_request
 def test_the_app_gives_the_expected_answer_and_counts_it(golden: Golden) -> None:
     registry = CollectorRegistry()
-    client = create_app(known.service(registry), {}, {}, lambda: ("", b"")).test_client()
+    client = create_app(known.service(registry), {}, {}, lambda *_: ()).test_client()
     answer = client.post("/prioritize", data=golden.body, headers=headers(golden))
     assert (answer.status_code, json.loads(answer.data)) == (200, expected(golden))
     assert known.counted(registry) == {RESULTS[golden.name]: 1}

@@ -3,12 +3,14 @@ test_harmless.py and test_tls.py."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 import pytest
 
-from extender.http import MAX_BODY_BYTES
+from extender.http import LARGE_AT_ONCE, MAX_BODY_BYTES
 from extender.server import HEADER_FIELD_BYTES, HEADER_FIELDS, REQUEST_LINE_BYTES
+from testbed.stack import Stack
 from tests.extender.cluster import Wire
 
 BODY = b"{}"
@@ -59,4 +61,20 @@ def test_a_body_that_is_too_large_is_answered_as_one_that_cannot_be_read(wire: W
     size = MAX_BODY_BYTES + 1
     head = f"POST /{verb} HTTP/1.1\r\nHost: extender\r\nContent-Length: {size}\r\n\r\n".encode()
     assert status_of(wire, head + b" " * size) == 200
+    assert alive(wire)
+
+
+def test_large_bodies_of_many_clients_do_not_fill_the_memory(wire: Wire, stack: Stack) -> None:
+    def resident() -> float:
+        return stack.metrics(stack.extender_url)["process_resident_memory_bytes"]
+
+    before = resident()
+    head = f"POST /prioritize HTTP/1.1\r\nHost: extender\r\nContent-Length: {MAX_BODY_BYTES}\r\n\r\n".encode()
+    with contextlib.ExitStack() as clients:
+        for _ in range(64):
+            client = clients.enter_context(socket.create_connection((wire.host, wire.port), timeout=30))
+            client.sendall(head + b" " * (MAX_BODY_BYTES - 1))
+        # A body is in memory up to three times while it is read.
+        assert resident() - before < 4 * LARGE_AT_ONCE * MAX_BODY_BYTES
+        assert status_of(wire, HEAD + b"\r\n" + BODY) == 200
     assert alive(wire)

@@ -40,7 +40,7 @@ EXTENDERS = [pytest.param(extender, id=path.name) for path in FILES for extender
 def routes() -> set[str]:
     """Where the app takes a POST."""
     lookup = Lookup(View(), MemoryCache(0), 0, synced=lambda: True)
-    app = create_app(Prioritizer(lookup, PrioritizeMetrics(CollectorRegistry())), {}, {}, lambda: ("", b""))
+    app = create_app(Prioritizer(lookup, PrioritizeMetrics(CollectorRegistry())), {}, {}, lambda *_: ())
     return {rule.rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())}
 
 

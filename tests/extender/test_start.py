@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import select
 import socket
 import sys
@@ -108,3 +109,19 @@ def test_without_an_api_server_it_answers_nothing_is_not_ready_and_catches_up_la
     finally:
         assert program.stop() == 0
         stack.api.delete(f"/api/v1/nodes/{node}")
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+@pytest.mark.parametrize("module", ["extender.program", "recorder.program"])
+def test_both_programs_serve_all_addresses_of_both_families(stack: Stack, module: str) -> None:
+    port = stack.cp.free_port()
+    argv = [sys.executable, "-m", module, "--kubeconfig", str(stack.cp.kubeconfig), "--bind", f"[::]:{port}"]
+    argv += ["--no-leader-elect"] if module.startswith("recorder") else []
+    program = stack.cp.spawn(f"dual-{module}", argv, ready_url=f"http://127.0.0.1:{port}/livez", cwd=REPOSITORY)
+    try:
+        for host in ("127.0.0.1", "::1"):
+            with contextlib.closing(http.client.HTTPConnection(host, port, timeout=30)) as connection:
+                connection.request("GET", "/livez")
+                assert connection.getresponse().read() == b"ok"
+    finally:
+        assert program.stop() == 0

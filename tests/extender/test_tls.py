@@ -42,7 +42,7 @@ from tests.waiting import eventually
 NODES = [f"tls-{number:02}" for number in range(12)]
 WANTED = NODES[7]
 STALLED = THREADS + 20
-DRIPPING = 40
+DRIPPING = THREADS + 32
 
 _numbers = itertools.count(1)
 
@@ -143,6 +143,7 @@ def test_one_without_is_told_so_and_counted_but_may_probe(guarded: TlsExtender, 
     assert refused(guarded.metrics(unknown), "no_certificate") == before + 1
     for path in ("/livez", "/readyz", "/healthz"):
         assert guarded.request(unknown, "GET", path) == (200, b"ok")
+    assert guarded.request(unknown, "GET", "/decisions?pod_uid=u")[0] == 200
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ class Target:
     def __init__(self) -> None:
         self._golden = load()
         self._registry = CollectorRegistry()
-        self._app = create_app(known.service(self._registry, Patience(0.0, 1)), {}, {}, lambda: ("", b"")).test_client()
+        self._app = create_app(known.service(self._registry, Patience(0.0, 1)), {}, {}, lambda *_: ()).test_client()
 
     def one_input(self, data: bytes) -> None:
         match data[:1]:

@@ -118,7 +118,7 @@ def test_missing_definitions_are_found(installed: Installation) -> None:
 
 def test_nobody_installed_is_found(stack: Stack) -> None:
     found = examine(stack)
-    assert of(found, "recorder") == [("FAIL", "no recorder's pod found: nothing is written down")]
+    assert of(found, "recorder") == [("FAIL", "no recorder's pod found in lastnode-system: nothing is written down")]
     assert of(found, "extender")[0][0] == "WARN"
 
 
@@ -317,7 +317,8 @@ def test_the_second_scheduler_s_configuration_is_found_in_its_config_map(space: 
     }
     space.api.post(maps, body)
     try:
-        ((level, said),) = of(examine(space.stack), "scheduler")
+        ((level, said),) = of(examine(space.stack, "--release-namespace", space.name), "scheduler")
+        assert of(examine(space.stack), "scheduler")[0][0] == "WARN", "elsewhere nobody is believed"
     finally:
         space.api.delete(f"{maps}/scheduler")
     assert level == "OK"

@@ -10,7 +10,7 @@ from lastnode import contract
 from lastnode.preference import term
 from lastnode.reasons import Reason
 from testbed.stack import Stack
-from tests.kubectl.journal import journal, moved, outward_address, reused, served
+from tests.kubectl.journal import journal, moved, recorder_pod, reused, served
 from tests.kubectl.terminal import parsed, run
 from tests.recorder.space import START, TEMPLATE, Space, moment
 
@@ -73,6 +73,14 @@ def test_an_event_explains_where_no_recorder_answers(placed: tuple[Space, Any, s
     assert (gone["source"], gone["reason"], gone["exists"]) == ("event", "outscored", False)
 
 
+def test_what_an_event_says_is_shown_and_orders_the_terminal_nothing(placed: tuple[Space, Any, str, str]) -> None:
+    space, pod, here, _ = placed
+    say_moved(space, pod, here, "\x1b[2J\x9b31m\u202egone", Reason.OUTSCORED)
+    done = run(space.stack.cp.kubeconfig, "explain", "s-1", "-n", space.name, "--recorder-url", UNREACHABLE)
+    assert "Preferred:  \\u001b[2J\\u009b31m\\u202egone" in done.stdout.splitlines()
+    assert all(line.isprintable() for line in (done.stdout + done.stderr).splitlines())
+
+
 def test_another_pod_of_the_same_name_is_not_explained_by_the_former_one_s_event(
     placed: tuple[Space, Any, str, str],
 ) -> None:
@@ -132,24 +140,15 @@ def test_recorders_are_found_as_pods_and_asked_through_the_api_server(space: Spa
     known = moved("gone", Reason.TAINTED, ready=START, namespace=space.name)
     with served(journal(known, since=START), host="0.0.0.0") as port:
         recorder_pod(space, "recorder-1", port)
-        found = explained(space, "gone")
+        words = ("--release-namespace", space.name)
+        found = explained(space, "gone", *words)
         assert (found["source"], found["reason"]) == ("journal", "tainted")
-    unanswered = run(stack.cp.kubeconfig, "explain", "gone", "-n", space.name)
+        elsewhere = run(stack.cp.kubeconfig, "explain", "gone", "-n", space.name)
+        assert "neither a journal nor an Event knows it" in elsewhere.stderr
+    unanswered = run(stack.cp.kubeconfig, "explain", "gone", "-n", space.name, *words)
     assert unanswered.returncode == 1
     assert f"warning: recorder {space.name}/recorder-1 does not answer: 503 " in unanswered.stderr
     space.api.delete(f"/api/v1/namespaces/{space.name}/pods/recorder-1?gracePeriodSeconds=0")
-
-
-def recorder_pod(space: Space, name: str, port: int) -> None:
-    """A pod labelled as the chart labels the recorder's, whose address is this machine's."""
-    container = {"name": "recorder", "image": "none", "ports": [{"name": "http", "containerPort": port}]}
-    labels = {"app.kubernetes.io/part-of": "lastnode", "app.kubernetes.io/component": "recorder"}
-    body = {"metadata": {"name": name, "labels": labels}, "spec": {"nodeName": "none", "containers": [container]}}
-    pods = f"/api/v1/namespaces/{space.name}/pods"
-    space.api.post(pods, body)
-    address = outward_address()
-    status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
-    space.api.patch(f"{pods}/{name}/status", {"status": status})
 
 
 def preferring(node: str) -> dict[str, Any]:

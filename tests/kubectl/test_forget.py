@@ -45,6 +45,10 @@ def test_a_node_goes_out_of_every_memory_and_older_ones_step_in(two: Space) -> N
     assert [entry["node"] for entry in two.recent("one")] == [f"{two.name}-b"]
     assert annotations(two, "two", INTERPRETER) == OTHERS
     assert said.splitlines()[0].split() == ["NAMESPACE", "NAME", "FORGETS"]
+    # Flux undoes what is written under a name that begins with kubectl.
+    managers = [each["manager"] for each in two.read("one")["metadata"]["managedFields"]]
+    assert "lastnode-forget" in managers
+    assert not [manager for manager in managers if manager.startswith("kubectl")]
 
 
 def test_a_node_is_looked_for_in_all_namespaces_unless_one_is_named(two: Space) -> None:

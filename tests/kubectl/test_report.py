@@ -110,6 +110,18 @@ def test_a_recorder_that_does_not_answer_is_said_and_the_others_are_shown(stack:
     assert done.stdout.startswith("6 sessions since ")
 
 
+def test_names_in_a_journal_order_the_terminal_nothing(stack: Stack, tmp_path: Path) -> None:
+    evil = "team\x1b]0;title\x07\x9b2J\u202e"
+    file = tmp_path / "page.html"
+    with served(journal(record("p", ready=LATELY, namespace=evil, kind=evil), since=LONG_AGO)) as port:
+        words = ("report", "--recorder-url", f"http://127.0.0.1:{port}")
+        forms = [run(stack.cp.kubeconfig, *words, *form).stdout for form in ((), ("-o", "csv"), ("-o", "json"))]
+        run(stack.cp.kubeconfig, *words, "--html", str(file))
+    for text in (*forms, file.read_text(encoding="utf-8")):
+        assert "u001b]0;title" in text
+        assert not set(text) & set("\x1b\x07\x9b\u202e")
+
+
 def test_repeated_options_and_the_environment_name_recorders_too(stack: Stack, urls: str) -> None:
     one, two = urls.split(",")
     assert parsed(stack.cp.kubeconfig, "report", "--recorder", one, "--recorder", two)["total"]["sessions"] == 6
@@ -122,7 +134,7 @@ def test_no_recorder_at_all_is_said_with_exit_code_1(stack: Stack) -> None:
     assert (nowhere.returncode, nowhere.stderr.splitlines()[-1]) == (1, "error: no recorder's journal could be read")
     none = run(stack.cp.kubeconfig, "report")
     assert none.returncode == 1
-    assert none.stderr.startswith("error: no recorder's pod found")
+    assert none.stderr.startswith("error: no recorder's pod found in namespace lastnode-system; elsewhere? ")
     assert none.stderr.rstrip().endswith("--recorder-url")
 
 

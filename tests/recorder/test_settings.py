@@ -201,7 +201,7 @@ def test_what_the_kubelet_adds_for_services_of_our_name_is_no_mistake(monkeypatc
         "LASTNODE_EXTENDER_PORT_443_TCP_ADDR",
     ):
         monkeypatch.setenv(name, "tcp://10.0.0.1:8888")
-    assert settings().bind == "0.0.0.0:8889"
+    assert settings().bind == "[::]:8889"
 
 
 def test_the_extender_s_own_settings_do_not_trouble_the_recorder(monkeypatch: pytest.MonkeyPatch) -> None:

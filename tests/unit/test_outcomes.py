@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extender.prioritize import DecisionLog
+from extender.decisions import DecisionLog
 from lastnode.memory import Entry
 from lastnode.objects import Node
-from lastnode.outcome import DECISIONS, JOURNAL, Decision, Decisions, Expected, Outcome, SessionRecord, expect, judge
+from lastnode.outcome import JOURNAL, Decision, Decisions, Expected, Outcome, SessionRecord, expect, judge
 from lastnode.reasons import INVALID, MOVED, MUTATE, NO_PREFERENCE, PRIORITIZE, Reason, Result
-from recorder.counting import SessionLog
+from recorder.journal import SessionLog
 from recorder.why import extenders
 from recorder.why.extenders import Answer, Extenders, Found
 from recorder.why.inquiry import Explanation, conclude
@@ -116,8 +116,8 @@ def test_the_newest_decision_of_all_replicas_counts_though_one_is_silent() -> No
 
 
 def test_who_has_no_extender_knows_that_nobody_asked() -> None:
-    assert Extenders("none").decided("p", NOW).found is Found.NOTHING
-    assert Extenders("").decided("p", NOW).found is Found.FAILED
+    assert Extenders("none").decided("p", "ns", NOW).found is Found.NOTHING
+    assert Extenders("").decided("p", "ns", NOW).found is Found.FAILED
 
 
 @given(st.lists(st.sampled_from("abcdefgh"), max_size=40))
@@ -125,17 +125,36 @@ def test_the_decision_log_keeps_the_last_answer_about_each_of_the_newest_pods(as
     ticks = iter(range(1000))
     log = DecisionLog(size=3, clock=lambda: next(ticks))
     for number, uid in enumerate(asked):
-        log.note(uid, f"result-{number}", uid)
+        log.note("ns", uid, f"result-{number}", uid)
     newest = list(dict.fromkeys(reversed(asked)))[:3]
-    page = DECISIONS.decode(log.page())
-    assert [one.pod_uid for one in reversed(page.decisions)] == newest
     for uid in newest:
-        (one,) = DECISIONS.decode(log.page(uid)).decisions
+        (one,) = log.of(uid).decisions
         assert one.result == f"result-{max(i for i, a in enumerate(asked) if a == uid)}"
     forgotten = set(asked) - set(newest)
-    assert all(not DECISIONS.decode(log.page(uid)).decisions for uid in forgotten)
-    if forgotten:
-        assert page.since > datetime.fromtimestamp(0, UTC)
+    assert all(not log.of(uid).decisions for uid in forgotten)
+    assert (log.of("", "ns").since > datetime.fromtimestamp(0, UTC)) == bool(forgotten)
+
+
+@given(st.lists(st.sampled_from(["loud", "louder", ""]), max_size=400), st.integers(0, 300))
+def test_a_namespace_that_has_few_decisions_loses_none_to_the_others(noise: list[str], when: int) -> None:
+    ticks = iter(range(10_000))
+    log = DecisionLog(size=30, clock=lambda: next(ticks))
+    for number, namespace in enumerate(noise):
+        if number == when:
+            for pod in range(5):
+                log.note("quiet", f"quiet-{pod}", "preferred", "n")
+        log.note(namespace, f"{namespace}-{number}", "preferred")
+    kept = [log.of(f"quiet-{pod}", "quiet") for pod in range(5)]
+    assert all(len(each.decisions) == (when < len(noise)) for each in kept)
+    assert {each.since for each in kept} == {datetime.fromtimestamp(0, UTC)}
+    assert sum(len(log.of(f"{ns}-{number}").decisions) for number, ns in enumerate(noise)) <= 30
+
+
+def test_what_is_no_uid_is_not_kept() -> None:
+    log = DecisionLog()
+    for uid in ("", "x" * 65, "x" * 8_000_000):
+        log.note("", uid, "preferred")
+        assert log.of(uid).decisions == []
 
 
 @given(st.integers(0, 12), st.integers(0, 5))
@@ -143,7 +162,7 @@ def test_the_journal_keeps_the_newest_and_says_how_many_it_forgot(sessions: int,
     log = SessionLog(size, "me", lambda: NOW.timestamp())
     for number in range(sessions):
         log.add(record(f"p{number}"))
-    journal = JOURNAL.decode(log.page(leading=True))
+    journal = JOURNAL.decode(b"".join(log.page(leading=True)))
     assert [one.pod for one in journal.sessions] == [f"p{number}" for number in range(sessions)][
         max(0, sessions - size) :
     ]
@@ -155,15 +174,15 @@ def test_the_journal_finds_one_pod() -> None:
     log = SessionLog(10, "me")
     for pod in ("p1", "p11"):
         log.add(record(pod))
-    assert [one.pod for one in JOURNAL.decode(log.page(False, "uid-p1")).sessions] == ["p1"]
-    assert not JOURNAL.decode(log.page(False, 'uid-"')).sessions
+    assert [one.pod for one in JOURNAL.decode(b"".join(log.page(False, "uid-p1"))).sessions] == ["p1"]
+    assert not JOURNAL.decode(b"".join(log.page(False, 'uid-"'))).sessions
 
 
 @given(st.builds(record, pod=st.text(max_size=9), node=st.text(), last_node=st.text(), reason=st.sampled_from(Reason)))
 def test_a_record_comes_out_of_the_journal_as_it_went_in(one: SessionRecord) -> None:
     log = SessionLog(1, "me")
     log.add(one)
-    assert JOURNAL.decode(log.page(True)).sessions == [one]
+    assert JOURNAL.decode(b"".join(log.page(True))).sessions == [one]
 
 
 def test_start_up_never_takes_less_than_no_time() -> None:

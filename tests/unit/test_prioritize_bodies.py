@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from extender.decisions import DecisionLog
 from extender.http import create_app
+from lastnode.contract import SESSION_LABEL, WORKLOAD_NAME_LABEL
 from tests.extender.cluster import favoured
 from tests.extender.golden import NODES, WANTED, known, load
 from tests.extender.golden.edits import FIELDS, parent, places
@@ -19,7 +21,7 @@ from tests.extender.golden.edits import FIELDS, parent, places
 GOLDEN = load()
 SMALL = [golden for golden in GOLDEN if len(golden.body) < 8000]
 REGISTRY = CollectorRegistry()
-CLIENT = create_app(known.service(REGISTRY), {}, {}, lambda: ("", b"")).test_client()
+CLIENT = create_app(known.service(REGISTRY), {}, {}, lambda *_: ()).test_client()
 
 numbers = st.integers() | st.floats() | st.integers(-(2**70), 2**70)
 texts = st.text(max_size=20) | st.sampled_from([*NODES, "", "w", "golden", "True", "Ready", "0001-01-01T00:00:00Z"])
@@ -98,3 +100,21 @@ def test_a_golden_request_with_its_bytes_changed_is_answered(golden: Any, data: 
 def test_a_golden_request_cut_off_anywhere_is_answered(golden: Any) -> None:
     for length in range(0, len(golden.body), 37):
         assert_harmless(golden.body[:length])
+
+
+def test_requests_that_claim_a_workload_which_nobody_knows_push_out_no_decision_about_others() -> None:
+    prioritizer = known.service(CollectorRegistry())
+    prioritizer.decisions = DecisionLog(size=10)
+    real = {"namespace": known.NAMESPACE, "labels": {SESSION_LABEL: "s", WORKLOAD_NAME_LABEL: known.WORKLOAD}}
+
+    def ask(uid: str, **labels: str) -> None:
+        metadata = real | {"name": "p", "uid": uid, "labels": real["labels"] | labels}  # type: ignore[operator]
+        prioritizer.decide(json.dumps({"Pod": {"metadata": metadata, "spec": {}}, "NodeNames": NODES}).encode())
+
+    ask("mine")
+    for number in range(30):
+        ask(f"forged-{number}", **{WORKLOAD_NAME_LABEL: "nobody-s"})
+    (mine,) = prioritizer.decisions.of("mine", known.NAMESPACE).decisions
+    assert (mine.result, mine.node) == ("preferred", WANTED)
+    (forged,) = prioritizer.decisions.of("forged-29", known.NAMESPACE).decisions
+    assert forged.result == "unattributed", "it is told as what it is"

@@ -91,16 +91,13 @@
 {{/* Metadata: (list root "recorder") */}}
 
 {{- define "lastnode.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "lastnode.name" (index . 0) }}
-app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/name: {{ include "lastnode.name" (index . 0) | quote }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
 {{- define "lastnode.labels" -}}
 {{- $root := index . 0 }}
-{{- with $root.Values.commonLabels }}
-{{- toYaml . }}
-{{ end }}
 {{- include "lastnode.selectorLabels" . }}
 app.kubernetes.io/part-of: lastnode
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
@@ -108,18 +105,31 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{/* Maps as one, each key once, that of the first map that has it; empty where there is none. A key that is there twice
+     is refused by Kustomize and Flux; what the chart relies on comes first. */}}
+{{- define "lastnode.once" -}}
+{{- $all := dict }}
+{{- range $map := . }}
+{{- range $key, $value := $map }}
+{{- if not (hasKey $all $key) }}
+{{- $_ := set $all $key $value }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with $all }}
+{{- toYaml . }}
+{{- end }}
+{{- end }}
+
 {{/* Labels and annotations of an object: (list root "recorder" annotations), and further labels where there are any */}}
 {{- define "lastnode.metadata" -}}
+{{- $values := (index . 0).Values }}
 labels:
-  {{- include "lastnode.labels" . | nindent 2 }}
-  {{- if gt (len .) 3 }}
-  {{- with index . 3 }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-  {{- end }}
-{{- with merge (dict) (index . 2) (index . 0).Values.commonAnnotations }}
+  {{- $more := gt (len .) 3 | ternary (last .) dict }}
+  {{- include "lastnode.once" (list (include "lastnode.labels" . | fromYaml) $more $values.commonLabels) | nindent 2 }}
+{{- with include "lastnode.once" (list (index . 2) $values.commonAnnotations) }}
 annotations:
-  {{- toYaml . | nindent 2 }}
+  {{- . | nindent 2 }}
 {{- end }}
 {{- end }}
 
@@ -225,16 +235,11 @@ topologySpreadConstraints:
 {{- $root := index . 0 }}
 {{- $values := index $root.Values (index . 1) }}
 labels:
-  {{- with merge (dict) $values.podLabels $root.Values.commonLabels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-  {{- include "lastnode.selectorLabels" . | nindent 2 }}
-  app.kubernetes.io/part-of: lastnode
+  {{- $own := printf "%s\napp.kubernetes.io/part-of: lastnode" (include "lastnode.selectorLabels" .) | fromYaml }}
+  {{- include "lastnode.once" (list $own $values.podLabels $root.Values.commonLabels) | nindent 2 }}
 annotations:
-  checksum/config: {{ index . 2 | sha256sum }}
-  {{- with merge (dict) $values.podAnnotations $root.Values.commonAnnotations }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- $checksum := dict "checksum/config" (index . 2 | sha256sum) }}
+  {{- include "lastnode.once" (list $checksum $values.podAnnotations $root.Values.commonAnnotations) | nindent 2 }}
 {{- end }}
 
 {{/* A container with one of our programs.
@@ -288,6 +293,11 @@ volumeMounts:
   {{- if eq .scheme "https" }}
   - name: certificate
     mountPath: /etc/lastnode-tls
+    readOnly: true
+  {{- end }}
+  {{- if and (eq .program "recorder") .root.Values.recorder.sessionsToken.enabled }}
+  - name: sessions-token
+    mountPath: /etc/lastnode-sessions
     readOnly: true
   {{- end }}
   - name: tmp
