@@ -101,10 +101,10 @@ def taken_by(ask: Callable[[], object]) -> float:
 def test_a_replica_that_takes_the_connection_and_says_nothing_is_not_waited_for_twice() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         asked = Extenders(f"http://127.0.0.1:{silent.getsockname()[1]}")
-        assert taken_by(lambda: asked.decided("p", NOW)) < 3 * extenders.SECONDS
-        first = [asked.decided("p", NOW).found for _ in range(1000)]
+        assert taken_by(lambda: asked.decided("p", "demo", NOW)) < 3 * extenders.SECONDS
+        first = [asked.decided("p", "demo", NOW).found for _ in range(1000)]
         assert set(first) == {Found.FAILED}
-        assert taken_by(lambda: [asked.decided("p", NOW) for _ in range(100)]) < extenders.SECONDS
+        assert taken_by(lambda: [asked.decided("p", "demo", NOW) for _ in range(100)]) < extenders.SECONDS
 
 
 def test_a_name_server_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ def test_a_name_server_that_is_silent_is_not_waited_for(monkeypatch: pytest.Monk
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: go.wait(10))
     asked = Extenders("http://extender.example:8888")
     try:
-        assert taken_by(lambda: asked.decided("p", NOW)) < 3 * extenders.SECONDS
-        assert taken_by(lambda: [asked.decided("p", NOW) for _ in range(100)]) < extenders.SECONDS
+        assert taken_by(lambda: asked.decided("p", "demo", NOW)) < 3 * extenders.SECONDS
+        assert taken_by(lambda: [asked.decided("p", "demo", NOW) for _ in range(100)]) < extenders.SECONDS
     finally:
         go.set()
