@@ -196,6 +196,10 @@ def test_what_is_never_written_does_not_pile_up() -> None:
     assert world.sessions.uncounted == MOST_DUE
 
 
+def written(journal: SessionLog) -> bytes:
+    return b"".join(journal.page(leading=True))
+
+
 class Unlucky:
     """Who is asked why sessions moved, and told of it, and fails by a fault of its own over some of them."""
 
@@ -221,8 +225,8 @@ def test_a_fault_of_ours_over_one_session_keeps_no_other_from_being_counted() ->
         counting.inquire(world.counted[0])
         for life in world.counted:
             counting.count(life)
-        eventually(lambda: b"third" in journal.page(leading=True), "the third to be counted")
-    assert [record.pod for record in JOURNAL.decode(journal.page(leading=True)).sessions] == ["asked", "told", "third"]
+        eventually(lambda: b"third" in written(journal), "the third to be counted")
+    assert [record.pod for record in JOURNAL.decode(written(journal)).sessions] == ["asked", "told", "third"]
     assert told == ["outcomes"] * 2
 
 
@@ -243,5 +247,5 @@ def test_where_more_sessions_wait_than_can_be_asked_about_they_are_counted_witho
         world.settle()
         counting.count(world.counted[0])
     with running(counting):
-        eventually(lambda: f'"s{MOST_WAITING + 49}"'.encode() in journal.page(leading=True), "the last to be counted")
+        eventually(lambda: f'"s{MOST_WAITING + 49}"'.encode() in written(journal), "the last to be counted")
     assert asked == [f"s{number}" for number in range(50, MOST_WAITING + 50)]
