@@ -119,7 +119,7 @@ def version(event: Event) -> str:
 
 def place(event: Event) -> Place:
     """Of the object inside, of which nothing else may be readable."""
-    return decode(_PLACED, event.object, _WHAT).metadata
+    return decode_deep(_PLACED, event.object, _WHAT).metadata
 
 
 def failure(event: Event) -> ApiError:
