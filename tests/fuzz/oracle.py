@@ -64,6 +64,7 @@ class Program:
     def holds(self) -> None:
         """It is the process that it was (gunicorn would replace a dead worker), it answers, it has logged no trace."""
         name = self.component.name
+        self.logged_no_trace()
         assert self.component.alive, f"{name} ended: {self.component.tail()}"
         assert self._process() == self._began, f"{name} was replaced: {self.component.tail()}"
         assert self.fetch("/livez") == b"ok"
