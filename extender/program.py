@@ -22,9 +22,9 @@ from extender.server import Server
 from extender.settings import ExtenderSettings
 from extender.tls import Files, Tls
 from extender.waiting import Patience
-from lastnode.daemon import health, logs, metrics
+from lastnode.daemon import health, logs, metrics, signals
 from lastnode.daemon.settings import fail, load
-from lastnode.daemon.threads import Crew
+from lastnode.daemon.threads import Crew, Flag
 from lastnode.kube import api
 from lastnode.kube.errors import ConfigError
 from lastnode.view import MemoryCache, View
@@ -68,7 +68,7 @@ class Extender:
             metrics=lambda: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
             mutator=Mutator(find(patience=longer), InjectionMetrics(registry), settings.sticky_scheduler),
         )
-        self._crew = Crew()
+        self._crew = Crew(Flag())
         if files is not None:
             counts = TlsMetrics(registry)
             self._tls = Tls(files, counts)
@@ -102,6 +102,7 @@ class Extender:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT, then return 0; 2 for settings that cannot be used, 1 where gunicorn gives up."""
+    asked = signals.heed()
     try:
         settings = load(ExtenderSettings, PROG, sys.argv[1:] if argv is None else argv)
         files = tls.given(settings)
@@ -110,7 +111,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         fail(PROG, error)
     logs.configure(settings.log_format, settings.log_level)
     log.info("%s %s: %s", PROG, version("lastnode"), settings.line())
-    Server(settings.bind, lambda: Extender(settings, files), files).run()
+    try:
+        Server(settings.bind, lambda: Extender(settings, files), files, asked).run()
+    finally:
+        signals.ignore()
     return 0
 
 
