@@ -20,7 +20,8 @@ from kubectl_lastnode.cluster import Cluster
 from lastnode.contract import DEFAULT_MEMORY_TTL_SECONDS
 from lastnode.daemon.settings import PREFIX, seconds
 from lastnode.kinds import DEFAULT_RESOURCES
-from lastnode.kube.api import Api, contexts, load, own_namespace
+from lastnode.kube.access import contexts
+from lastnode.kube.api import Api, load, own_namespace
 from lastnode.kube.errors import KubeError
 from lastnode.objects import Workload
 

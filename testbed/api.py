@@ -8,6 +8,8 @@ from typing import Any
 
 import urllib3
 
+from lastnode.kube.transport import trust
+
 from .errors import ApiError
 
 _TIMEOUT = urllib3.Timeout(connect=5.0, read=60.0)
@@ -19,7 +21,7 @@ class Api:
 
     def __init__(self, url: str, ca_file: Path, token: str) -> None:
         self._url = url
-        self._pool = urllib3.PoolManager(maxsize=8, ca_certs=str(ca_file), timeout=_TIMEOUT, retries=False)
+        self._pool = urllib3.PoolManager(maxsize=8, ssl_context=trust(str(ca_file)), timeout=_TIMEOUT, retries=False)
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
 
     def get(self, path: str) -> Any:
@@ -66,9 +68,9 @@ def answers(url: str, ca_file: Path | None = None, token: str | None = None) -> 
     if ca_file is not None and not ca_file.exists():
         return False
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    trust = str(ca_file) if ca_file else None
     try:
-        with urllib3.PoolManager(retries=False, timeout=_PROBE_TIMEOUT, ca_certs=trust) as pool:
+        context = trust(str(ca_file)) if ca_file else None
+        with urllib3.PoolManager(retries=False, timeout=_PROBE_TIMEOUT, ssl_context=context) as pool:
             return pool.request("GET", url, headers=headers).status == 200
     except (urllib3.exceptions.HTTPError, OSError):
         return False

@@ -17,6 +17,7 @@ from kubectl_lastnode.cluster import RECORDER
 from kubectl_lastnode.doctor import Facts, Finding, Level, Probe, by, fail, ok, probe, total, unknown, warn
 from kubectl_lastnode.output import short
 from lastnode.kinds import Sessions
+from lastnode.kube import transport
 from lastnode.kube.errors import ApiError, NotFound
 from lastnode.reasons import Reason
 
@@ -251,7 +252,7 @@ def _bundle(facts: Facts, name: str, client: Any) -> Finding:
 def trusting(pem: str) -> ssl.SSLContext:
     """A client's side of TLS that trusts nobody but a bundle's CAs. :raises ValueError: it holds none."""
     try:
-        return ssl.create_default_context(cadata=pem)
+        return transport.trust(pem=pem)
     except ssl.SSLError as error:
         raise ValueError(f"not PEM: {error.reason or error}") from error
 

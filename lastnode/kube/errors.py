@@ -12,7 +12,7 @@
         Silent                a watch that brought nothing for so long that it may be dead
       Undecodable             one object of a shape that cannot be read
 
-Only ``api.py`` and ``fetch.py`` turn the transport's exceptions into these.
+Only ``api.py``, ``access.py`` and ``fetch.py`` turn the transport's exceptions into these.
 """
 
 
@@ -75,6 +75,12 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     422: Refused,
     429: Overloaded,
 }
+
+
+def one_line(error: BaseException) -> str:
+    """The text of any exception as one line, never empty."""
+    return " ".join(str(error).split()) or type(error).__name__
+
 
 # A Status body may repeat a whole object; a log line should not.
 _MAX_REASON = 256
