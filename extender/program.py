@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 from extender import lookup, mutate, tls
+from extender.holding import Holding
 from extender.http import create_app, known_clients
 from extender.lookup import Lookup
 from extender.metrics import InjectionMetrics, PrioritizeMetrics, TlsMetrics, WaitMetrics
@@ -66,7 +67,7 @@ class Extender:
             live=health.live_checks(watches),
             ready=health.ready_checks(watches, current=False),
             metrics=lambda: (metrics.CONTENT_TYPE, metrics.exposition(registry)),
-            mutator=Mutator(find(patience=longer), InjectionMetrics(registry), settings.sticky_scheduler),
+            mutator=Mutator(find(patience=longer), InjectionMetrics(registry), Holding(), settings.sticky_scheduler),
         )
         self._crew = Crew(Flag())
         if files is not None:
