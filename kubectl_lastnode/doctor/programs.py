@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from kubectl_lastnode.cluster import RECORDER
-from kubectl_lastnode.doctor import Facts, Finding, Level, Probe, by, fail, ok, probe, total, unknown, warn
+from kubectl_lastnode.doctor import BARE, Facts, Finding, Level, Probe, by, fail, ok, probe, total, unknown, warn
 from kubectl_lastnode.output import short
 from lastnode.kinds import Sessions
 from lastnode.kube import transport
@@ -30,7 +30,7 @@ _LEASES: Final = "/apis/coordination.k8s.io/v1"
 _DEFAULT_LEASE: Final = "lastnode-recorder"
 _SECONDS: Final = 5.0
 _MOST_SECONDS: Final = 2
-_POD: Final = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "none", "image": "none"}]}}
+_POD: Final = {"apiVersion": "v1", "kind": "Pod", "spec": BARE}
 _RENEW: Final = "Put the CA of the extender's certificate there: the chart and cert-manager do (docs/install.md)."
 
 
