@@ -7,8 +7,9 @@ its memory has changed. That, and the labels, tell successive sessions of one Sa
 generateName, from retries.
 
 Where the retry is refused as well, the terms were not why (a quota is full): with and without take turns then, so that
-neither keeps the session from starting. Where two pods of a namespace asked again at once, and not a second time,
-nobody in it gets a preference for some minutes: that spares all others their refusal.
+neither keeps the session from starting. Where most pods that were given a preference were asked about again at once,
+and not a second time, nobody in the namespace gets one for some minutes: that spares the others their refusal. Most,
+because a controller that does not see its own pod yet asks again for one that is there.
 """
 
 import logging
@@ -22,11 +23,13 @@ from typing import Final, NamedTuple, TypeVar
 AGAIN_SECONDS: Final = 300.0
 # A session does not end and begin anew so soon.
 AT_ONCE_SECONDS: Final = 5.0
-HOLD_SECONDS: Final = 300.0
+# Suspected pods: so many at the least, and more than half of those that were given a preference lately.
 ENOUGH_PODS: Final = 2
-# Bounds, of creations and of namespaces. One that is pushed out is taken for new.
+HOLD_SECONDS: Final = 300.0
+# Bounds, of creations, of namespaces, and of creations of each. What is pushed out is taken for new.
 MOST_ANSWERS: Final = 4096
 MOST_NAMESPACES: Final = 1024
+MOST_GIVEN: Final = 16
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -53,13 +56,47 @@ class _Answer(NamedTuple):
     remembered: int
 
 
+class _Namespace:
+    """Who got a preference lately, and whether that is suspected to have been refused."""
+
+    def __init__(self) -> None:
+        self._given: OrderedDict[Creation, bool] = OrderedDict()
+        self._held_until: float | None = None
+
+    def give(self, creation: Creation) -> None:
+        self._given[creation] = False
+        _bound(self._given, MOST_GIVEN)
+
+    def suspect(self, creation: Creation, now: float) -> bool:
+        """Whether that was one too many."""
+        self._given[creation] = True
+        if self._convinced():
+            self._held_until = now + HOLD_SECONDS
+        return self._held_until is not None
+
+    def clear(self, creation: Creation) -> None:
+        self._given.pop(creation, None)
+        if not self._convinced():
+            self._held_until = None
+
+    def is_held(self, now: float) -> bool:
+        if self._held_until is not None and self._held_until <= now:
+            self._given.clear()
+            self._held_until = None
+        return self._held_until is not None
+
+    def _convinced(self) -> bool:
+        suspected = sum(self._given.values())
+        return suspected >= ENOUGH_PODS and 2 * suspected > len(self._given)
+
+
 class Holding:
     """Bounded; safe to share between threads. ``clock``: seconds of any origin."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._answers: OrderedDict[Creation, _Answer] = OrderedDict()
-        self._suspects: OrderedDict[str, dict[Creation, float]] = OrderedDict()  # by namespace: since when
+        self._namespaces: OrderedDict[str, _Namespace] = OrderedDict()
         self._lock = threading.Lock()
 
     def asked(self, creation: Creation, remembered: int) -> bool:
@@ -72,37 +109,32 @@ class Holding:
             before = self._answers.pop(creation, None)
             if before and (now - before.at >= AGAIN_SECONDS or before.remembered != remembered):
                 before = None
-            innocent = self._judge(creation, before, now)
-            plain = self._is_held(creation.namespace, now) or (before is not None and not before.plain)
+            namespace = self._namespaces.setdefault(creation.namespace, _Namespace())
+            innocent = self._judge(namespace, creation, before, now)
+            plain = namespace.is_held(now) or (before is not None and not before.plain)
+            if not plain and not innocent:
+                namespace.give(creation)
             self._answers[creation] = _Answer(now, plain, innocent, remembered)
             _bound(self._answers, MOST_ANSWERS)
+            _bound(self._namespaces, MOST_NAMESPACES)
             return plain
 
     def is_held(self, namespace: str) -> bool:
         """Whether nobody in it gets a preference now."""
         with self._lock:
-            return self._is_held(namespace, self._clock())
+            known = self._namespaces.get(namespace)
+            return known is not None and known.is_held(self._clock())
 
-    def _judge(self, creation: Creation, before: _Answer | None, now: float) -> bool:
+    def _judge(self, namespace: _Namespace, creation: Creation, before: _Answer | None, now: float) -> bool:
         """Suspect or clear what is asked again at once; whether it is known to be refused for another reason."""
         if before is None or now - before.at >= AT_ONCE_SECONDS:
             return False
-        suspects = self._suspects.setdefault(creation.namespace, {})
         if before.plain:
-            suspects.pop(creation, None)
-        elif not before.innocent and not self._is_held(creation.namespace, now):
-            suspects[creation] = now
-            _bound(self._suspects, MOST_NAMESPACES)
-            if self._is_held(creation.namespace, now):
-                log.warning("pods with a preference seem to be refused: none gets one for %.0f s", HOLD_SECONDS,
-                            extra={"namespace": creation.namespace})  # fmt: skip
+            namespace.clear(creation)
+        elif not before.innocent and not namespace.is_held(now) and namespace.suspect(creation, now):
+            log.warning("pods with a preference seem to be refused: none gets one for %.0f s", HOLD_SECONDS,
+                        extra={"namespace": creation.namespace})  # fmt: skip
         return before.innocent or before.plain
-
-    def _is_held(self, namespace: str, now: float) -> bool:
-        suspects = self._suspects.get(namespace, {})
-        for old in [creation for creation, since in suspects.items() if now - since >= HOLD_SECONDS]:
-            del suspects[old]
-        return len(suspects) >= ENOUGH_PODS
 
 
 def _bound(items: OrderedDict[K, V], most: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,6 +73,17 @@ def test_the_next_session_of_a_sandbox_is_no_retry() -> None:
     """The pod has the same name, labels and controller; what differs is what the workload remembers."""
     space = Namespace()
     assert not any(space.plain("a", remembered, after=1) for remembered in range(20))
+    assert not space.holding.is_held("demo")
+
+
+@given(st.integers(0, 1000))
+def test_a_controller_that_asks_again_for_a_pod_that_is_there_holds_nobody_back(seed: int) -> None:
+    """It does not see its own pod yet, at one session of ten."""
+    space, dice = Namespace(), random.Random(seed)
+    for number in range(100):
+        assert not space.plain(f"pod-{number}", after=dice.random())
+        for _ in range(number % 10 == 9):
+            space.plain(f"pod-{number}", after=RETRY)
     assert not space.holding.is_held("demo")
 
 
