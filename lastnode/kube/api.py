@@ -7,6 +7,7 @@ used: a typed list of 20,000 pods costs 55 times the CPU and 130 times the memor
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 from pathlib import Path
@@ -19,7 +20,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from lastnode.kube import access, transport
 from lastnode.kube.access import Access, Credentials
-from lastnode.kube.errors import Silent, Unreachable, api_error, one_line
+from lastnode.kube.errors import ApiError, Silent, Unreachable, api_error, one_line
 
 # Everything but a watch is answered within this, or counts as unreachable: kube-apiserver's own limit is 60 s.
 REQUEST_TIMEOUT = 30.0
@@ -49,16 +50,18 @@ def load(
     connections: int = 16,
     context: str | None = None,
     environ: Mapping[str, str] = os.environ,
+    patience: float = 0.0,
 ) -> "Api":
     """Connect as :func:`lastnode.kube.access.load` finds it; ``environ``: where proxies are named.
 
-    Nothing is sent yet.
+    ``patience``: for so many seconds a request does as the server says that asks for it later, as kubectl does; by
+    default that is the caller's business. Nothing is sent yet.
 
     :raises ConfigError: no usable credentials or proxy, in one line.
     """
     found = access.load(kubeconfig, context)
     found.configuration.connection_pool_maxsize = connections
-    return Api(found, user_agent, environ)
+    return Api(found, user_agent, environ, patience)
 
 
 def own_namespace(file: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")) -> str:
@@ -72,7 +75,8 @@ def own_namespace(file: Path = Path("/var/run/secrets/kubernetes.io/serviceaccou
 class Api:
     """Requests to one API server. Safe to share between threads."""
 
-    def __init__(self, found: Access, user_agent: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, found: Access, user_agent: str, environ: Mapping[str, str], patience: float) -> None:
+        self._patience = patience
         self._pool = transport.connect(found.configuration, environ)
         self._user_agent = user_agent
         # Over TLS, or to this machine itself (a proxy of the API server that kubectl would send no token to either).
@@ -106,10 +110,22 @@ class Api:
         seconds: float = REQUEST_TIMEOUT,
     ) -> bytes:
         """One request and its whole answer, which may take ``seconds``. Raises like :meth:`get`."""
-        headers = {"Content-Type": content_type} if body is not None else {}
+        headers = {"Accept": accept} | ({"Content-Type": content_type} if body is not None else {})
         timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, seconds), read=seconds)
         payload = None if body is None else msgspec.json.encode(body)
-        response = self._open(method, _url(path, query), headers | {"Accept": accept}, timeout, payload)
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                return self._answer(method, _url(path, query), headers, timeout, payload)
+            except ApiError as error:
+                if error.retry_after is None or time.monotonic() + error.retry_after >= until:
+                    raise
+                time.sleep(error.retry_after)
+
+    def _answer(
+        self, method: str, path: str, headers: Mapping[str, str], timeout: urllib3.Timeout, body: bytes | None
+    ) -> bytes:
+        response = self._open(method, path, headers, timeout, body)
         try:
             data = bytes(response.data)
         except (HTTPError, HTTPException, OSError) as error:
