@@ -81,3 +81,20 @@ def test_further_signals_until_its_very_end_change_nothing(stack: Stack, module:
             program.send_signal(dice.choice([signal.SIGTERM, signal.SIGINT]))
             time.sleep(dice.random() / 1000)
         ended(program)
+
+
+INTERRUPTED = """
+import signal
+from lastnode.daemon.threads import Flag
+flag = Flag()
+signal.signal(signal.SIGALRM, lambda *_: flag.set())
+signal.setitimer(signal.ITIMER_REAL, 1e-5, 1e-5)
+for _ in range(200_000):
+    flag.set()
+signal.setitimer(signal.ITIMER_REAL, 0)
+flag.wait()
+"""
+
+
+def test_a_flag_is_set_by_a_handler_that_interrupts_its_being_set() -> None:
+    subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=REPOSITORY, check=True, timeout=60)
