@@ -233,6 +233,13 @@ def test_what_cannot_be_honoured_is_refused(config: Kubeconfig, changes: Object,
         load(config.written())
 
 
+@pytest.mark.parametrize("server", ["127.0.0.1:6443", "unix:///socket", ""])
+def test_a_server_without_a_scheme_is_refused(config: Kubeconfig, server: str) -> None:
+    config.cluster["server"] = server
+    with pytest.raises(ConfigError, match="no http:// or https:// URL"):
+        load(config.written())
+
+
 def test_a_user_that_the_kubeconfig_does_not_have_is_refused(stack: Stack, config: Kubeconfig) -> None:
     text = config.written().read_text().replace("user: user", "user: nobody")
     config.path.write_text(text)

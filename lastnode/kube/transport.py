@@ -17,8 +17,8 @@ from urllib3.connectionpool import HTTPSConnectionPool
 
 from lastnode.kube.errors import ConfigError
 
-# PySocks, which others need, is no dependency.
-_PROXIES: Final = ("http", "https")
+# Of servers and of proxies. PySocks, which other proxies need, is no dependency.
+_SCHEMES: Final = ("http", "https")
 
 
 def trust(ca: str | None = None, pem: str | None = None) -> ssl.SSLContext:
@@ -56,8 +56,10 @@ class _Pool(HTTPSConnectionPool):
 def connect(configuration: client.Configuration, environ: Mapping[str, str]) -> urllib3.PoolManager:
     """The connections of a configuration. Its ``proxy``, if it names one, is used for every host.
 
-    :raises ConfigError: a proxy that cannot be used.
+    :raises ConfigError: a host or a proxy that cannot be used.
     """
+    if urlsplit(configuration.host).scheme not in _SCHEMES:
+        raise ConfigError(f"the server {configuration.host!r} is no http:// or https:// URL")
     configuration.proxy = _usable(configuration.proxy or proxy_for(configuration.host, environ))
     configuration.no_proxy = ""
     if configuration.proxy:
@@ -100,8 +102,8 @@ def is_loopback(host: str) -> bool:
 def _usable(proxy: str) -> str:
     whole = proxy if "://" in proxy or not proxy else f"http://{proxy}"
     scheme = whole.partition("://")[0]
-    if whole and scheme not in _PROXIES:
-        raise ConfigError(f"a proxy by {scheme}:// cannot be used, only by {' or '.join(_PROXIES)}")
+    if whole and scheme not in _SCHEMES:
+        raise ConfigError(f"a proxy by {scheme}:// cannot be used, only by http:// or https://")
     return whole
 
 
