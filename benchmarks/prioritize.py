@@ -10,12 +10,10 @@ import json
 import random
 import sys
 import time
-import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from ssl import create_default_context
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -28,6 +26,7 @@ from benchmarks.population import Member
 from lastnode import contract
 from lastnode.kinds import AGENT_RUNTIME
 from lastnode.kube.api import load
+from lastnode.kube.fetch import fetch
 from testbed.paths import REPOSITORY
 from testbed.stack import Stack
 
@@ -259,8 +258,4 @@ def _through(url: str, of: Path, to: Path) -> Path:
 
 
 def _get(url: str, stack: Stack) -> bytes:
-    with urllib.request.urlopen(
-        url, timeout=10, context=create_default_context(cafile=str(stack.cp.ca_file))
-    ) as answer:
-        body: bytes = answer.read()
-        return body
+    return fetch(url, seconds=10, ca=str(stack.cp.ca_file))

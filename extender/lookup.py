@@ -63,6 +63,11 @@ class Lookup:
         now = datetime.fromtimestamp(self.clock(), UTC)
         return rank(self.cache.recall(found.workload), now=now, ttl=self.ttl, nodes=self.view.nodes_by_name)
 
+    def remembered(self, session: Session) -> int:
+        """A hash of what its workload remembers, to be compared with that of another time."""
+        workload = self.view.attribute(session).workload
+        return hash(workload and (workload.uid, workload.last_node, workload.packed_nodes))
+
     def session(self, pod: Pod) -> Session | None:
         """The pod as a session; None where it is none.
 

@@ -9,11 +9,13 @@ from typing import Any, Final
 import jsonpatch
 import msgspec
 
+from extender.holding import Creation, Holding
 from extender.lookup import Lookup
 from extender.metrics import InjectionMetrics
 from lastnode.injector import with_terms
 from lastnode.kube.errors import Undecodable
 from lastnode.kube.wire import decode
+from lastnode.objects import Session
 from lastnode.preference import PREFERRED, carries, terms
 from lastnode.ranking import Preference
 from lastnode.reading import NOTHING, Pod
@@ -44,6 +46,22 @@ class _Resource(Part):
     resource: str = ""
 
 
+class _Owner(Part):
+    uid: str = ""
+    controller: bool | None = None
+
+
+class _Named(Part):
+    name: str = ""
+    generate_name: str = ""
+    labels: dict[str, str | None] | None = None
+    owner_references: list[_Owner] | None = None
+
+
+class _Created(Part):
+    metadata: _Named
+
+
 class _Specified(Part):
     spec: dict[str, msgspec.Raw]
 
@@ -67,6 +85,13 @@ class Request(Part):
         if self.operation != "CREATE" or self.sub_resource or self.resource != _PODS:
             return None
         return decode(_POD, self.object)
+
+    def creation(self) -> Creation:
+        """:raises Undecodable: its metadata cannot be read."""
+        found = decode(_CREATED, self.object).metadata
+        controllers = (owner.uid for owner in found.owner_references or () if owner.controller)
+        labels = hash(frozenset((found.labels or {}).items()))
+        return Creation(self.namespace, next(controllers, ""), found.name or found.generate_name, labels)
 
     def spec(self) -> Spec:
         """The pod's spec, reduced to what :func:`prefer` and :func:`schedule_by` look at; absent stays absent.
@@ -96,6 +121,7 @@ _REVIEW: Final = msgspec.json.Decoder(_Review)
 _IDENTIFIED: Final = msgspec.json.Decoder(_Identified)
 _POD: Final = msgspec.json.Decoder(Pod)
 _ANYTHING: Final = msgspec.json.Decoder(Any)
+_CREATED: Final = msgspec.json.Decoder(_Created)
 _SPECIFIED: Final = msgspec.json.Decoder(_Specified)
 
 
@@ -137,15 +163,16 @@ def allow(uid: str, before: Spec | None = None, after: Spec | None = None) -> by
 
 
 class Mutator:
-    """Holds no state of its own; safe to call from many threads.
+    """Safe to call from many threads.
 
     ``scheduler``: the schedulerName that pods get which have something to come back to; empty: they keep theirs.
     """
 
     name: Final = "mutate"
 
-    def __init__(self, lookup: Lookup, counters: InjectionMetrics, scheduler: str = "") -> None:
+    def __init__(self, lookup: Lookup, counters: InjectionMetrics, holding: Holding, scheduler: str = "") -> None:
         self._lookup = lookup
+        self._holding = holding
         self.counters = counters
         self._scheduler = scheduler
 
@@ -174,7 +201,8 @@ class Mutator:
             return Result.NOT_OURS, allow(request.uid)
         if session.node:
             return Result.BOUND, allow(request.uid)
-        preference = self._lookup.find(msgspec.structs.replace(session, namespace=request.namespace))
+        session = msgspec.structs.replace(session, namespace=request.namespace)
+        preference = self._lookup.find(session)
         if not preference.nodes:
             return preference.reason, allow(request.uid)
         before = request.spec()
@@ -182,5 +210,12 @@ class Mutator:
             preferring = prefer(before, preference)
         except TypeError as error:
             raise Undecodable(str(error)) from error
+        if preferring is not before and self._held_back(request, session):
+            return Result.HELD_BACK, allow(request.uid)
         result = Result.ALREADY_INJECTED if preferring is before else Result.INJECTED
         return result, allow(request.uid, before, schedule_by(preferring, self._scheduler))
+
+    def _held_back(self, request: Request, session: Session) -> bool:
+        if request.dry_run:
+            return self._holding.is_held(request.namespace)
+        return self._holding.asked(request.creation(), self._lookup.remembered(session))

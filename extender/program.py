@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 from extender import lookup, mutate, tls
+from extender.holding import Holding
 from extender.http import create_app, known_clients
 from extender.lookup import Lookup
 from extender.metrics import InjectionMetrics, PrioritizeMetrics, TlsMetrics, WaitMetrics
@@ -22,11 +23,11 @@ from extender.server import Server
 from extender.settings import ExtenderSettings
 from extender.tls import Files, Tls
 from extender.waiting import Patience
-from lastnode.daemon import health, logs, metrics
+from lastnode.daemon import health, logs, metrics, signals
 from lastnode.daemon.http import served_at, written
 from lastnode.daemon.large import Shared
 from lastnode.daemon.settings import address, fail, load
-from lastnode.daemon.threads import Crew
+from lastnode.daemon.threads import Crew, Flag
 from lastnode.kube import api
 from lastnode.kube.errors import ConfigError
 from lastnode.view import MemoryCache, View
@@ -70,9 +71,9 @@ class Extender:
             live=health.live_checks(watches),
             ready=health.ready_checks(watches, current=False),
             metrics=Shared(metrics.CONTENT_TYPE, lambda: metrics.exposition(registry)),
-            mutator=Mutator(find(patience=longer), InjectionMetrics(registry), settings.sticky_scheduler),
+            mutator=Mutator(find(patience=longer), InjectionMetrics(registry), Holding(), settings.sticky_scheduler),
         )
-        self._crew = Crew()
+        self._crew = Crew(Flag())
         if files is not None:
             counts = TlsMetrics(registry)
             self._tls = Tls(files, counts)
@@ -106,6 +107,7 @@ class Extender:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT, then return 0; 2 for settings that cannot be used, 1 where gunicorn gives up."""
+    asked = signals.heed()
     try:
         settings = load(ExtenderSettings, PROG, sys.argv[1:] if argv is None else argv)
         files = tls.given(settings)
@@ -114,7 +116,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         fail(PROG, error)
     logs.configure(settings.log_format, settings.log_level)
     log.info("%s %s: %s", PROG, version("lastnode"), settings.line())
-    Server(written(served_at(address(settings.bind))), lambda: Extender(settings, files), files).run()
+    bind = written(served_at(address(settings.bind)))
+    try:
+        Server(bind, lambda: Extender(settings, files), files, asked).run()
+    finally:
+        signals.ignore()
     return 0
 
 

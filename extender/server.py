@@ -11,6 +11,7 @@ import contextlib
 import os
 import resource
 import select
+import signal
 import socket
 import ssl
 import threading
@@ -24,6 +25,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from extender.tls import Files
 from lastnode.daemon.http import Deadlines
+from lastnode.daemon.threads import Flag
 
 # Connections at a time; kube-scheduler keeps one or two, an API server about as many as pods are created at once.
 CONNECTIONS: Final = 512
@@ -71,10 +73,12 @@ class Program(Protocol):
 
 
 class Server(BaseApplication):
-    """``make`` is called in the worker, after the fork. ``files``: serve TLS, with the program's context."""
+    """``make`` is called in the worker, after the fork. ``files``: serve TLS, with the program's context. ``asked``:
+    whether to stop again, by a signal that came before gunicorn heeded them."""
 
-    def __init__(self, bind: str, make: Callable[[], Program], files: Files | None = None) -> None:
+    def __init__(self, bind: str, make: Callable[[], Program], files: Files | None, asked: Flag) -> None:
         self._bind = bind
+        self._asked = asked
         self._make = make
         self._files = files
         self._program: Program | None = None
@@ -112,14 +116,27 @@ class Server(BaseApplication):
             "forwarded_allow_ips": "",
             "preload_app": False,
             "control_socket_disable": True,
+            "when_ready": self._stop_if_asked,
+            "post_fork": _heed,
             "worker_exit": self._leave,
             "logger_class": _Logger,
             "worker_tmp_dir": str(MEMORY_DIR) if os.access(MEMORY_DIR, os.W_OK) else None,
         }
 
+    def _stop_if_asked(self, _arbiter: Any) -> None:
+        if self._asked.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+
     def _leave(self, _arbiter: Any, _worker: Any) -> None:
         if self._program is not None:
             self._program.stop()
+
+
+def _heed(_arbiter: Any, worker: Any) -> None:
+    # In the worker, until it has its own handlers: with those of the main process, which it inherited, what that one
+    # sends, once, would be lost, and waited for during GRACEFUL_SECONDS.
+    for number in (signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(number, lambda *_: setattr(worker, "alive", False))
 
 
 class Worker(ThreadWorker):

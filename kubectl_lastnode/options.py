@@ -21,11 +21,14 @@ from kubectl_lastnode.output import visible
 from lastnode.contract import DEFAULT_MEMORY_TTL_SECONDS
 from lastnode.daemon.settings import PREFIX, seconds
 from lastnode.kinds import DEFAULT_RESOURCES
-from lastnode.kube.api import Api, contexts, load, own_namespace
+from lastnode.kube.access import contexts
+from lastnode.kube.api import Api, load, own_namespace
 from lastnode.kube.errors import KubeError
 from lastnode.objects import Workload
 
 PROG = "kubectl lastnode"
+# A busy API server, or one that gets ready for a changed definition, asks for a second each time.
+PATIENCE_SECONDS = 10.0
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
@@ -80,7 +83,8 @@ class Options:
 
     @functools.cached_property
     def api(self) -> Api:
-        return load(self.kubeconfig, f"kubectl-lastnode/{version('lastnode')}", context=self.context)
+        agent = f"kubectl-lastnode/{version('lastnode')}"
+        return load(self.kubeconfig, agent, context=self.context, patience=PATIENCE_SECONDS)
 
     @functools.cached_property
     def cluster(self) -> Cluster:

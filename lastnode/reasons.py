@@ -73,6 +73,7 @@ class Result(Meant):
     PREFERRED = "preferred", "the node got its points"
     INJECTED = "injected", "the pod got its terms"
     ALREADY_INJECTED = "already_injected", "the pod asks for the node itself"
+    HELD_BACK = "held_back", "the pod got no terms: ones with terms seem to be refused in its namespace"
     BOUND = "bound", "the pod names its node itself"
     DRY_RUN = "dry_run", "nothing came of the request, by its own wish"
     NOT_OURS = "not_ours", "the request was not about a session's pod"
@@ -83,4 +84,6 @@ class Result(Meant):
 _WITHOUT: Final = (Result.NOT_OURS, Result.BAD_REQUEST, Result.ERROR, *NO_PREFERENCE)
 # Label values of lastnode_prioritize_total and lastnode_injections_total.
 PRIORITIZE: Final = (Result.PREFERRED, Reason.NOT_OFFERED, Result.ALREADY_INJECTED, *_WITHOUT)
-MUTATE: Final = (Result.INJECTED, Result.ALREADY_INJECTED, Result.BOUND, Result.DRY_RUN, *_WITHOUT)
+MUTATE: Final = (
+    Result.INJECTED, Result.ALREADY_INJECTED, Result.HELD_BACK, Result.BOUND, Result.DRY_RUN, *_WITHOUT,
+)  # fmt: skip

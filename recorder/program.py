@@ -1,7 +1,6 @@
 """``lastnode-recorder``: all of its parts put together, started, stopped and joined."""
 
 import logging
-import signal
 import socket
 import sys
 import time
@@ -9,12 +8,12 @@ import uuid
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
-from lastnode.daemon import health, logs
+from lastnode.daemon import health, logs, signals
 from lastnode.daemon.http import Pages, PageServer
 from lastnode.daemon.large import Shared
 from lastnode.daemon.metrics import CONTENT_TYPE, WatchMetrics, count_version, exposition, new_registry
 from lastnode.daemon.settings import address, fail, load
-from lastnode.daemon.threads import Crew
+from lastnode.daemon.threads import Crew, Flag
 from lastnode.kube import api
 from lastnode.kube.election import Elector, Leadership
 from lastnode.kube.errors import ConfigError
@@ -44,9 +43,12 @@ log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Everything that runs, with nothing running yet. Read the constructor and you know the program."""
+    """Everything that runs, with nothing running yet. Read the constructor and you know the program.
 
-    def __init__(self, settings: RecorderSettings) -> None:
+    ``ended``: for its crew.
+    """
+
+    def __init__(self, settings: RecorderSettings, ended: Flag) -> None:
         server = api.load(settings.kubeconfig, f"{PROG}/{version('lastnode')}", settings.writers + 8)
         registry = new_registry()
         count_version(registry, "recorder", version("lastnode"))
@@ -88,7 +90,7 @@ class Recorder:
         served = PageServer(address(settings.bind), pages)
 
         self.port = served.server_port
-        self.crew = Crew()
+        self.crew = Crew(ended)
         self.crew.add("pages", served.run, served.stop)
         self.crew.add("outcomes", counting.run, counting.stop)
         for number in range(settings.writers):
@@ -126,22 +128,22 @@ def _elector(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT. 0 after those, 1 when something inside ended, 2 for settings that cannot be used."""
+    ended = signals.heed()
     try:
         settings = load(RecorderSettings, PROG, sys.argv[1:] if argv is None else argv)
         logs.configure(settings.log_format, settings.log_level)
-        recorder = Recorder(settings)
+        recorder = Recorder(settings, ended)
     except ConfigError as error:
         fail(PROG, error)
     log.info("%s %s: %s", PROG, version("lastnode"), settings.line())
     log.info("probes and metrics on port %d", recorder.port)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: recorder.crew.ended.set())
     recorder.crew.start()
-    recorder.crew.ended.wait()
+    ended.wait()
     # A thread that still waits for an answer of the API server is left behind, and that is no failure: whatever it
     # would have written, the next start finds again in the live pods.
     recorder.crew.stop(STOP_SECONDS)
     log.info("stopped%s", ", because a part of it ended" if recorder.crew.failed else "")
+    signals.ignore()
     return 1 if recorder.crew.failed else 0
 
 

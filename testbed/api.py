@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import urllib3
 
+from lastnode.kube.transport import trust
+
 from .errors import ApiError
 
 _TIMEOUT = urllib3.Timeout(connect=5.0, read=60.0)
+# What an API server says for a moment after a definition has changed; nothing has come of the request then.
+_NOT_NOW = (429, 503)
+_PATIENCE_SECONDS = 20.0
+_PAUSE_SECONDS = 0.2
 _PROBE_TIMEOUT = urllib3.Timeout(connect=1.0, read=5.0)
 
 
 class Api:
-    """One user's view of one API server. Thread-safe; opens connections when used."""
+    """One user's view of one API server. Thread-safe; opens connections when used.
 
-    def __init__(self, url: str, ca_file: Path, token: str) -> None:
+    ``patience``: for so many seconds it asks again where the answer is "not now".
+    """
+
+    def __init__(self, url: str, ca_file: Path, token: str, patience: float = _PATIENCE_SECONDS) -> None:
         self._url = url
-        self._pool = urllib3.PoolManager(maxsize=8, ca_certs=str(ca_file), timeout=_TIMEOUT, retries=False)
+        self._patience = patience
+        self._pool = urllib3.PoolManager(maxsize=8, ssl_context=trust(str(ca_file)), timeout=_TIMEOUT, retries=False)
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
 
     def get(self, path: str) -> Any:
@@ -38,8 +49,12 @@ class Api:
         """The decoded answer (None when empty; the text where it is not JSON). Raises ApiError."""
         headers = self._headers | ({"Content-Type": content_type} if body is not None else {})
         data = None if body is None else json.dumps(body).encode()
+        until = time.monotonic() + self._patience
         try:
             response = self._pool.request(method, self._url + path, body=data, headers=headers)
+            while response.status in _NOT_NOW and time.monotonic() < until:
+                time.sleep(_PAUSE_SECONDS)
+                response = self._pool.request(method, self._url + path, body=data, headers=headers)
         except urllib3.exceptions.HTTPError as error:
             raise ApiError(0, f"{method} {path}: no answer from {self._url}: {error}") from error
         answer = _decode(response.data)
@@ -66,9 +81,9 @@ def answers(url: str, ca_file: Path | None = None, token: str | None = None) -> 
     if ca_file is not None and not ca_file.exists():
         return False
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    trust = str(ca_file) if ca_file else None
     try:
-        with urllib3.PoolManager(retries=False, timeout=_PROBE_TIMEOUT, ca_certs=trust) as pool:
+        context = trust(str(ca_file)) if ca_file else None
+        with urllib3.PoolManager(retries=False, timeout=_PROBE_TIMEOUT, ssl_context=context) as pool:
             return pool.request("GET", url, headers=headers).status == 200
     except (urllib3.exceptions.HTTPError, OSError):
         return False

@@ -24,7 +24,10 @@ CA_CERT, CA_KEY = "ca.crt", "ca.key"
 
 
 class Authority:
-    """A CA; ``pem`` is its certificate. ``now``: when it was made."""
+    """A CA; ``pem`` is its certificate. ``now``: when it was made.
+
+    As older ones, none of its certificates has key identifiers: with Python 3.13's own context nobody could use them.
+    """
 
     def __init__(self, name: str, lifetime: timedelta = DAY, now: datetime | None = None) -> None:
         self._name = _name(f"{name} {next(_numbers)}")
@@ -50,8 +53,8 @@ class Authority:
             (directory / name).chmod(0o600)
 
     def server(self, lifetime: timedelta = DAY, now: datetime | None = None) -> tuple[bytes, bytes]:
-        """Certificate and key for 127.0.0.1."""
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        """Certificate and key for 127.0.0.1 and ::1."""
+        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(ip)) for ip in ("127.0.0.1", "::1")])
         return self._issue(ExtendedKeyUsageOID.SERVER_AUTH, lifetime, names, now)
 
     def client(self, lifetime: timedelta = DAY) -> tuple[bytes, bytes]:

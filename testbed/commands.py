@@ -7,16 +7,12 @@ from pathlib import Path
 
 from .binaries import Binary
 
-# etcd learnt this with 3.5; Debian's 3.4 does not know it.
-_NO_FSYNC_SINCE = (3, 5)
-
 
 def etcd(binary: Binary, name: str, directory: Path, port: int, durable: bool) -> list[str]:
     """A single member of that name. `durable`: its data is to outlive it, so writes wait for the disk.
 
     Its peer port is any (nobody joins), and the peer address it gives is never dialled."""
     url, peer = f"http://127.0.0.1:{port}", "http://127.0.0.1:1"
-    fast = not durable and tuple(map(int, binary.version.split(".")[:2])) >= _NO_FSYNC_SINCE
     return [
         str(binary.path),
         f"--name={name}",
@@ -26,7 +22,7 @@ def etcd(binary: Binary, name: str, directory: Path, port: int, durable: bool) -
         "--listen-peer-urls=http://127.0.0.1:0",
         f"--initial-advertise-peer-urls={peer}",
         f"--initial-cluster={name}={peer}",
-        *(["--unsafe-no-fsync"] if fast else []),
+        *([] if durable else ["--unsafe-no-fsync"]),
     ]
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 KUBERNETES = "1.37.2"
 ETCD = "3.7.3"
 HELM = "4.3.1"
-# kube-apiserver 1.37.2 was seen to start on Debian's 3.4.23.
-ETCD_OLDEST = (3, 4)
+# What kubeadm of this Kubernetes asks for (MinExternalEtcdVersion). It starts on 3.4 too, and then logs errors.
+ETCD_OLDEST = (3, 5, 24)
 HELM_OLDEST = (4, 0)  # Helm 3 has no server-side apply, which is how the chart's tests install
 KUBECTL_OLDEST = (1, 36)  # Kubernetes promises kubectl to work with a server one minor version away
 _VERSION_SECONDS = 10.0
@@ -29,7 +29,7 @@ class Part:
     module: str
     package: str
     ldflags: str
-    oldest: tuple[int, int] | None = None
+    oldest: tuple[int, ...] | None = None
     asks: tuple[str, ...] = ("--version",)
 
     def fits(self, version: str) -> bool:
@@ -37,7 +37,7 @@ class Part:
 
     @property
     def wanted(self) -> str:
-        return f">= {self.oldest[0]}.{self.oldest[1]}" if self.oldest else f"exactly {self.version}"
+        return f">= {'.'.join(map(str, self.oldest))}" if self.oldest else f"exactly {self.version}"
 
 
 def _kubernetes(name: str, prints: str = r"Kubernetes v(\S+)") -> Part:
@@ -93,5 +93,5 @@ def folder(part: Part) -> str:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    found = re.match(r"(\d+)\.(\d+)", version)
-    return tuple(map(int, found.groups())) if found else (0,)
+    found = re.match(r"\d+(\.\d+)*", version)
+    return tuple(map(int, found[0].split("."))) if found else ()

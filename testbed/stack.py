@@ -6,16 +6,16 @@ Tests, demo and benchmarks start their cluster here, each with what it needs.
 from __future__ import annotations
 
 import copy
-import ssl
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import yaml
+
+from lastnode.kube.fetch import fetch
 
 from . import webhook
 from .api import Api
@@ -46,7 +46,8 @@ class Stack:
         self.recorder_url = ""
         self.extender_url = ""
         self.webhook_url = ""
-        self._trusted = [self.cp.ca_file]
+        self._trusted = cp.dir / "trusted.pem"
+        self._trusted.write_bytes(cp.ca_file.read_bytes())
 
     @classmethod
     def start(cls, *, crds: Sequence[str] = ("with-stickiness", "sandbox-v1alpha1"), **control_plane: Any) -> Self:
@@ -99,7 +100,8 @@ class Stack:
         register: the API server asks it about each session's pod when this returns, see register_webhook()
         registered: for testbed.webhook.configuration()"""
         files = webhook.write_certificate(self.cp.dir / name)
-        self._trusted.append(files.ca)
+        with self._trusted.open("ab") as trusted:
+            trusted.write(files.ca.read_bytes())
         whole = (*files.flags, *flags)
         component, self.webhook_url = self._start_program(name, "extender.program", whole, user, files.ca)
         self.webhook = component
@@ -145,9 +147,7 @@ class Stack:
 
     def metrics(self, url: str) -> dict[str, float]:
         """Every sample of a program's /metrics, by its full name with labels; a kube-scheduler's too."""
-        trust = ssl.create_default_context(cadata="".join(path.read_text() for path in self._trusted))
-        with urllib.request.urlopen(f"{url}/metrics", timeout=10, context=trust) as answer:
-            lines = answer.read().decode().splitlines()
+        lines = fetch(f"{url}/metrics", seconds=10, ca=str(self._trusted)).decode().splitlines()
         samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, value in samples}
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from kubectl_lastnode.doctor import Facts, Finding, Level, cluster, named, programs
+from kubectl_lastnode.doctor import Facts, Finding, Level, cluster, named, policies, programs
 from kubectl_lastnode.options import Options, output
 from kubectl_lastnode.output import document, plural, tinted, visible
 
@@ -24,6 +24,7 @@ _CHECKS: Final = (
     ("asked", programs.not_asked),
     ("webhook", programs.webhook),
     ("webhook-called", programs.webhook_called),
+    ("policies", policies.policies),
     ("scheduler", cluster.configured),
     ("sampling", cluster.sampling),
     ("hidden", lambda facts: cluster.hidden(facts.journals.sessions)),
@@ -47,7 +48,8 @@ def doctor(ctx: click.Context, scheduler_config: str | None, form: str | None) -
 
     OK: as it should be. WARN: it costs something, or cannot be known from here. FAIL: sessions do not come back, or
     others suffer. Exit code 1 where something is FAIL. Nothing is changed: to see whether the API server reaches the
-    webhook, a session's pod is created as a dry run in the current namespace.
+    webhook, and takes pods with a preference, pods are created as dry runs in the current namespace and in those that
+    have sessions.
 
     \b
     Examples:

@@ -24,6 +24,14 @@ from lastnode.kube.errors import ApiError, KubeError
 from lastnode.objects import Workload
 
 _CONFIGURATION: Final = "KubeSchedulerConfiguration"
+_HARMLESS: Final = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+# The spec of a pod that is only tried out. Restricted namespaces (Pod Security Standards) take it too.
+BARE: Final = {"containers": [{"name": "none", "image": "none", "securityContext": _HARMLESS}]}
 
 
 class Level(StrEnum):

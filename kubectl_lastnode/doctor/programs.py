@@ -14,9 +14,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from kubectl_lastnode.cluster import RECORDER
-from kubectl_lastnode.doctor import Facts, Finding, Level, Probe, by, fail, ok, probe, total, unknown, warn
+from kubectl_lastnode.doctor import BARE, Facts, Finding, Level, Probe, by, fail, ok, probe, total, unknown, warn
 from kubectl_lastnode.output import short
 from lastnode.kinds import Sessions
+from lastnode.kube import transport
 from lastnode.kube.errors import ApiError, NotFound
 from lastnode.reasons import Reason
 
@@ -29,7 +30,7 @@ _LEASES: Final = "/apis/coordination.k8s.io/v1"
 _DEFAULT_LEASE: Final = "lastnode-recorder"
 _SECONDS: Final = 5.0
 _MOST_SECONDS: Final = 2
-_POD: Final = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "none", "image": "none"}]}}
+_POD: Final = {"apiVersion": "v1", "kind": "Pod", "spec": BARE}
 _RENEW: Final = "Put the CA of the extender's certificate there: the chart and cert-manager do (docs/install.md)."
 
 
@@ -251,7 +252,7 @@ def _bundle(facts: Facts, name: str, client: Any) -> Finding:
 def trusting(pem: str) -> ssl.SSLContext:
     """A client's side of TLS that trusts nobody but a bundle's CAs. :raises ValueError: it holds none."""
     try:
-        return ssl.create_default_context(cadata=pem)
+        return transport.trust(pem=pem)
     except ssl.SSLError as error:
         raise ValueError(f"not PEM: {error.reason or error}") from error
 

@@ -3,18 +3,41 @@
 import logging
 import time
 from collections.abc import Callable
-from threading import Event, Thread
+from queue import SimpleQueue
+from threading import Thread
 
 log = logging.getLogger(__name__)
 
 
-class Crew:
-    """``add`` what shall run and how to stop it, then ``start``; ``stop`` ends the last added first."""
+class Flag:
+    """May be set by a signal's handler too. An Event may not: its handler would wait for ever where it interrupts its
+    own thread inside that Event, as a second signal interrupts the handler of the first."""
 
     def __init__(self) -> None:
+        self._set: SimpleQueue[None] = SimpleQueue()
+
+    def set(self) -> None:
+        self._set.put(None)
+
+    def is_set(self) -> bool:
+        return not self._set.empty()
+
+    def wait(self) -> None:
+        """Until it is set; any number of threads may."""
+        self._set.get()
+        self._set.put(None)
+
+
+class Crew:
+    """``add`` what shall run and how to stop it, then ``start``; ``stop`` ends the last added first.
+
+    ``ended``: set when a thread died, and from outside when somebody asks to stop.
+    """
+
+    def __init__(self, ended: Flag) -> None:
         self._threads: list[Thread] = []
         self._stops: list[Callable[[], None]] = []
-        self.ended = Event()  # somebody asked to stop, or a thread died
+        self.ended = ended
         self.failed = False
 
     def add(self, name: str, run: Callable[[], None], stop: Callable[[], None]) -> None:

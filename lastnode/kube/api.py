@@ -1,4 +1,4 @@
-"""The API server: credentials, connections and bytes. Beside fetch, the only module that imports urllib3.
+"""The API server: requests and bytes. Beside fetch and transport, the only module that imports urllib3.
 
 The official client reads kubeconfigs, refreshes tokens and builds the connection pool. Its typed models are not
 used: a typed list of 20,000 pods costs 55 times the CPU and 130 times the memory of partial decoding.
@@ -6,9 +6,9 @@ used: a typed list of 20,000 pods costs 55 times the CPU and 130 times the memor
 
 import contextlib
 import json
-import math
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 from pathlib import Path
 from types import MappingProxyType
@@ -17,10 +17,11 @@ from urllib.parse import urlencode
 
 import msgspec
 import urllib3
-from kubernetes import client, config
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from lastnode.kube.errors import ConfigError, Oversized, Silent, Unreachable, api_error
+from lastnode.kube import access, transport
+from lastnode.kube.access import Access, Credentials
+from lastnode.kube.errors import ApiError, Oversized, Silent, Unreachable, api_error, one_line
 
 # Everything but a watch is answered within this, or counts as unreachable: kube-apiserver's own limit is 60 s.
 REQUEST_TIMEOUT = 30.0
@@ -28,8 +29,6 @@ CONNECT_TIMEOUT = 5.0
 # A server's wish for a longer pause is not believed: kube-apiserver asks for seconds, and who waits for an hour after a
 # proxy's mistake is as good as dead.
 RETRY_AFTER_CAP = 60.0
-# The client's own refreshing looks a minute to five ahead, and costs as much as half of a request each time.
-CREDENTIALS_SECONDS = 5.0
 _CHUNK_BYTES = 64 * 1024
 
 
@@ -46,47 +45,24 @@ _PARTIAL = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,appli
 METADATA: Final = Accept(_PARTIAL.format(""), _PARTIAL.format("List"))
 
 
-def load(kubeconfig: str | None, user_agent: str, connections: int = 16, context: str | None = None) -> "Api":
-    """Connect with a kubeconfig file, else in-cluster, else the usual kubeconfig. Nothing is sent yet.
+def load(
+    kubeconfig: str | None,
+    user_agent: str,
+    connections: int = 16,
+    context: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    patience: float = 0.0,
+) -> "Api":
+    """Connect as :func:`lastnode.kube.access.load` finds it; ``environ``: where proxies are named.
 
-    ``context``: which of the kubeconfig's, default its current one; in-cluster there are none, so it is not tried then.
+    ``patience``: for so many seconds a request does as the server says that asks for it later, as kubectl does; by
+    default that is the caller's business. Nothing is sent yet.
 
-    :raises ConfigError: no usable credentials, in one line.
+    :raises ConfigError: no usable credentials or proxy, in one line.
     """
-    configuration = client.Configuration()
-    configuration.keep_alive = True
-    configuration.connection_pool_maxsize = connections
-    try:
-        if kubeconfig or context:
-            _load_file(configuration, kubeconfig, context)
-        else:
-            _load_default(configuration)
-        return Api(configuration, user_agent)
-    except Exception as error:  # those of the client's own parser have no common base class
-        where = kubeconfig or "in-cluster or the usual kubeconfig"
-        raise ConfigError(f"no credentials for a cluster ({where}): {one_line(error)}") from error
-
-
-def _load_default(configuration: client.Configuration) -> None:
-    try:
-        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    except config.ConfigException:
-        _load_file(configuration, None, None)
-
-
-def _load_file(configuration: client.Configuration, path: str | None, context: str | None) -> None:
-    config.load_kube_config(path, context, client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
-
-
-def contexts(kubeconfig: str | None) -> tuple[dict[str, str], str]:
-    """The namespace that each context of the kubeconfig names (empty where it names none), and which is current.
-
-    Nothing where there is no kubeconfig that can be read: whoever connects hears why.
-    """
-    with contextlib.suppress(Exception):  # as in load()
-        found, current = config.list_kube_config_contexts(kubeconfig)  # type: ignore[no-untyped-call]
-        return {one["name"]: one["context"].get("namespace") or "" for one in found}, current["name"]
-    return {}, ""
+    found = access.load(kubeconfig, context)
+    found.configuration.connection_pool_maxsize = connections
+    return Api(found, user_agent, environ, patience)
 
 
 def own_namespace(file: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")) -> str:
@@ -100,12 +76,13 @@ def own_namespace(file: Path = Path("/var/run/secrets/kubernetes.io/serviceaccou
 class Api:
     """Requests to one API server. Safe to share between threads."""
 
-    def __init__(self, configuration: client.Configuration, user_agent: str) -> None:
-        self._configuration = configuration
-        self._pool: urllib3.PoolManager = client.ApiClient(configuration).rest_client.pool_manager
+    def __init__(self, found: Access, user_agent: str, environ: Mapping[str, str], patience: float) -> None:
+        self._patience = patience
+        self._pool = transport.connect(found.configuration, environ)
         self._user_agent = user_agent
-        self._credentials = _Credentials(configuration)
-        self.host: str = configuration.host
+        # Over TLS, or to this machine itself (a proxy of the API server that kubectl would send no token to either).
+        self._credentials = Credentials(found, token=not transport.in_the_open(found.configuration))
+        self.host: str = found.configuration.host
 
     def close(self) -> None:
         self._pool.clear()
@@ -144,10 +121,23 @@ class Api:
     ) -> bytes:
         """One request and its whole answer, which may take ``seconds``; ``headers``: further ones. Raises like
         :meth:`get`."""
-        headers = {**headers, **({"Content-Type": content_type} if body is not None else {})}
+        headers = {**headers, "Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
         timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, seconds), read=seconds)
         payload = None if body is None else msgspec.json.encode(body)
-        response = self._open(method, _url(path, query), headers | {"Accept": accept}, timeout, payload)
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                return self._answer(method, _url(path, query), headers, timeout, payload, most)
+            except ApiError as error:
+                if error.retry_after is None or time.monotonic() + error.retry_after >= until:
+                    raise
+                time.sleep(error.retry_after)
+
+    def _answer(
+        self, method: str, path: str, headers: Mapping[str, str], timeout: urllib3.Timeout, body: bytes | None,
+        most: int | None,
+    ) -> bytes:  # fmt: skip
+        response = self._open(method, path, headers, timeout, body)
         try:
             data = bytes(response.data) if most is None else _at_most(response, most)
         except (HTTPError, HTTPException, OSError) as error:
@@ -169,12 +159,16 @@ class Api:
     def _open(
         self, method: str, path: str, headers: Mapping[str, str], timeout: urllib3.Timeout, body: bytes | None
     ) -> urllib3.BaseHTTPResponse:
+        sent = urllib3.HTTPHeaderDict({**headers, "User-Agent": self._user_agent})
+        for name, value in self._credentials.headers():
+            # http.client writes Latin-1, the API server reads UTF-8, as Go writes it.
+            sent.add(name, value.encode().decode("latin-1"))
         # retries=False: what to do after a failure is the caller's decision, made once.
         try:
             return self._pool.request(
                 method,
                 self.host + path,
-                headers={**headers, **self._credentials.headers(), "User-Agent": self._user_agent},
+                headers=sent,
                 timeout=timeout,
                 body=body,
                 retries=False,
@@ -182,29 +176,6 @@ class Api:
             )
         except (HTTPError, HTTPException, OSError) as error:
             raise Unreachable(f"{self.host}: {one_line(error)}") from error
-
-
-class _Credentials:
-    """The header that says who we are, asked for again every few seconds."""
-
-    def __init__(self, configuration: client.Configuration, clock: Callable[[], float] = time.monotonic) -> None:
-        self._configuration = configuration
-        self._clock = clock
-        self._known: tuple[float, dict[str, str]] = (-math.inf, {})  # until when, and what: replaced as one
-
-    def headers(self) -> dict[str, str]:
-        """:raises Unreachable: a credential plugin failed."""
-        until, headers = self._known
-        if self._clock() < until:
-            return headers
-        try:
-            # Asking is what refreshes a token that the kubelet or a credential plugin renews.
-            token = self._configuration.auth_settings().get("BearerToken")
-        except Exception as error:  # credential plugins may raise anything
-            raise Unreachable(f"credentials: {one_line(error)}") from error
-        headers = {"Authorization": token["value"]} if token and token["value"] else {}
-        self._known = (self._clock() + CREDENTIALS_SECONDS, headers)
-        return headers
 
 
 class Stream:
@@ -275,7 +246,3 @@ def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
     # Only the form in seconds: kube-apiserver sends no dates.
     value = response.headers.get("Retry-After", "")
     return min(float(value), RETRY_AFTER_CAP) if value.isascii() and value.isdigit() else None
-
-
-def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -14,7 +14,7 @@
       Undecodable             one object of a shape that cannot be read
       Oversized               an answer longer than its reader has room for
 
-Only ``api.py`` and ``fetch.py`` turn the transport's exceptions into these.
+Only ``api.py``, ``access.py`` and ``fetch.py`` turn the transport's exceptions into these.
 """
 
 
@@ -86,6 +86,12 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 # Above 1.5 MiB etcd's own refusal, above 2 MiB that of the connection to it; kube-apiserver (1.37) answers 500 with
 # their texts, and 413 above 3 MiB.
 _TOO_LARGE = ("etcdserver: request is too large", "trying to send message larger than max")
+
+
+def one_line(error: BaseException) -> str:
+    """The text of any exception as one line, never empty."""
+    return " ".join(str(error).split()) or type(error).__name__
+
 
 # A Status body may repeat a whole object; a log line should not.
 _MAX_REASON = 256

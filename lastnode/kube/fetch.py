@@ -1,8 +1,10 @@
-"""One GET of any URL: of programs of ours, which need no credentials and may be many behind one name."""
+"""One GET of any URL: of programs of ours, which need no credentials and may be many behind one name.
+
+Never through a proxy: it would know neither loopback nor a cluster's own addresses.
+"""
 
 import contextlib
 import socket
-import ssl
 import threading
 from collections.abc import Iterator
 from http.client import HTTPException
@@ -11,8 +13,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.util import Url, parse_url
 
-from lastnode.kube.api import one_line, raise_for
-from lastnode.kube.errors import Unreachable
+from lastnode.kube.api import raise_for
+from lastnode.kube.errors import Unreachable, one_line
+from lastnode.kube.transport import trust
 
 
 def fetch(url: str, *, seconds: float, ca: str | None = None, address: str | None = None) -> bytes:
@@ -42,8 +45,7 @@ def _connection(place: Url, seconds: float, ca: str | None, address: str | None)
     name = (place.host or "").strip("[]")
     if place.scheme != "https":
         return HTTPConnection(address or name, place.port, timeout=seconds)
-    trust = ssl.create_default_context(cafile=ca)
-    return HTTPSConnection(address or name, place.port, timeout=seconds, ssl_context=trust, server_hostname=name)
+    return HTTPSConnection(address or name, place.port, timeout=seconds, ssl_context=trust(ca), server_hostname=name)
 
 
 @contextlib.contextmanager

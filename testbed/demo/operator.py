@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
+from lastnode.kube.fetch import fetch
 from lastnode.outcome import JOURNAL, SessionRecord
 from testbed.demo.arms import Arm
 from testbed.demo.outcome import Run
@@ -51,8 +51,7 @@ def disagreements(runs: Sequence[Run], records: Sequence[SessionRecord]) -> list
 
 
 def _journal(stack: Stack) -> list[SessionRecord]:
-    with urllib.request.urlopen(f"{stack.recorder_url}/sessions", timeout=10) as answer:
-        return JOURNAL.decode(answer.read()).sessions
+    return JOURNAL.decode(fetch(f"{stack.recorder_url}/sessions", seconds=10)).sessions
 
 
 def _kubectl(console: Console, stack: Stack, *words: str) -> None:

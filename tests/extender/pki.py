@@ -9,6 +9,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from lastnode.kube.transport import trust
+
 _numbers = itertools.count(1)
 
 
@@ -42,7 +44,7 @@ class Mounted:
 
 def trusting(ca: bytes, client: tuple[bytes, bytes] | None = None, directory: Path | None = None) -> ssl.SSLContext:
     """A client's context; ``directory`` is needed for its certificate."""
-    context = ssl.create_default_context(cadata=ca.decode())
+    context = trust(pem=ca.decode())
     if client is not None and directory is not None:
         path = directory / f"client-{next(_numbers)}.pem"
         path.write_bytes(b"".join(client))

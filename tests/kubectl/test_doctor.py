@@ -24,6 +24,7 @@ from testbed.extras import CRDS
 from testbed.paths import REPOSITORY
 from testbed.stack import Stack
 from tests import rbac
+from tests.extender.test_policies import policy
 from tests.kubectl.journal import journal, moved, served
 from tests.kubectl.terminal import run
 from tests.kubectl.test_looking import memory
@@ -109,6 +110,44 @@ def test_a_definition_without_the_field_is_found(installed: Installation) -> Non
     finally:
         apply(installed.stack.cp, CRDS / "with-stickiness")
     assert {level for level, _ in of(examine(installed.stack), "workload-crds")} == {"OK"}
+
+
+def test_a_policy_against_node_affinity_is_found_where_sessions_run(installed: Installation, space: Space) -> None:
+    stack, rest = installed.stack, Space(installed.stack)
+    space.workload()
+    rest.pod("s", rest.node("a"))
+    rules = policy(space.name)
+
+    def found(user: str | None = None) -> dict[str, str]:
+        return dict(of(examine(stack, "-n", space.name, user=user), "policies"))
+
+    assert [*found()] == ["OK"]
+    apply(stack.cp, rules)
+    try:
+        stack.wait(lambda: "FAIL" in found(), "the policy to be enforced")
+        assert found()["FAIL"].startswith(f"{space.name}: pods with a preference are refused: 422 ")
+        assert "OK" in found()
+    finally:
+        for each in rules:
+            kind = {"ValidatingAdmissionPolicy": "policies"}.get(each["kind"], "policybindings")
+            stack.api.delete(f"/apis/{each['apiVersion']}/validatingadmission{kind}/{each['metadata']['name']}")
+    reader = "system:serviceaccount:default:reader"
+    apply(stack.cp, may_read(reader))
+    ((level, text),) = found(reader).items()
+    assert level == "WARN"
+    assert f"as a dry run; {space.name}: 403 " in text
+
+
+def may_read(user: str) -> list[dict[str, Any]]:
+    """Everything, and change nothing."""
+    rbac_ = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "doctor-reader"}}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "doctor-reader"}
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
+    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"]}]
+    return [
+        rbac_ | {"kind": "ClusterRole", "rules": rules},
+        rbac_ | {"kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]},
+    ]
 
 
 def test_missing_definitions_are_found(installed: Installation) -> None:

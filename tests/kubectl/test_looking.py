@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ import yaml
 from lastnode import contract
 from testbed.stack import Stack
 from tests.kubectl.terminal import Terminal, parsed, run
+from tests.recorder.httpproxy import HttpProxy, refusal
 from tests.recorder.space import INTERPRETER, Space
 
 HERE, GONE, CORDONED = "here", "gone", "cordoned"
@@ -151,6 +153,15 @@ def test_who_may_not_list_nodes_sees_ages_only_and_is_told(remembering: Space) -
     assert done.stderr.startswith("warning: whether nodes are there and Ready is not looked at: 403 ")
     status = {line.split()[1]: line.split()[-1] for line in done.stdout.splitlines()}
     assert (status["node-gone"], status["too-old"]) == ("valid", "expired")
+
+
+def test_an_api_server_that_asks_for_a_moment_is_given_it(space: Space, tmp_path: Path) -> None:
+    space.workload("patient")
+    with HttpProxy(space.stack.cp) as proxy:
+        proxy.fault = lambda _: refusal(429, retry_after=1) if len(proxy.asked) <= 2 else None
+        done = run(proxy.kubeconfig(tmp_path / "config"), "list", "-n", space.name)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "patient" in done.stdout
 
 
 def test_an_api_server_that_is_away_is_said_in_one_line_with_exit_code_1(stack: Stack) -> None:

@@ -83,9 +83,10 @@ def test_assets_are_taken_before_the_path_and_the_path_before_the_cache(machine:
 @pytest.mark.parametrize(
     ("name", "version", "taken"),
     [
-        ("etcd", "3.4.0", True),
-        ("etcd", "3.4.23", True),
-        ("etcd", "3.3.25", False),
+        ("etcd", "3.4.23", False),  # Debian 12's
+        ("etcd", "3.5.23", False),
+        ("etcd", "3.5.24", True),
+        ("etcd", "3.6.0", True),
         ("etcd", "2.9.9", False),
         ("etcd", "3.10.0", True),
         ("etcd", "4.0.0-alpha.1", True),

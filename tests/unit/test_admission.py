@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from extender import prefer_node
+from extender.holding import Holding
 from extender.http import Verb
 from extender.lookup import Lookup
 from extender.metrics import InjectionMetrics
@@ -76,7 +77,7 @@ def view() -> View:
 def webhook(known: View | None = None, scheduler: str = "", **lookup: Any) -> tuple[Verb, CollectorRegistry]:
     registry = CollectorRegistry()
     found = Lookup(known or view(), MemoryCache(0), 0, synced=lambda: True, **lookup)
-    return Verb(Mutator(found, InjectionMetrics(registry), scheduler)), registry
+    return Verb(Mutator(found, InjectionMetrics(registry), Holding(), scheduler)), registry
 
 
 def counted(registry: CollectorRegistry) -> dict[str, float]:

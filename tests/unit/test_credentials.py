@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from kubernetes.client import Configuration
 
-from lastnode.kube.api import CREDENTIALS_SECONDS, _Credentials
+from lastnode.kube.access import CREDENTIALS_SECONDS, Access, Credentials
 from lastnode.kube.errors import Unreachable
 
 
@@ -30,7 +30,7 @@ def renewing(tokens: list[str]) -> Configuration:
 
 def test_a_renewed_token_is_used_within_seconds_and_not_asked_for_in_between() -> None:
     clock = Clock()
-    credentials = _Credentials(renewing(["one", "two", "three"]), clock)
+    credentials = Credentials(Access(renewing(["one", "two", "three"])), clock=clock)
     first, again = credentials.headers(), credentials.headers()
     clock.now += CREDENTIALS_SECONDS
     assert first == again
@@ -38,7 +38,7 @@ def test_a_renewed_token_is_used_within_seconds_and_not_asked_for_in_between() -
 
 
 def test_a_plugin_that_fails_is_no_answer_and_is_asked_again() -> None:
-    credentials = _Credentials(renewing([]), Clock())
+    credentials = Credentials(Access(renewing([])), clock=Clock())
     for _ in range(2):
         with pytest.raises(Unreachable, match="credentials"):
             credentials.headers()
