@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from lastnode.kinds import kinds_of, ways
+from lastnode.kinds import Kind, ways
 from lastnode.kube import discovery, wire
 from lastnode.kube.api import Api
 from lastnode.kube.errors import ApiError, KubeError, NotFound, Refused, Undecodable, Unreachable
@@ -76,11 +76,11 @@ class Cluster:
     """``release``: the namespace of our programs; nothing elsewhere is taken for one of them, whatever it calls itself.
     ``warn`` is told, in a line each, what is left out."""
 
-    def __init__(self, api: Api, resources: Sequence[str], release: str, warn: Callable[[str], None]) -> None:
+    def __init__(self, api: Api, kinds: Sequence[Kind], release: str, warn: Callable[[str], None]) -> None:
         self.api = api
         self.release = release
-        self.kinds = {kind.resource: kind for kind in kinds_of(resources)}
-        self.ways = ways([*self.kinds.values()])
+        self.kinds = {kind.resource: kind for kind in kinds}
+        self.ways = ways(kinds)
         self._warn = warn
 
     def workloads(self, namespace: str = "") -> list[Workload]:

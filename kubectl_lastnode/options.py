@@ -20,7 +20,7 @@ from kubectl_lastnode.cluster import Cluster
 from kubectl_lastnode.output import visible
 from lastnode.contract import DEFAULT_MEMORY_TTL_SECONDS
 from lastnode.daemon.settings import PREFIX, seconds
-from lastnode.kinds import DEFAULT_RESOURCES
+from lastnode.kinds import DEFAULT_RESOURCES, kinds_of
 from lastnode.kube.access import contexts
 from lastnode.kube.api import Api, load, own_namespace
 from lastnode.kube.errors import KubeError
@@ -70,6 +70,9 @@ class Options:
         "Kinds of workloads (default: AgentRuntimes and CodeInterpreters).",
         metavar="PLURAL.GROUP,…",
     )
+    controllers_only: bool = _flag(
+        False, "Believe only what controls a pod about whose session it is; as the programs have it.", is_flag=True
+    )
     release_namespace: str = _flag(
         "lastnode-system",
         "Where lastnode is installed (default: lastnode-system); pods elsewhere are never believed.",
@@ -88,7 +91,9 @@ class Options:
 
     @functools.cached_property
     def cluster(self) -> Cluster:
-        return Cluster(self.api, self.workload_resources.replace(" ", "").split(","), self.release_namespace, warn)
+        resources = self.workload_resources.replace(" ", "").split(",")
+        kinds = kinds_of(resources, controllers_only=self.controllers_only)
+        return Cluster(self.api, kinds, self.release_namespace, warn)
 
     @functools.cached_property
     def current_namespace(self) -> str:

@@ -89,6 +89,16 @@ def test_another_pod_of_the_same_name_is_not_explained_by_the_former_one_s_event
     assert explained(space, "s-1")["source"] == "derived"
 
 
+def test_where_only_controllers_are_believed_a_pod_s_own_labels_say_nothing(space: Space) -> None:
+    space.workload()
+    space.status(space.pod("s-1", space.node("a"), workload="w"), "Running", ready_at=5)
+    words = ("--recorder-url", UNREACHABLE)
+    assert explained(space, "s-1", *words)["workload"] == "w"
+    doubted = explained(space, "s-1", "--controllers-only", *words)
+    assert doubted["workload"] == ""
+    assert doubted["notes"][-1] == "Whose session it is cannot be known: unclaimed."
+
+
 def test_without_journal_and_event_only_what_can_be_derived_is_said(placed: tuple[Space, Any, str, str]) -> None:
     space, _, here, there = placed
     found = explained(space, "s-1")
