@@ -14,8 +14,17 @@ STICKINESS_ENABLED: Final = "enabled"
 LAST_NODE: Final = "last-node"
 RECENT_NODES: Final = "recent-nodes"
 MOVED_REASON: Final = "moved-reason"
+OLDER_WEIGHT: Final = "older-weight"
 
-MAX_RECENT_NODES: Final = 5
+# Of an older node beside the last one's 100, unless it is set otherwise.
+DEFAULT_OLDER_WEIGHT: Final = 10
+# How many nodes a workload's memory holds: unless it is set otherwise, and at most.
+DEFAULT_RECENT_NODES: Final = 8
+MOST_RECENT_NODES: Final = 32
+# Of a cache group so many nodes are preferred: the newest ones.
+GROUP_NODES: Final = 32
+# Of the text of recent-nodes: the largest that is written. 32 entries with long names may be more.
+MOST_MEMORY_BYTES: Final = 8192
 DEFAULT_MEMORY_TTL_SECONDS: Final = 24 * 60 * 60.0
 
 HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
@@ -36,6 +45,9 @@ SANDBOX_RESOURCE: Final = "sandboxes.agents.x-k8s.io"
 SANDBOX_KIND: Final = "Sandbox"
 SANDBOX_GROUP: Final = "agents.x-k8s.io"
 
+# Of a preferred term, as the API server takes it.
+MOST_WEIGHT: Final = 100
+
 # The names are those of k8s.io/apimachinery's validation package (IsDNS1123Subdomain, IsValidLabelValue). They are
 # checked here because the API server does not check the values of a *preferred* node-affinity term: it stores them,
 # and kube-scheduler then refuses to schedule the pod at all.
@@ -45,6 +57,12 @@ MAX_LABEL_VALUE: Final = 63
 _LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
+
+
+def weight_of(text: str | None) -> int | None:
+    """What PREFIX/older-weight says, from 0 to 100; None where it says nothing of the kind."""
+    weight = int(text) if text and len(text) <= 3 and text.isascii() and text.isdigit() else None
+    return weight if weight is None or weight <= MOST_WEIGHT else None
 
 
 def is_node_name(text: str) -> bool:

@@ -1,6 +1,6 @@
 """What is remembered of a workload's placements: entries, how they merge, and their text form.
 
-Pure. A memory is a tuple of entries, newest first, one a node, at most five. Merging two memories is commutative,
+Pure. A memory is a tuple of entries, newest first, one a node, at most 32. Merging two memories is commutative,
 associative and idempotent, so whatever order events arrive in, the same memory comes out.
 """
 
@@ -10,7 +10,14 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from lastnode.contract import LAST_NODE, MAX_RECENT_NODES, RECENT_NODES, is_hostname_value, is_node_name
+from lastnode.contract import (
+    LAST_NODE,
+    MOST_MEMORY_BYTES,
+    MOST_RECENT_NODES,
+    RECENT_NODES,
+    is_hostname_value,
+    is_node_name,
+)
 from lastnode.objects import Node, Workload
 
 
@@ -81,7 +88,7 @@ def patch_body(workload: Workload, annotations: Mapping[str, str | None]) -> dic
 
 
 def merge(*memories: Iterable[Entry]) -> Memory:
-    """One memory out of several: of each node its newest entry, newest first, at most five of them.
+    """One memory out of several: of each node its newest entry, newest first, at most ``MOST_RECENT_NODES``.
 
     An undated entry is older than any dated one, and is forgotten as soon as there is a dated one: its age is
     unknown, so it cannot be ranked among them.
@@ -94,7 +101,16 @@ def merge(*memories: Iterable[Entry]) -> Memory:
                 newest[entry.node] = entry
     ranked = sorted(newest.values(), key=_order, reverse=True)
     dated = [entry for entry in ranked if entry.ready_at is not None]
-    return tuple(dated[:MAX_RECENT_NODES] or ranked[:1])
+    return tuple(dated[:MOST_RECENT_NODES] or ranked[:1])
+
+
+def bounded(memory: Memory, most: int) -> Memory:
+    """The newest entries of it, as many as are kept: at most ``most``, and no more than ``MOST_MEMORY_BYTES`` of text
+    hold."""
+    kept = memory[:most]
+    while len(kept) > 1 and len(msgspec.json.encode(kept)) > MOST_MEMORY_BYTES:
+        kept = kept[:-1]
+    return kept
 
 
 def take_back(memory: Memory, crashes: Iterable[Crash]) -> Memory:

@@ -7,13 +7,14 @@ from typing import Final, NamedTuple
 
 from lastnode import memory
 from lastnode.attribution import Attribution, Verdict
+from lastnode.contract import DEFAULT_RECENT_NODES
 from lastnode.memory import Crash, Entry, Memory
 from lastnode.objects import Node, Session, Workload
 from lastnode.outcome import Expected
 from lastnode.reasons import Meant, Reason
 
 # While a workload cannot be written, its sessions go on crashing: of those crashes only the latest are kept. There are
-# five entries at most to take back, and those of older crashes are seldom among them.
+# 32 entries at most to take back, and those of older crashes are seldom among them.
 MAX_CRASHES: Final = 64
 
 
@@ -52,12 +53,16 @@ class Write(Meant):
 
 
 def decide(
-    workload: Workload | None, known: Memory, pending: Pending, nodes: Mapping[str, Node] | None
+    workload: Workload | None,
+    known: Memory,
+    pending: Pending,
+    nodes: Mapping[str, Node] | None,
+    most: int = DEFAULT_RECENT_NODES,
 ) -> Memory | Write:
     """The memory to write, or why there is nothing to write.
 
     ``known``: the memory that ``workload`` carries. ``nodes``: every node by name, for leaving out those that are gone
-    or replaced; None while they are not all known.
+    or replaced; None while they are not all known. ``most``: how many entries are kept.
     """
     if workload is None:
         return Write.GONE
@@ -68,6 +73,7 @@ def decide(
     merged = memory.take_back(memory.merge(known, pending.memory), pending.crashes)
     if nodes is not None:
         merged = memory.prune(merged, nodes)
+    merged = memory.bounded(merged, most)
     if merged == known and workload.last_node == (merged[0].node if merged else None):
         return Write.UNCHANGED
     return merged

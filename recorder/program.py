@@ -71,7 +71,7 @@ class Recorder:
         record_metrics.follow(lambda: len(sessions), lambda: leadership.held)
         writer = Writer(
             server, view, sessions, queue, cache, record_metrics,
-            leadership=leadership, nodes_known=lambda: watches[0].progress.synced,
+            leadership=leadership, nodes_known=lambda: watches[0].progress.synced, recent_nodes=settings.recent_nodes,
         )  # fmt: skip
         elector = _elector(settings, server, leadership, sessions.schedule_all) if settings.leader_elect else None
         loops = {"writers": writer.moved_at, "outcomes": counting.moved_at}

@@ -12,6 +12,7 @@ from dataclasses import KW_ONLY, dataclass
 from threading import Event, Lock
 from typing import Any
 
+from lastnode.contract import DEFAULT_RECENT_NODES
 from lastnode.kube.api import METADATA, Api
 from lastnode.kube.discovery import NotServed, collection_path, object_path
 from lastnode.kube.election import Leadership
@@ -34,7 +35,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Writer:
-    """``work`` runs in as many threads as shall write at once; the queue keeps one workload in one of them."""
+    """``work`` runs in as many threads as shall write at once; the queue keeps one workload in one of them.
+
+    ``recent_nodes``: how many entries a memory keeps.
+    """
 
     api: Api
     view: View
@@ -45,6 +49,7 @@ class Writer:
     _: KW_ONLY
     leadership: Leadership
     nodes_known: Callable[[], bool]
+    recent_nodes: int = DEFAULT_RECENT_NODES
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
@@ -100,7 +105,7 @@ class Writer:
         workload = self.view.workload(key)
         known = self.cache.recall(workload) if workload else ()
         nodes = self.view.nodes_by_name if self.nodes_known() else None
-        decision = decide(workload, known, pending, nodes)
+        decision = decide(workload, known, pending, nodes, self.recent_nodes)
         if isinstance(decision, Write):
             self._settle(key, pending, decision)
         elif workload is not None:

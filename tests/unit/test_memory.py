@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastnode import memory as memories
-from lastnode.contract import AGENTCUBE_PREFIX, LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
-from lastnode.memory import Crash, Entry, Memory, merge, parse_text, prune, take_back
+from lastnode.contract import AGENTCUBE_PREFIX, LAST_NODE_ANNOTATION, MOST_MEMORY_BYTES, RECENT_NODES_ANNOTATION
+from lastnode.memory import Crash, Entry, Memory, bounded, merge, parse_text, prune, take_back
 from lastnode.objects import Node
 from tests.unit.strategies import entries, label_values, node_names
 
@@ -24,7 +24,10 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = 24 * 60 * 60.0
 DAY_OF_ENTRIES = datetime(2026, 11, 23, tzinfo=UTC)
 
-entry_lists = st.lists(entries, max_size=12)
+# Few nodes, each several times; or more of them than a memory holds.
+entry_lists = st.lists(entries, max_size=12) | st.lists(st.integers(0, 45), min_size=33, max_size=60).map(
+    lambda numbers: [Entry(f"node-{number}", ready_at=NOW + timedelta(seconds=i)) for i, number in enumerate(numbers)]
+)
 instants = st.datetimes(timezones=st.just(UTC))
 dated_entries = st.builds(
     Entry,
@@ -106,14 +109,30 @@ def test_entries_that_arrive_one_by_one_in_any_order_make_the_same_memory(one: l
 
 
 @given(entry_lists)
-def test_a_memory_holds_at_most_five_entries_newest_first_and_one_a_node(one: list[Entry]) -> None:
+def test_a_memory_holds_at_most_32_entries_newest_first_and_one_a_node(one: list[Entry]) -> None:
     memory = merge(one)
-    assert len(memory) <= 5
+    assert len(memory) <= 32
     assert len({kept.node for kept in memory}) == len(memory)
     if len(memory) > 1:
         dates = [kept.ready_at for kept in memory if kept.ready_at is not None]
         assert len(dates) == len(memory)
         assert dates == sorted(dates, reverse=True)
+
+
+@given(entry_lists)
+def test_what_is_kept_are_the_newest_entries_that_the_text_may_hold(one: list[Entry]) -> None:
+    memory = merge(one)
+    assert bounded(memory, 8) == memory[:8]
+    assert bounded(memory, 32) == memory
+
+
+@pytest.mark.parametrize(("length", "kept"), [(10, 32), (253, 18)])
+def test_a_memory_of_long_names_keeps_no_more_than_the_largest_text(length: int, kept: int) -> None:
+    uid = "8d0f2f6e-0000-4000-8000-000000000000"
+    many = merge([Entry(f"{i:02}{'x' * (length - 2)}", "h" * 40, uid, at(-i), uid) for i in range(32)])
+    text = render(bounded(many, 32))[RECENT_NODES_ANNOTATION] or ""
+    assert len(text.encode()) <= MOST_MEMORY_BYTES
+    assert parse({RECENT_NODES_ANNOTATION: text}) == many[:kept]
 
 
 @given(entry_lists)
@@ -128,7 +147,7 @@ def test_what_merging_drops_is_older_than_what_it_keeps(one: list[Entry]) -> Non
         if same_node is not None:
             assert given_entry.ready_at <= same_node
         else:
-            assert len(memory) == 5
+            assert len(memory) == 32
             assert oldest is not None
             assert given_entry.ready_at <= oldest
 
