@@ -1,12 +1,12 @@
 """POST /prioritize: what kube-scheduler sends, and what it gets back: whatever is wrong, a valid answer at once.
 
 The wire types are untagged Go structs, so the field names are upper-case and Go would take any casing; both usual ones
-are read. Of 5,000 offered names not one becomes a string: the wanted one is looked for in the bytes.
+are read. Of 5,000 offered names not one becomes a string: the wanted ones, while few, are looked for in the bytes.
 """
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Final
@@ -18,14 +18,15 @@ from extender.metrics import PrioritizeMetrics
 from lastnode.kube.errors import Undecodable
 from lastnode.kube.wire import decode
 from lastnode.outcome import Decision, Decisions
-from lastnode.preference import carries, scores
-from lastnode.ranking import Preference, Preferred
+from lastnode.preference import carried, scores
 from lastnode.reading import NOTHING, Pod
 from lastnode.reasons import Reason, Result
 
 NOBODY: Final = b"[]"
 # Decisions of about 300 bytes each. The recorder asks milliseconds after the pod was bound, a person within minutes.
 KEPT: Final = 10_000
+# Up to so many nodes are looked for in the bytes, 13 to 100 µs each in 5,000 names; of all names texts are 0.3 ms.
+SEARCHED: Final = 12
 
 
 class _Args(msgspec.Struct, gc=False):
@@ -70,14 +71,14 @@ class Request:
         self._names = _given(args.names, args.names_, args.camel)
         self._nodes = _given(args.nodes, args.nodes_)
 
-    def offers(self, node: str) -> bool:
-        """Whether ``node`` (a valid node name) is one of the feasible nodes that the scheduler asks about.
+    def offered(self, nodes: Collection[str]) -> set[str]:
+        """Which of these (valid node names) are among the feasible nodes that the scheduler asks about.
 
         :raises Undecodable: the names are of a wrong type.
         """
         if self._names:
-            return _among_names(self._names, node)
-        return bool(self._nodes) and node in _names_of(self._nodes)
+            return _among_names(self._names, nodes)
+        return _names_of(self._nodes).intersection(nodes) if self._nodes else set()
 
     def count(self) -> int:
         """How many nodes are offered: counted by commas where they are names, since a name cannot hold one."""
@@ -89,13 +90,13 @@ class Request:
             return 0
 
 
-def favour(offered: Sequence[Preferred]) -> bytes:
-    """The answer that gives these nodes their points and every other node none.
+def favour(scored: Mapping[str, int]) -> bytes:
+    """The answer that gives these nodes their scores and every other node none.
 
     Sparse, because kube-scheduler takes an absent host for 0. Without a trailing newline: Go before 1.27 does not
     keep a connection on which bytes are left after the JSON value.
     """
-    return msgspec.json.encode([{"Host": node, "Score": score} for node, score in scores(offered).items()])
+    return msgspec.json.encode([{"Host": node, "Score": score} for node, score in scored.items()])
 
 
 def _given(*spellings: msgspec.Raw) -> bytes:
@@ -103,12 +104,13 @@ def _given(*spellings: msgspec.Raw) -> bytes:
     return next((text for raw in spellings if (text := bytes(raw)) not in (b"", b"null")), b"")
 
 
-def _among_names(text: bytes, node: str) -> bool:
+def _among_names(text: bytes, nodes: Collection[str]) -> set[str]:
     if not text.startswith(b"["):
         raise Undecodable("NodeNames is not a list")
-    if b"\\" in text:  # escaped spellings are legal, though nobody writes node names so
-        return node in decode(_NAMES, text)
-    return f'"{node}"'.encode() in text
+    if len(nodes) > SEARCHED or b"\\" in text:  # escaped spellings are legal, though nobody writes node names so
+        names: list[str] = decode(_NAMES, text)
+        return set(nodes).intersection(names)
+    return {node for node in nodes if f'"{node}"'.encode() in text}
 
 
 def _names_of(nodes: bytes) -> set[str]:
@@ -170,18 +172,19 @@ class Prioritizer:
             return Result.NOT_OURS, NOBODY
         self.counters.offered(request.count())
         preference = self._lookup.find(session)
-        result, answer = _decide(request, preference)
-        first = preference.first
-        self.decisions.note(session.uid, result, first.node if first else "")
-        return result, answer
+        if preference.first is None:
+            self.decisions.note(session.uid, preference.reason)
+            return preference.reason, NOBODY
+        asked = carried(request.pod.preferred_terms, preference.nodes)
+        offered = request.offered([one.node for one in preference.nodes])
+        scored = scores([one for one in preference.nodes if one.node in offered], asked)
+        first = preference.first.node
+        self.decisions.note(session.uid, _result(first in scored, first in asked), first)
+        return _result(bool(scored), bool(asked)), favour(scored)
 
 
-def _decide(request: Request, preference: Preference) -> tuple[str, bytes]:
-    if not preference.nodes:
-        return preference.reason, NOBODY
-    found = request.pod.preferred_terms
-    wanted = [one for one in preference.nodes if not carries(found, one.node, one.hostname, weight=one.weight)]
-    if not wanted:
-        return Result.ALREADY_INJECTED, NOBODY
-    offered = [one for one in wanted if request.offers(one.node)]
-    return (Result.PREFERRED, favour(offered)) if offered else (Reason.NOT_OFFERED, NOBODY)
+def _result(scored: bool, asked: bool) -> str:
+    """Of some nodes: whether one got points, or the pod asks for one itself; else none of them was offered."""
+    if scored:
+        return Result.PREFERRED
+    return Result.ALREADY_INJECTED if asked else Reason.NOT_OFFERED

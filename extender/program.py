@@ -27,6 +27,7 @@ from lastnode.daemon.settings import fail, load
 from lastnode.daemon.threads import Crew
 from lastnode.kube import api
 from lastnode.kube.errors import ConfigError
+from lastnode.ranking import Weights
 from lastnode.view import MemoryCache, View
 
 PROG = "lastnode-extender"
@@ -58,6 +59,7 @@ class Extender:
             MemoryCache(settings.memory_ttl),
             settings.memory_ttl,
             synced=lambda: all(watch.progress.synced for watch in watches),
+            weights=Weights(older=settings.older_weight),
         )
         brief = lookup.brief(waits.of("prioritize"))
         longer = Patience(mutate.SANDBOX_SECONDS, mutate.WAITING_AT_ONCE, waits.of("mutate"))

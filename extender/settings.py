@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
+from lastnode.contract import DEFAULT_OLDER_WEIGHT, MOST_WEIGHT
 from lastnode.daemon.settings import Bind, CommonSettings, listed
 
 VERBS: Final = ("prioritize", "mutate")
@@ -31,6 +32,10 @@ class ExtenderSettings(CommonSettings):
         min_length=1,
         description="verbs that need such a certificate, by commas; probes and metrics never do",
     )
+    older_weight: int = Field(
+        DEFAULT_OLDER_WEIGHT, ge=0, le=MOST_WEIGHT, description="what a workload's older nodes weigh beside the 100 of "
+        "its last one, unless its annotation older-weight says another; 0: nothing, 100: as much"
+    )  # fmt: skip
     sticky_scheduler: str = Field(
         "", pattern=f"^({_NAME})?$", description="schedulerName that the webhook gives to pods which have a node to "
         "come back to, unless they name a scheduler of their own; empty: they keep theirs"

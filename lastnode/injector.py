@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from lastnode.contract import DEFAULT_MEMORY_TTL_SECONDS
+from lastnode.contract import DEFAULT_MEMORY_TTL_SECONDS, DEFAULT_OLDER_WEIGHT
 from lastnode.objects import Node
 from lastnode.preference import PREFERRED, WEIGHT, Match, Term, check, is_same, term, terms
-from lastnode.ranking import rank
-from lastnode.workload import memory_of
+from lastnode.ranking import Weights, rank
+from lastnode.workload import read
 
 if TYPE_CHECKING:
     from kubernetes.client import V1PodSpec
@@ -60,15 +60,17 @@ def prefer_last_node(
     ttl: float = DEFAULT_MEMORY_TTL_SECONDS,
     nodes: Mapping[str, Node] | None = None,
     weight: int = WEIGHT,
+    older_weight: int = DEFAULT_OLDER_WEIGHT,
     match: Match = "hostname",
 ) -> PodSpec:
-    """A pod spec like ``pod_spec`` that prefers the node where the workload's last session ran.
+    """A pod spec like ``pod_spec`` that prefers the nodes where the workload's sessions ran, the last one most.
 
     ``workload``: an AgentRuntime, CodeInterpreter or other configured kind, as the API server returns it.
     ``now``: with a time zone; the current time by default. ``ttl``: for how long a placement counts, in
     seconds from its readyAt; 0 for ever. ``nodes``: every node of the cluster by name; without them age alone
-    decides, and the node named may be gone, which does no harm. ``weight``, ``match``: as for
-    ``prefer_node``, but a node whose hostname label is not known is always preferred by its name.
+    decides, and the node named may be gone, which does no harm. ``weight``: of the last node; ``older_weight``: of
+    the others, 0 for not at all, unless the workload's own annotation says another; never more than ``weight``.
+    ``match``: as for ``prefer_node``, but a node whose hostname label is not known is always preferred by its name.
 
     The very same object comes back where there is no preference: the workload has not opted in, its pods come
     from a warm pool, it remembers no valid node, or for one of the reasons that ``prefer_node`` has.
@@ -78,9 +80,11 @@ def prefer_last_node(
     """
     _check_pod_spec(pod_spec)
     check(weight, match)
+    check(older_weight, match, "older_weight", least=0)
     _check_circumstances(now, ttl, nodes)
-    memory = memory_of(workload)
-    preference = rank(memory, now=now or datetime.now(UTC), ttl=ttl, nodes=nodes, weight=weight)
+    told = read(workload)
+    weights = Weights(weight, older_weight if told.older_weight is None else told.older_weight)
+    preference = rank(told.memory, now=now or datetime.now(UTC), ttl=ttl, nodes=nodes, weights=weights)
     return with_terms(pod_spec, terms(preference.nodes, match))
 
 

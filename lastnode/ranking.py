@@ -1,15 +1,43 @@
-"""Which of the remembered nodes a workload would like now, each with a weight, or why there is none. Pure."""
+"""Which of the nodes that are remembered a workload would like now, each with a weight, or why there is none. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from enum import StrEnum
+from functools import partial
 from typing import Final, NamedTuple
 
+from lastnode.contract import DEFAULT_OLDER_WEIGHT, GROUP_NODES, MOST_WEIGHT
 from lastnode.memory import Entry, Memory, is_its_node
 from lastnode.objects import Node
 from lastnode.reasons import Reason
 
 # Of the last node: the largest that the API server takes, because the preference should be seen beside the user's own.
-LAST_NODE_WEIGHT: Final = 100
+LAST_NODE_WEIGHT: Final = MOST_WEIGHT
+GROUP_WEIGHT: Final = 1
+
+
+class Standing(StrEnum):
+    """What a node is to a workload: its last node, an older one of its own memory, or one of its cache group's."""
+
+    LAST = "last"
+    OLDER = "older"
+    GROUP = "group"
+
+
+class Weights(NamedTuple):
+    """From 0, not at all, to 100, by standing. No node weighs more than the last one, whatever is set."""
+
+    last: int = LAST_NODE_WEIGHT
+    older: int = DEFAULT_OLDER_WEIGHT
+    group: int = GROUP_WEIGHT
+
+    def of(self, standing: Standing) -> int:
+        """The weight that a node of this standing gets."""
+        weight: int = getattr(self, standing)
+        return min(self.last, weight)
+
+
+WEIGHTS: Final = Weights()
 
 
 class Preferred(NamedTuple):
@@ -20,6 +48,7 @@ class Preferred(NamedTuple):
     hostname: str
     uid: str
     weight: int
+    standing: Standing = Standing.LAST
 
 
 class Preference(NamedTuple):
@@ -46,20 +75,33 @@ def rank(
     now: datetime,
     ttl: float,
     nodes: Mapping[str, Node] | None,
-    weight: int = LAST_NODE_WEIGHT,
+    relatives: Iterable[Entry] = (),
+    weights: Weights = WEIGHTS,
 ) -> Preference:
-    """What ``memory`` says now: the newest entry that is valid.
+    """What ``memory`` says now: its newest valid entry, the last node; its other valid ones, the older nodes; and those
+    of ``relatives``, what its cache group remembers, newest first. Each node once, with its strongest weight.
 
     ``ttl`` in seconds from readyAt, 0 for ever. ``nodes``: every node by name, or None where there are none to look
-    at; then age alone decides. Where no entry is valid, the reason is the newest one's: that is the one the user
-    expects.
+    at; then age alone decides. Where nothing is preferred, the reason is the newest entry's: that is the one the user
+    expects. At most ``MOST_RECENT_NODES`` own nodes come in, and ``GROUP_NODES`` of the group.
     """
-    reasons = []
-    for entry in memory:
-        reason = validity(entry, now=now, ttl=ttl, nodes=nodes)
-        if reason is Reason.VALID:
-            return Preference((Preferred(entry.node, entry.hostname, entry.node_uid, weight),), reason)
-        reasons.append(reason)
+    judge = partial(validity, now=now, ttl=ttl, nodes=nodes)
+    prefer = partial(_preferred, nodes=nodes or {}, weights=weights)
+    reasons = [judge(entry) for entry in memory]
+    valid = [entry for entry, reason in zip(memory, reasons, strict=True) if reason is Reason.VALID]
+    found = [
+        *(prefer(entry, Standing.OLDER if i else Standing.LAST) for i, entry in enumerate(valid)),
+        *(prefer(entry, Standing.GROUP) for entry in _newest(relatives, judge)),
+    ]
+    ranked: dict[str, Preferred] = {}
+    for one in found:
+        known = ranked.setdefault(one.node, one)
+        # A workload's own node that is not wanted does not come in as its group's.
+        if one.weight > known.weight > 0:
+            ranked[one.node] = known._replace(weight=one.weight)
+    preferred = sorted((one for one in ranked.values() if one.weight), key=lambda one: -one.weight)
+    if preferred:
+        return Preference(tuple(preferred), Reason.VALID)
     return nothing(reasons[0] if reasons else Reason.NOTHING_REMEMBERED)
 
 
@@ -68,6 +110,16 @@ def validity(entry: Entry, *, now: datetime, ttl: float, nodes: Mapping[str, Nod
     if ttl and entry.ready_at is not None and (now - entry.ready_at).total_seconds() >= ttl:
         return Reason.EXPIRED
     return Reason.VALID if nodes is None else _state(entry, nodes.get(entry.node))
+
+
+def _newest(relatives: Iterable[Entry], judge: Callable[[Entry], Reason]) -> list[Entry]:
+    return [entry for entry in relatives if judge(entry) is Reason.VALID][:GROUP_NODES]
+
+
+def _preferred(entry: Entry, standing: Standing, *, nodes: Mapping[str, Node], weights: Weights) -> Preferred:
+    live = nodes.get(entry.node)
+    hostname, uid = (live.hostname, live.uid) if live else (entry.hostname, entry.node_uid)
+    return Preferred(entry.node, hostname, uid, weights.of(standing), standing)
 
 
 def _state(entry: Entry, node: Node | None) -> Reason:

@@ -12,7 +12,15 @@ from typing import Any, Final
 
 import msgspec
 
-from lastnode.contract import HOSTNAME_LABEL, LAST_NODE, RECENT_NODES, STICKINESS, is_hostname_value
+from lastnode.contract import (
+    HOSTNAME_LABEL,
+    LAST_NODE,
+    OLDER_WEIGHT,
+    RECENT_NODES,
+    STICKINESS,
+    is_hostname_value,
+    weight_of,
+)
 from lastnode.kinds import Kind, Sessions, way_of
 from lastnode.kube.wire import decode
 from lastnode.objects import Controller, Node, Session, Workload, pack
@@ -212,6 +220,7 @@ def _memory(prefix: str, annotations: Mapping[str, str | None]) -> dict[str, Any
     return {
         "last_node": _shared(annotations.get(f"{prefix}/{LAST_NODE}")),
         "packed_nodes": pack(annotations.get(f"{prefix}/{RECENT_NODES}")),
+        "older_weight": weight_of(annotations.get(f"{prefix}/{OLDER_WEIGHT}")),
     }
 
 

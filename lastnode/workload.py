@@ -8,7 +8,7 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
-from lastnode.contract import STICKINESS
+from lastnode.contract import OLDER_WEIGHT, STICKINESS, weight_of
 from lastnode.kinds import kind_named
 from lastnode.memory import Memory, parse
 
@@ -26,8 +26,15 @@ _shown = reprlib.Repr()
 _shown.maxstring = 80
 
 
-def memory_of(workload: Mapping[str, Any]) -> Memory:
-    """What a workload remembers; nothing where it has not opted in, or to no effect. Fields that are absent or null are
+class Told(NamedTuple):
+    """What a workload says of its next session: its ``memory``, and how much its older nodes weigh, None: as usual."""
+
+    memory: Memory = ()
+    older_weight: int | None = None
+
+
+def read(workload: Mapping[str, Any]) -> Told:
+    """What a workload says; nothing where it has not opted in, or to no effect. Fields that are absent or null are
     off or empty.
 
     Raises TypeError for a field of the wrong type and ValueError for a missing kind, in one line: it begins
@@ -46,7 +53,9 @@ def memory_of(workload: Mapping[str, Any]) -> Memory:
     warm_pool_size = spec.field("warmPoolSize", int) if kind.pooled else None
     annotations = _checked_annotations(whole.part("metadata").part("annotations"))
     sticky = kind.is_sticky(enabled, annotations.get(kind.annotation(STICKINESS)), warm_pool_size)
-    return parse(annotations, kind.prefix) if sticky else ()
+    if not sticky:
+        return Told()
+    return Told(parse(annotations, kind.prefix), weight_of(annotations.get(kind.annotation(OLDER_WEIGHT))))
 
 
 class _Part(NamedTuple):
