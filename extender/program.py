@@ -53,10 +53,12 @@ class Extender:
         watches = view.watches(server, sessions=False, page_size=settings.page_size, observer=watch_metrics)
         watch_metrics.follow(watches, time.monotonic)
 
+        cache = MemoryCache(settings.memory_ttl)
+        cache.follow(view.workloads.values())
         find = functools.partial(
             Lookup,
             view,
-            MemoryCache(settings.memory_ttl),
+            cache,
             settings.memory_ttl,
             synced=lambda: all(watch.progress.synced for watch in watches),
             weights=Weights(older=settings.older_weight),

@@ -13,6 +13,7 @@ from lastnode.kube import discovery, wire
 from lastnode.kube.api import Api
 from lastnode.kube.errors import KubeError, NotFound, Refused, Undecodable
 from lastnode.kube.fetch import fetch
+from lastnode.nodes import unmistakable
 from lastnode.objects import Node, Workload
 from lastnode.outcome import JOURNAL, Journal, SessionRecord
 from lastnode.reading import read_node, read_workload
@@ -92,7 +93,8 @@ class Cluster:
     def workload(self, resource: str, namespace: str, name: str) -> Workload | None:
         """One workload as it is now; None where it is not there."""
         try:
-            return read_workload(self.kinds[resource], self.api.get(self.path(resource, namespace, name)))
+            found = self.api.get(self.path(resource, namespace, name))
+            return read_workload(self.kinds[resource], found, whole=True)
         except NotFound:
             return None
 
@@ -100,10 +102,10 @@ class Cluster:
         """Of one object. :raises NotServed: the server has no such resource."""
         return discovery.object_path(discovery.collection_path(self.api, resource), namespace, name)
 
-    def nodes(self) -> dict[str, Node] | None:
+    def nodes(self) -> Mapping[str, Node] | None:
         """Every node by name; None, with a warning, where they may not be listed: then age alone decides."""
         try:
-            return {node.name: node for node in map(read_node, self.items("/api/v1/nodes"))}
+            return unmistakable({node.name: node for node in map(read_node, self.items("/api/v1/nodes"))})
         except Refused as error:
             self._warn(f"whether nodes are there and Ready is not looked at: {error}")
             return None
@@ -154,7 +156,7 @@ class Cluster:
             return
         for item in self.items(path):
             try:
-                yield read_workload(self.kinds[resource], item)
+                yield read_workload(self.kinds[resource], item, whole=True)
             except Undecodable as error:
                 self._warn(f"one of {resource} is left out: {error}")
 

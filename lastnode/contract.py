@@ -23,11 +23,26 @@ DEFAULT_RECENT_NODES: Final = 8
 MOST_RECENT_NODES: Final = 32
 # Of a cache group so many nodes are preferred: the newest ones.
 GROUP_NODES: Final = 32
-# Of the text of recent-nodes: the largest that is written. 32 entries with long names may be more.
-MOST_MEMORY_BYTES: Final = 8192
+# Of the annotation's text. Longer text is not written, counts as absent, and is never parsed, so that nobody can keep
+# others waiting with it. Eight entries have at most half of it, 32 with long names would have more.
+MAX_RECENT_NODES_BYTES: Final = 8 * 1024
 DEFAULT_MEMORY_TTL_SECONDS: Final = 24 * 60 * 60.0
 
 HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
+
+# Taints of nodes that somebody is about to take away. Karpenter's (its former name too) and cluster-autoscaler's, which
+# take them back where they change their mind; those of the node termination handlers of AWS and Google. Candidates,
+# which only may go (DeletionCandidateOfClusterAutoscaler), are not among them.
+LEAVING_TAINTS: Final = frozenset({
+    "karpenter.sh/disrupted",
+    "karpenter.sh/disruption",
+    "ToBeDeletedByClusterAutoscaler",
+    "aws-node-termination-handler/spot-itn",
+    "aws-node-termination-handler/scheduled-maintenance",
+    "aws-node-termination-handler/asg-lifecycle-termination",
+    "aws-node-termination-handler/rebalance-recommendation",
+    "cloud.google.com/impending-node-termination",
+})  # fmt: skip
 
 # agentcube's: it sets the session and sandbox labels on the pod, the workload's name on the Sandbox.
 AGENTCUBE_PREFIX: Final = "runtime.agentcube.io"
@@ -68,6 +83,14 @@ def weight_of(text: str | None) -> int | None:
 def is_node_name(text: str) -> bool:
     """Whether a node could have this name: a DNS subdomain of at most 253 characters."""
     return len(text) <= MAX_NODE_NAME and _SUBDOMAIN.fullmatch(text) is not None
+
+
+def may_be_recent_nodes(text: str) -> bool:
+    """Whether this is short enough to be a memory's text."""
+    # JSON may escape half of a surrogate pair: no UTF-8, but no reason to fail either.
+    return (
+        len(text) <= MAX_RECENT_NODES_BYTES and len(text.encode("utf-8", "surrogatepass")) <= MAX_RECENT_NODES_BYTES
+    )
 
 
 def is_hostname_value(text: str) -> bool:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lastnode.contract import DEFAULT_MEMORY_TTL_SECONDS, DEFAULT_OLDER_WEIGHT
+from lastnode.nodes import unmistakable
 from lastnode.objects import Node
 from lastnode.preference import PREFERRED, WEIGHT, Match, Term, check, is_same, term, terms
 from lastnode.ranking import Weights, rank
@@ -70,7 +71,8 @@ def prefer_last_node(
     seconds from its readyAt; 0 for ever. ``nodes``: every node of the cluster by name; without them age alone
     decides, and the node named may be gone, which does no harm. ``weight``: of the last node; ``older_weight``: of
     the others, 0 for not at all, unless the workload's own annotation says another; never more than ``weight``.
-    ``match``: as for ``prefer_node``, but a node whose hostname label is not known is always preferred by its name.
+    ``match``: as for ``prefer_node``, but a node whose hostname label is not known, or that another one has too, is
+    always preferred by its name.
 
     The very same object comes back where there is no preference: the workload has not opted in, its pods come
     from a warm pool, it remembers no valid node, or for one of the reasons that ``prefer_node`` has.
@@ -84,7 +86,8 @@ def prefer_last_node(
     _check_circumstances(now, ttl, nodes)
     told = read(workload)
     weights = Weights(weight, older_weight if told.older_weight is None else told.older_weight)
-    preference = rank(told.memory, now=now or datetime.now(UTC), ttl=ttl, nodes=nodes, weights=weights)
+    known = None if nodes is None else unmistakable(nodes)
+    preference = rank(told.memory, now=now or datetime.now(UTC), ttl=ttl, nodes=known, weights=weights)
     return with_terms(pod_spec, terms(preference.nodes, match))
 
 

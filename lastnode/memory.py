@@ -5,20 +5,21 @@ associative and idempotent, so whatever order events arrive in, the same memory 
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from lastnode.contract import (
     LAST_NODE,
-    MOST_MEMORY_BYTES,
     MOST_RECENT_NODES,
     RECENT_NODES,
     is_hostname_value,
     is_node_name,
+    may_be_recent_nodes,
 )
 from lastnode.objects import Node, Workload
+from lastnode.status import EARLIEST, utc
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
@@ -46,9 +47,6 @@ class Crash(NamedTuple):
     pod_uid: str
     since: datetime
     at: datetime
-
-
-_BEFORE_EVERYTHING: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def parse(annotations: Mapping[str, str], prefix: str) -> Memory:
@@ -105,10 +103,9 @@ def merge(*memories: Iterable[Entry]) -> Memory:
 
 
 def bounded(memory: Memory, most: int) -> Memory:
-    """The newest entries of it, as many as are kept: at most ``most``, and no more than ``MOST_MEMORY_BYTES`` of text
-    hold."""
+    """The newest entries of it, as many as are kept: at most ``most``, and no more than the text may hold."""
     kept = memory[:most]
-    while len(kept) > 1 and len(msgspec.json.encode(kept)) > MOST_MEMORY_BYTES:
+    while not may_be_recent_nodes(msgspec.json.encode(kept).decode()):
         kept = kept[:-1]
     return kept
 
@@ -141,16 +138,18 @@ def _takes_back(crash: Crash, entry: Entry) -> bool:
 
 def _order(entry: Entry) -> tuple[bool, datetime, str, str, str]:
     # Timestamps in the API have whole seconds: the rest makes the order total, so that merging stays commutative.
-    # "Dated" comes first: the earliest instant there is (Go's zero time) is a date too.
+    # "Dated" comes first: the earliest instant there is is a date too.
     dated = entry.ready_at is not None
-    instant = entry.ready_at or _BEFORE_EVERYTHING
+    instant = entry.ready_at or EARLIEST
     return (dated, instant, entry.pod_uid, entry.node_uid, entry.hostname + "/" + entry.node)
 
 
 def _parse_entries(text: str | None) -> list[Entry]:
     """The readable ones: a single bad entry must not cost the others."""
+    if not text or not may_be_recent_nodes(text):
+        return []
     try:
-        items = _ITEMS.decode(text or "[]")
+        items = _ITEMS.decode(text)
     except _UNREADABLE:
         return []
     return [entry for item in items if (entry := _parse_entry(item)) is not None]
@@ -164,16 +163,12 @@ def _parse_entry(item: msgspec.Raw) -> Entry | None:
 
 
 def _valid(entry: Entry) -> Entry | None:
-    if entry.ready_at is None or entry.ready_at.tzinfo is None or not is_node_name(entry.node):
+    ready_at = utc(entry.ready_at)
+    if ready_at is None or not is_node_name(entry.node):
         return None
     if entry.hostname and not is_hostname_value(entry.hostname):
         return None
-    if entry.ready_at.tzinfo is UTC:
-        return entry
-    try:
-        return msgspec.structs.replace(entry, ready_at=entry.ready_at.astimezone(UTC))
-    except OverflowError:
-        return None
+    return msgspec.structs.replace(entry, ready_at=ready_at)
 
 
 _ENTRY: Final = msgspec.json.Decoder(Entry)

@@ -39,11 +39,14 @@ class WorkloadKey(NamedTuple):
 
 
 class Node(Record, frozen=True, gc=False, kw_only=True):
-    """A node as far as coming back to it goes. ``hostname``: its kubernetes.io/hostname label, empty without one."""
+    """A node as far as coming back to it goes. ``hostname``: its kubernetes.io/hostname label, empty without one, and
+    where other nodes have the same (lastnode.nodes). ``leaving``: it is being deleted, or tainted because it will be.
+    """
 
     hostname: str
     ready: bool
     unschedulable: bool = False
+    leaving: bool = False
 
 
 class Workload(Record, frozen=True, gc=False, kw_only=True):

@@ -101,14 +101,14 @@ def carried(terms: object, preferred: Sequence[Preferred]) -> list[str]:
     """Which of these nodes a pod's terms ask for already, in the order of the terms; in either rendering.
 
     ``terms``: the list at spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution of the pod, in
-    builtins; None where it has none. Of a node whose hostname label is not known its name is taken for it. A term is
-    ours if it has one requirement and names, with a weight that one of these nodes has, none but them: their weights
-    may have changed since it was made. Never raises: what is no list of terms holds none of ours.
+    builtins; None where it has none. A term is ours if it has one requirement, a weight that one of these nodes has,
+    and none but these nodes: which of the weights was whose may have changed since it was made. Never raises: what is
+    no list of terms holds none of ours.
     """
     if not preferred or not terms or not isinstance(terms, list | tuple):
         return []
     known = {
-        HOSTNAME_LABEL: {one.hostname or one.node: one.node for one in reversed(preferred)},
+        HOSTNAME_LABEL: {one.hostname: one.node for one in reversed(preferred) if one.hostname},
         NODE_NAME_FIELD: {one.node: one.node for one in preferred},
     }
     weights = {one.weight for one in preferred}
@@ -118,8 +118,12 @@ def carried(terms: object, preferred: Sequence[Preferred]) -> list[str]:
 
 
 def carries(terms: object, node: str, hostname: str | None = None, *, weight: int = WEIGHT) -> bool:
-    """Whether a pod already asks, with this weight, for this one node; see :func:`carried`."""
-    return bool(carried(terms, [Preferred(node, hostname or "", "", weight)]))
+    """Whether a pod already asks, with this weight, for this one node; see :func:`carried`.
+
+    ``hostname``: the label that leads to the node; empty where none does, so that only a term with the node's name
+    counts; None where that is not known: then the name is taken for the label.
+    """
+    return bool(carried(terms, [Preferred(node, node if hostname is None else hostname, "", weight)]))
 
 
 def _asked(found: object, weights: Iterable[int]) -> tuple[str, list[str]] | None:

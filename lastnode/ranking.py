@@ -41,8 +41,8 @@ WEIGHTS: Final = Weights()
 
 
 class Preferred(NamedTuple):
-    """A node that is preferred. ``hostname``: its kubernetes.io/hostname label, empty where that is not known.
-    ``uid``: of the node, empty where the memory does not know it. ``weight``: 1 to 100."""
+    """A node that is preferred. ``hostname``: the kubernetes.io/hostname label that leads to it, empty where none is
+    known to. ``uid``: of the node, empty where the memory does not know it. ``weight``: 1 to 100."""
 
     node: str
     hostname: str
@@ -81,9 +81,10 @@ def rank(
     """What ``memory`` says now: its newest valid entry, the last node; its other valid ones, the older nodes; and those
     of ``relatives``, what its cache group remembers, newest first. Each node once, with its strongest weight.
 
-    ``ttl`` in seconds from readyAt, 0 for ever. ``nodes``: every node by name, or None where there are none to look
-    at; then age alone decides. Where nothing is preferred, the reason is the newest entry's: that is the one the user
-    expects. At most ``MOST_RECENT_NODES`` own nodes come in, and ``GROUP_NODES`` of the group.
+    ``ttl`` in seconds from readyAt, 0 for ever. ``nodes``: every node by name, without labels that several have
+    (lastnode.nodes), or None where there are none to look at; then age alone decides. Where nothing is preferred, the
+    reason is the newest entry's: that is the one the user expects. At most ``MOST_RECENT_NODES`` own nodes come in,
+    and ``GROUP_NODES`` of the group.
     """
     judge = partial(validity, now=now, ttl=ttl, nodes=nodes)
     prefer = partial(_preferred, nodes=nodes or {}, weights=weights)
@@ -117,6 +118,7 @@ def _newest(relatives: Iterable[Entry], judge: Callable[[Entry], Reason]) -> lis
 
 
 def _preferred(entry: Entry, standing: Standing, *, nodes: Mapping[str, Node], weights: Weights) -> Preferred:
+    # Names and labels are those of now: what was written down counts only where there is no node to look at.
     live = nodes.get(entry.node)
     hostname, uid = (live.hostname, live.uid) if live else (entry.hostname, entry.node_uid)
     return Preferred(entry.node, hostname, uid, weights.of(standing), standing)
@@ -127,6 +129,8 @@ def _state(entry: Entry, node: Node | None) -> Reason:
         return Reason.NODE_GONE
     if not is_its_node(entry, node):
         return Reason.NODE_REPLACED
+    if node.leaving:
+        return Reason.NODE_LEAVING
     if not node.ready:
         return Reason.NODE_NOT_READY
     return Reason.NODE_CORDONED if node.unschedulable else Reason.VALID

@@ -8,23 +8,29 @@ shape.
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from lastnode.contract import (
     HOSTNAME_LABEL,
     LAST_NODE,
+    LEAVING_TAINTS,
+    MAX_NODE_NAME,
     OLDER_WEIGHT,
     RECENT_NODES,
     STICKINESS,
     is_hostname_value,
+    may_be_recent_nodes,
     weight_of,
 )
 from lastnode.kinds import Kind, Sessions, way_of
+from lastnode.kube.errors import Undecodable
 from lastnode.kube.wire import decode
 from lastnode.objects import Controller, Node, Session, Workload, pack
-from lastnode.status import Part, Status, crashed_at, ready_since, scheduled_since, utc
+from lastnode.status import Date, Part, Status, crashed_at, ready_since, scheduled_since, utc
+
+_Field = TypeVar("_Field")
 
 # An absent field that is kept in bytes. (A null comes as b"null": msgspec takes "Raw | None" for null alone.)
 NOTHING: Final = msgspec.Raw()
@@ -43,8 +49,8 @@ class _Metadata(Part):
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: datetime | None = None
+    creation_timestamp: Date = None
+    deletion_timestamp: Date = None  # that there is one says enough
     labels: dict[str, str | None] | None = None
     owner_references: list[_Owner] | None = None
 
@@ -83,8 +89,13 @@ class Pod(Part):
         return decode(_ANYTHING, affinity.preferred) if affinity and affinity.preferred != NOTHING else None
 
 
+class _Taint(Part):
+    key: str = ""
+
+
 class _NodeSpec(Part):
     unschedulable: bool | None = None
+    taints: list[_Taint] | None = None
 
 
 class _Node(Part):
@@ -98,8 +109,9 @@ class _Stickiness(Part):
 
 
 class _WorkloadSpec(Part):
-    node_stickiness: _Stickiness | None = None
-    warm_pool_size: int | None = None
+    # Of whatever type: a kind that has other uses for these names stays readable.
+    node_stickiness: msgspec.Raw = NOTHING
+    warm_pool_size: msgspec.Raw = NOTHING
 
 
 class _Workload(Part):
@@ -118,30 +130,50 @@ def read_node(data: bytes | msgspec.Raw) -> Node:
     """A v1 Node."""
     part = decode(_NODE, data)
     hostname = _labels(part.metadata).get(HOSTNAME_LABEL) or ""
+    spec = part.spec or _NodeSpec()
+    tainted = any(taint.key in LEAVING_TAINTS for taint in spec.taints or ())
     return Node(
         **_identity(part.metadata),
         resource_version=part.metadata.resource_version,
         hostname=hostname if is_hostname_value(hostname) else "",
         ready=ready_since(part.status) is not None,
-        unschedulable=bool(part.spec and part.spec.unschedulable),
+        unschedulable=bool(spec.unschedulable),
+        leaving=tainted or part.metadata.deletion_timestamp is not None,
     )
 
 
-def read_workload(kind: Kind, data: bytes | msgspec.Raw) -> Workload:
-    """An object of that kind."""
+def read_workload(kind: Kind, data: bytes | msgspec.Raw, *, whole: bool = False) -> Workload:
+    """An object of that kind. Texts that are no memory are left out, and all of them where it has not opted in, but for
+    who asks for the ``whole``, to show or to remove it."""
     part = decode(_WORKLOAD, data)
-    spec = part.spec or _WorkloadSpec()
     annotations = part.metadata.annotations or {}
-    stickiness = spec.node_stickiness.enabled if spec.node_stickiness else None
+    sticky = _is_sticky(kind, part.spec or _WorkloadSpec(), annotations)
+    texts = _texts(kind.prefix, annotations)
     return Workload(
         **_identity(part.metadata),
-        **_memory(kind.prefix, annotations),
+        **_memory(*(texts if whole else _kept(*texts) if sticky else (None, None))),
         resource_version=part.metadata.resource_version,
         resource=kind.resource,
         kind=kind.name or sys.intern(part.kind),
-        sticky=kind.is_sticky(stickiness, annotations.get(kind.annotation(STICKINESS)), spec.warm_pool_size),
+        sticky=sticky,
         created_at=utc(part.metadata.creation_timestamp),
+        older_weight=weight_of(annotations.get(kind.annotation(OLDER_WEIGHT))),
     )
+
+
+def _is_sticky(kind: Kind, spec: _WorkloadSpec, annotations: Mapping[str, str | None]) -> bool:
+    stickiness = _if_readable(_STICKINESS, spec.node_stickiness)
+    size = _if_readable(_SIZE, spec.warm_pool_size) if kind.pooled else None
+    annotation = annotations.get(kind.annotation(STICKINESS))
+    return kind.is_sticky(stickiness.enabled if stickiness else None, annotation, size)
+
+
+def _if_readable(decoder: msgspec.json.Decoder[_Field], field: msgspec.Raw) -> _Field | None:
+    """A field of another type says nothing, as if it were absent."""
+    try:
+        return None if field == NOTHING else decode(decoder, field)
+    except Undecodable:
+        return None
 
 
 def read_patched(kind: Kind, before: Workload, answer: bytes) -> Workload:
@@ -151,7 +183,7 @@ def read_patched(kind: Kind, before: Workload, answer: bytes) -> Workload:
     the watch says so.
     """
     metadata = decode(_WORKLOAD, answer).metadata
-    memory = _memory(kind.prefix, metadata.annotations or {})
+    memory = _memory(*_kept(*_texts(kind.prefix, metadata.annotations or {})))
     return msgspec.structs.replace(before, resource_version=metadata.resource_version, **memory)
 
 
@@ -216,12 +248,21 @@ def _may_name(way: Sessions, owner: _Owner) -> bool:
     return bool(owner.controller) and owner.kind == way.controller_kind and group == way.controller_group
 
 
-def _memory(prefix: str, annotations: Mapping[str, str | None]) -> dict[str, Any]:
-    return {
-        "last_node": _shared(annotations.get(f"{prefix}/{LAST_NODE}")),
-        "packed_nodes": pack(annotations.get(f"{prefix}/{RECENT_NODES}")),
-        "older_weight": weight_of(annotations.get(f"{prefix}/{OLDER_WEIGHT}")),
-    }
+def _texts(prefix: str, annotations: Mapping[str, str | None]) -> tuple[str | None, str | None]:
+    """last-node and recent-nodes."""
+    return annotations.get(f"{prefix}/{LAST_NODE}"), annotations.get(f"{prefix}/{RECENT_NODES}")
+
+
+def _kept(last_node: str | None, recent_nodes: str | None) -> tuple[str | None, str | None]:
+    """Those that are short enough to mean something."""
+    return (
+        last_node if last_node is None or len(last_node) <= MAX_NODE_NAME else None,
+        recent_nodes if recent_nodes is None or may_be_recent_nodes(recent_nodes) else None,
+    )
+
+
+def _memory(last_node: str | None, recent_nodes: str | None) -> dict[str, Any]:
+    return {"last_node": _shared(last_node), "packed_nodes": pack(recent_nodes)}
 
 
 def _seconds_between(start: datetime | None, end: datetime | None) -> int | None:
@@ -244,5 +285,7 @@ def _identity(metadata: _Metadata) -> dict[str, Any]:
 _ANYTHING: Final = msgspec.json.Decoder()
 _NODE: Final = msgspec.json.Decoder(_Node)
 _WORKLOAD: Final = msgspec.json.Decoder(_Workload)
+_STICKINESS: Final = msgspec.json.Decoder(_Stickiness | None)
+_SIZE: Final = msgspec.json.Decoder(int | None)
 _METADATA: Final = msgspec.json.Decoder(_Whatever)
 _POD: Final = msgspec.json.Decoder(Pod)

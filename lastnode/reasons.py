@@ -34,6 +34,7 @@ class Reason(Meant):
     EXPIRED = "expired", "the placement was older than the memory counts"
     NODE_GONE = "node_gone", "the node does not exist any more"
     NODE_REPLACED = "node_replaced", "the node was replaced by another machine of the same name"
+    NODE_LEAVING = "node_leaving", "the node was being deleted, or an autoscaler was about to take it away"
     NODE_NOT_READY = "node_not_ready", "the node was not Ready"
     NODE_CORDONED = "node_cordoned", "the node was cordoned"
 
@@ -50,7 +51,8 @@ class Reason(Meant):
 
 # Why an entry of the memory cannot be preferred now: what its age and its node say.
 INVALID: Final = (
-    Reason.EXPIRED, Reason.NODE_GONE, Reason.NODE_REPLACED, Reason.NODE_NOT_READY, Reason.NODE_CORDONED,
+    Reason.EXPIRED, Reason.NODE_GONE, Reason.NODE_REPLACED, Reason.NODE_LEAVING, Reason.NODE_NOT_READY,
+    Reason.NODE_CORDONED,
 )  # fmt: skip
 # Why there is no node to prefer for a pod.
 NO_PREFERENCE: Final = (

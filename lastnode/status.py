@@ -1,11 +1,17 @@
 """What a status says: since when a pod or a node is Ready, when a pod was bound, and when it crashed. Pure."""
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from lastnode.kube.errors import Undecodable
+# Every date that is read lies between these two, so that no sum with an age, a tolerance or a TTL leaves the calendar.
+# Nothing that is remembered is older than the first, which also stands for a date that is missing.
+EARLIEST: Final = datetime.fromtimestamp(0, UTC)
+LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
+
+# A date as it was sent: text, if all is well. Only utc() reads it, because a bad one must not cost its object.
+Date = Any
 
 
 class Part(msgspec.Struct, gc=False, rename="camel"):
@@ -15,12 +21,12 @@ class Part(msgspec.Struct, gc=False, rename="camel"):
 class _Condition(Part):
     type: str = ""
     status: str = ""
-    last_transition_time: datetime | None = None
+    last_transition_time: Date = None
 
 
 class _Terminated(Part):
     exit_code: int = 0
-    finished_at: datetime | None = None
+    finished_at: Date = None
 
 
 class _ContainerState(Part):
@@ -41,10 +47,10 @@ class Status(Part):
 
 
 def ready_since(status: Status | None) -> datetime | None:
-    """When the Ready condition became True; the epoch where it is True but undated, None where it is not True."""
+    """When the Ready condition became True; EARLIEST where it is True but undated, None where it is not True."""
     for condition in (status.conditions if status else None) or ():
         if condition.type == "Ready" and condition.status == "True":
-            return utc(condition.last_transition_time) or _UNDATED
+            return utc(condition.last_transition_time) or EARLIEST
     return None
 
 
@@ -63,24 +69,22 @@ def crashed_at(status: Status) -> datetime | None:
     """
     states = [s for each in status.container_statuses or () for s in (each.state, each.last_state)]
     ends = [state.terminated for state in states if state and state.terminated]
-    times = [end.finished_at for end in ends if end.exit_code and end.finished_at]
+    times = [moment for end in ends if end.exit_code and (moment := utc(end.finished_at))]
     if not times and status.phase == "Failed":
-        times = [
-            c.last_transition_time for c in status.conditions or () if c.type == "Ready" and c.last_transition_time
-        ]
-    return max((moment for time in times if (moment := utc(time))), default=None)
+        ready = (c.last_transition_time for c in status.conditions or () if c.type == "Ready")
+        times = [moment for time in ready if (moment := utc(time))]
+    return max(times, default=None)
 
 
-def utc(moment: datetime | None) -> datetime | None:
-    """:raises Undecodable: it has no time zone, or no place in UTC's calendar."""
-    if moment is None:
+def utc(date: object) -> datetime | None:
+    """The instant that a date (RFC 3339) names, in UTC and from EARLIEST to LATEST; None for anything else, also for a
+    date without a time zone, which is no instant."""
+    try:
+        moment = msgspec.convert(date, datetime)
+    except msgspec.ValidationError:
         return None
     if moment.tzinfo is None:
-        raise Undecodable(f"{moment.isoformat()} has no time zone")
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise Undecodable(f"{moment.isoformat()} does not exist in UTC") from error
-
-
-_UNDATED: Final = datetime.fromtimestamp(0, UTC)
+        return None
+    if not EARLIEST.year <= moment.year < LATEST.year:
+        return EARLIEST if moment.year < EARLIEST.year else LATEST
+    return moment.astimezone(UTC)

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +14,7 @@ from lastnode.kube.api import Api
 from lastnode.kube.store import ObjectKey, Store
 from lastnode.kube.watch import NOBODY, PAGE_SIZE, ListWatch, Observer
 from lastnode.memory import Memory, parse_text
+from lastnode.nodes import Nodes
 from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
 from lastnode.reading import read_controller, read_node, read_session, read_workload
 
@@ -39,23 +40,34 @@ class MemoryCache:
         self._lock = Lock()
 
     def recall(self, workload: Workload) -> Memory:
-        """What the workload's annotations say, parsed at most once a version."""
+        """What the workload's annotations say, parsed at most once a version; nothing where it has not opted in."""
+        if not workload.sticky:
+            return ()
         with self._lock:
             known = self._items.get(workload.uid)
         if known is not None and known.resource_version == workload.resource_version:
             return known.memory
         parsed = parse_text(workload.last_node, workload.recent_nodes)
-        if parsed:
-            with self._lock:
-                self._items[workload.uid] = _Parsed(workload.resource_version, parsed)
+        with self._lock:
+            self._items[workload.uid] = _Parsed(workload.resource_version, parsed)
         return parsed
+
+    def follow(self, stores: Iterable[Store[Workload]]) -> None:
+        """Forget the workloads that go, or do not opt in any more."""
+        for store in stores:
+            store.subscribe(self._on_workload)
+
+    def _on_workload(self, before: Workload | None, after: Workload | None) -> None:
+        if before is not None and not (after and after.sticky and after.uid == before.uid):
+            with self._lock:
+                self._items.pop(before.uid, None)
 
     def __len__(self) -> int:
         with self._lock:
             return len(self._items)
 
     def _expires(self, _uid: str, item: _Parsed, now: float) -> float:
-        ready_at = item.memory[0].ready_at
+        ready_at = item.memory[0].ready_at if item.memory else None
         if not self._ttl or ready_at is None:
             return float("inf")
         return max(now, ready_at.timestamp() + self._ttl)
@@ -68,7 +80,7 @@ class View:
     def __init__(self, kinds: Sequence[Kind] = BUILT_IN) -> None:
         self.kinds = {kind.resource: kind for kind in kinds}
         self.ways = ways(kinds)
-        self.nodes: Store[Node] = Store()
+        self.nodes = Nodes()
         self.controllers: Store[Controller] = Store()
         self.sessions: Store[Session] = Store()
         self.workloads: dict[str, Store[Workload]] = {resource: Store() for resource in self.kinds}

@@ -60,6 +60,7 @@ class Recorder:
         leadership = Leadership() if settings.leader_elect else Leadership.sole()
         queue: WorkQueue[WorkloadKey] = WorkQueue()
         cache = MemoryCache(settings.memory_ttl, size=WRITTEN_MEMORIES)
+        cache.follow(view.workloads.values())
         journal = SessionLog(settings.session_log, socket.gethostname())
         counting = _counting(settings, server, view, session_metrics, journal)
         sessions = Sessions(

@@ -99,8 +99,8 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
             if before is not None and _newer(obj, before):
                 self.upsert(obj)
 
-    def remove(self, obj: R) -> None:
-        """An object is gone; of one that was never seen nobody needs to hear."""
+    def remove(self, obj: Record) -> None:
+        """The object of that place is gone; of one that was never seen nobody needs to hear."""
         with self._lock:
             objects = self._objects.get(obj.namespace, {})
             before = objects.pop(obj.name, None)

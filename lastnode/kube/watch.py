@@ -271,9 +271,14 @@ class ListWatch(Generic[R]):
         self.observer.event(self.resource, event.type)
 
     def _apply(self, event: wire.Event) -> None:
-        take = self.store.remove if event.type == "DELETED" else self.store.upsert
-        if (obj := self._decode_object(event.object)) is not None:
+        obj = self._decode_object(event.object)
+        if obj is not None:
+            take = self.store.remove if event.type == "DELETED" else self.store.upsert
             take(obj)
+        else:
+            # As a list would show it: what cannot be read now must not stay as it was before.
+            place = wire.place(event)
+            self.store.remove(Record(namespace=place.namespace, name=place.name))
 
     def _decode_object(self, data: msgspec.Raw) -> R | None:
         """The record, or None for one of a shape that cannot be read: that one is skipped, never the others."""

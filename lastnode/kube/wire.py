@@ -49,6 +49,17 @@ class Event(msgspec.Struct):
     object: msgspec.Raw
 
 
+class Place(msgspec.Struct):
+    """Where an object is."""
+
+    name: str
+    namespace: str = ""
+
+
+class _Placed(msgspec.Struct):
+    metadata: Place
+
+
 class _Versioned(msgspec.Struct):
     metadata: _ListMeta
 
@@ -73,6 +84,11 @@ def version(event: Event) -> str:
     return decode(_VERSIONED, event.object, _WHAT).metadata.version
 
 
+def place(event: Event) -> Place:
+    """Of the object inside, of which nothing else may be readable."""
+    return decode(_PLACED, event.object, _WHAT).metadata
+
+
 def failure(event: Event) -> ApiError:
     """The error that an ERROR event's Status tells, in the class that the same HTTP status would have."""
     status = decode(_FAILURE, event.object, _WHAT)
@@ -83,4 +99,5 @@ _WHAT: Final = "not what an API server sends"
 _PAGE: Final = msgspec.json.Decoder(Page)
 _EVENT: Final = msgspec.json.Decoder(Event)
 _VERSIONED: Final = msgspec.json.Decoder(_Versioned)
+_PLACED: Final = msgspec.json.Decoder(_Placed)
 _FAILURE: Final = msgspec.json.Decoder(_Failure)

@@ -141,11 +141,13 @@ def obstacle(pod: Seen, node: Seen, others: Iterable[Seen]) -> Reason | None:
 
 
 def asks_for(pod: Seen, node: str, hostname: str) -> bool:
-    """Whether a preferred term of the pod names this node, by its hostname label or its name, whatever its weight."""
+    """Whether a preferred term of the pod leads to this node, whatever its weight: by its name, or by the ``hostname``
+    label that only this node has, empty where there is none."""
     terms = [each.preference for each in pod.node_affinity.preferred or () if each.preference]
     found = [each for term in terms for each in (*(term.match_expressions or ()), *(term.match_fields or ()))]
     asked = [(each.key, each.operator, each.values) for each in found]
-    return (HOSTNAME_LABEL, "In", [hostname or node]) in asked or (NODE_NAME_FIELD, "In", [node]) in asked
+    by_label = bool(hostname) and (HOSTNAME_LABEL, "In", [hostname]) in asked
+    return by_label or (NODE_NAME_FIELD, "In", [node]) in asked
 
 
 def _selects(pod: Seen, node: Seen) -> bool:

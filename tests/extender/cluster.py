@@ -56,6 +56,11 @@ def set_ready(stack: Stack, node: str, ready: bool) -> None:
     stack.api.patch(f"/api/v1/nodes/{node}/status", {"status": status}, "application/strategic-merge-patch+json")
 
 
+def relabel(stack: Stack, node: str, hostname: str | None) -> None:
+    """Give the node another kubernetes.io/hostname label, or none."""
+    stack.api.patch(f"/api/v1/nodes/{node}", {"metadata": {"labels": {"kubernetes.io/hostname": hostname}}})
+
+
 # Workloads and what they remember
 
 

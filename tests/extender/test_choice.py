@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lastnode import prefer_node
 from lastnode.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION, WORKLOAD_KIND_LABEL, WORKLOAD_NAME_LABEL
 from testbed.errors import ApiError
 from testbed.stack import Stack
@@ -20,6 +21,7 @@ from tests.extender.cluster import (
     favoured,
     make_nodes,
     path_of,
+    relabel,
     remembering,
     sandbox,
     session_pod,
@@ -206,8 +208,27 @@ def replace(stack: Stack, node: str) -> None:
     make_nodes(stack, [node])
 
 
-FATES = {"node_cordoned": cordon, "node_not_ready": break_down, "node_gone": delete, "node_replaced": replace}
-each_fate = pytest.mark.parametrize(("reason", "befalls"), FATES.items(), ids=FATES)
+def linger(stack: Stack, node: str) -> None:
+    """Being deleted, while somebody's finalizer keeps it."""
+    stack.api.patch(f"/api/v1/nodes/{node}", {"metadata": {"finalizers": ["example.com/drain"]}})
+    delete(stack, node)
+
+
+def disrupt(stack: Stack, node: str) -> None:
+    """As Karpenter does before it drains a node."""
+    taints = [{"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}]
+    stack.api.patch(f"/api/v1/nodes/{node}", {"spec": {"taints": taints}})
+
+
+FATES = [
+    ("node_cordoned", cordon),
+    ("node_not_ready", break_down),
+    ("node_gone", delete),
+    ("node_replaced", replace),
+    ("node_leaving", linger),
+    ("node_leaving", disrupt),
+]
+each_fate = pytest.mark.parametrize(("reason", "befalls"), FATES, ids=[befalls.__name__ for _, befalls in FATES])
 
 
 @each_fate
@@ -253,6 +274,22 @@ def test_a_node_that_the_scheduler_does_not_offer_is_not_answered(
     create(stack, sticky_runtime("w", namespace, entry(nodes[a])))
     wire.expect("preferred", pod, list(nodes))
     assert wire.expect("not_offered", pod, [b, f"{a}-too", a[:-1]]).body == b"[]"
+
+
+# How its label leads to it
+
+RELABELLED = {"changed": "{a}-anew", "removed": None, "shared": "{b}"}
+
+
+@pytest.mark.parametrize("label", RELABELLED.values(), ids=RELABELLED)
+def test_a_term_that_does_not_lead_to_the_node_any_more_is_not_taken_for_the_preference(
+    stack: Stack, wire: Wire, nodes: Nodes, namespace: str, a: str, b: str, pod: Any, label: str | None
+) -> None:
+    create(stack, sticky_runtime("w", namespace, entry(nodes[a])))
+    pod = {**pod, "spec": prefer_node(pod["spec"], a)}
+    wire.expect("already_injected", pod, list(nodes))
+    relabel(stack, a, label and label.format(a=a, b=b))
+    assert wire.expect("preferred", pod, list(nodes)).hosts == favoured(a)
 
 
 # Whose pod it is

@@ -159,17 +159,26 @@ def node_cordoned(scene: Scene) -> Object:
     return scene.pod()
 
 
+def node_leaving(scene: Scene) -> Object:
+    scene.remembers()
+    taints = [{"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}]
+    scene.stack.api.patch(f"/api/v1/nodes/{scene.wanted}", {"spec": {"taints": taints}})
+    return scene.pod()
+
+
 BY_THE_SCHEDULER: dict[str, Callable[[Scene], Object]] = {
     made.__name__: made
     for made in (preferred, not_offered, already_injected, not_ours, unattributed, ambiguous, not_sticky,
-                 nothing_remembered, expired, node_gone, node_replaced, node_not_ready, node_cordoned)
+                 nothing_remembered, expired, node_gone, node_replaced, node_not_ready, node_cordoned,
+                 node_leaving)
 }  # fmt: skip
 # These three no healthy scheduler and extender bring about together.
 OTHERWISE = {"bad_request", "error", "not_synced"}
 # What of the three nodes the scheduler still offers then; all of them otherwise.
-OFFERED = {"not_offered": 2, "node_gone": 2, "node_cordoned": 2}
+OFFERED = {"not_offered": 2, "node_gone": 2, "node_cordoned": 2, "node_leaving": 2}
 # What the scheduler's own watch must have brought it about the wanted node, and how often.
-HEARD = {"node_gone": ("Delete", 1), "node_replaced": ("Add", 2), "node_cordoned": ("Update", 1)}
+HEARD = {"node_gone": ("Delete", 1), "node_replaced": ("Add", 2), "node_cordoned": ("Update", 1),
+         "node_leaving": ("Update", 1)}  # fmt: skip
 
 
 class Moved(NamedTuple):
@@ -234,7 +243,7 @@ def test_the_real_scheduler_places_a_pod_and_exactly_this_result_is_counted(
     remove(stack, pod)
 
 
-@pytest.mark.parametrize("befalls", [node_cordoned, node_gone], ids=lambda befalls: befalls.__name__)
+@pytest.mark.parametrize("befalls", [node_cordoned, node_gone, node_leaving], ids=lambda befalls: befalls.__name__)
 def test_the_real_scheduler_puts_a_session_on_the_older_node_when_the_last_cannot_be_had(
     stack: Stack, scheduler: Component, wire: Wire, scene: Scene, befalls: Callable[[Scene], Object]
 ) -> None:

@@ -132,13 +132,21 @@ def test_preferred_terms_of_a_wrong_shape_cost_nobody_the_answer(
     assert (result, json.loads(answer)) in [("preferred", favoured(f"{namespace}-node")), ("bad_request", [])]
 
 
-@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
-def test_a_moment_outside_the_calendar_is_a_bad_request_not_a_fault_of_ours(
-    wire: Wire, good: Good, namespace: str, moment: str
+@pytest.mark.parametrize(
+    ("date", "result"),
+    [
+        ("0001-01-01T00:00:00+23:59", "unattributed"),  # older than its workload
+        ("9999-12-31T23:59:59-23:59", "preferred"),
+        ("0000-01-01T00:00:00Z", "preferred"),
+        ("yesterday", "preferred"),
+    ],
+)
+def test_a_date_outside_the_calendar_costs_nobody_the_answer(
+    wire: Wire, good: Good, namespace: str, date: str, result: str
 ) -> None:
     pod = session_pod(namespace, workload="w")
-    pod["metadata"]["creationTimestamp"] = moment
-    assert wire.ask(pod, [f"{namespace}-node"]) == (200, b"[]", "bad_request")
+    pod["metadata"]["creationTimestamp"] = date
+    assert wire.ask(pod, [f"{namespace}-node"]).result == result
 
 
 def test_ten_megabytes_get_an_empty_list(wire: Wire, good: Good) -> None:

@@ -26,6 +26,7 @@ from tests.extender.cluster import (
     entry,
     make_nodes,
     pod_spec,
+    relabel,
     remove,
     sandbox,
     scheduled,
@@ -220,6 +221,29 @@ def test_a_session_through_webhook_and_extender_counts_once(cluster: Cluster) ->
         assert scheduled(stack, create(stack, session_pod("default", "comes-back", workload="w"))) == LAST
     finally:
         scheduler.stop()
+
+
+@pytest.mark.parametrize("change", ["changed", "removed", "shared"])
+def test_a_session_comes_back_whatever_became_of_its_node_s_hostname_label(cluster: Cluster, change: str) -> None:
+    stack = cluster.stack
+    nodes = make_nodes(stack, [f"{change}-{number}" for number in range(6)], pool=change)
+    last, another = f"{change}-3", f"{change}-5"
+    create(stack, sticky_runtime(change, "default", entry(nodes[last])))
+    relabel(stack, last, {"changed": "anew", "removed": None, "shared": another}[change])
+    wanted = prefer_node(pod_spec(), last, hostname="anew") if change == "changed" else by_name(last)
+    eventually(lambda: terms(cluster.pod(workload=change)) == terms({"spec": wanted}), "a term that leads to it")
+    scheduler = stack.start_scheduler("sticky.yaml", name=f"scheduler-{change}")
+    try:
+        for number in range(4):
+            pod = session_pod("default", f"{change}-{number}", workload=change, spec=pod_spec(change))
+            assert scheduled(stack, create(stack, pod)) == last
+    finally:
+        scheduler.stop()
+
+
+def by_name(node: str) -> Object:
+    spec: Object = prefer_node(pod_spec(), node, match="name")
+    return spec
 
 
 def test_killed_it_costs_the_preference_and_no_pod(cluster: Cluster) -> None:

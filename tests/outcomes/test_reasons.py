@@ -50,8 +50,8 @@ def preferring_another(scene: Scene) -> Object:
     return {**pod, "spec": prefer_node(pod["spec"], scene.other, weight=50)}
 
 
-def taint(scene: Scene, effect: str) -> None:
-    taints = [{"key": "example.com/broken", "value": "yes", "effect": effect}]
+def taint(scene: Scene, effect: str, key: str = "example.com/broken") -> None:
+    taints = [{"key": key, "value": "yes", "effect": effect}]
     scene.stack.api.patch(f"/api/v1/nodes/{scene.wanted}", {"spec": {"taints": taints}})
 
 
@@ -90,6 +90,12 @@ def node_not_ready(scene: Scene) -> Object:
 def node_cordoned(scene: Scene) -> Object:
     remembers(scene)
     scene.stack.api.patch(f"/api/v1/nodes/{scene.wanted}", {"spec": {"unschedulable": True}})
+    return scene.pod()
+
+
+def node_leaving(scene: Scene) -> Object:
+    remembers(scene)
+    taint(scene, "NoSchedule", key="karpenter.sh/disrupted")
     return scene.pod()
 
 
@@ -133,8 +139,8 @@ def outscored(scene: Scene) -> Object:
 
 BY_THE_SCHEDULER: dict[Reason, Callable[[Scene], Object]] = {
     Reason(made.__name__): made
-    for made in (expired, node_gone, node_replaced, node_not_ready, node_cordoned, no_room, tainted, pinned,
-                 not_asked, not_offered, outscored)
+    for made in (expired, node_gone, node_replaced, node_not_ready, node_cordoned, node_leaving, no_room, tainted,
+                 pinned, not_asked, not_offered, outscored)
 }  # fmt: skip
 ASKED = {
     Reason.NOT_ASKED: "nobody",

@@ -120,6 +120,18 @@ def test_containers_that_end_with_errors_because_the_pod_is_deleted_are_no_crash
     assert nodes_of(space) == [node]
 
 
+@pytest.mark.parametrize("date", ["0001-01-01T00:00:03Z", "9999-12-31T23:59:59Z"])
+def test_an_end_dated_outside_of_what_can_be_reckoned_with_takes_nothing_back(space: Space, date: str) -> None:
+    node = space.node("a")
+    space.workload()
+    pod = space.pod("s", node, sandbox=space.sandbox("s"))
+    ended = container({"running": {}}) | {"lastState": {"terminated": {"exitCode": 1, "finishedAt": date}}}
+    space.status(pod, "Running", 1, containerStatuses=[ended])
+    space.written(node)
+    space.settled()
+    assert nodes_of(space) == [node]
+
+
 def test_a_crash_while_the_recorder_was_away_is_taken_back_when_it_comes(plane: Stack) -> None:
     space = Space(plane)
     recorder = plane.start_recorder(name=f"recorder-{space.name}")

@@ -249,16 +249,21 @@ def test_an_object_that_its_definition_allows_and_we_cannot_read_costs_no_other(
 
     sticky = {"nodeStickiness": {"enabled": True}}
     add("a", sticky)
-    add("b-odd", {"nodeStickiness": "yes"})
+    add("b-odd", "none")
     add("c", sticky)
     with followed.running(resource, functools.partial(reading.read_workload, kinds_of([resource])[0])):
         followed.until(lambda: [key.name for key in followed.store] == ["a", "c"], "all but the odd one")
         assert followed.counts.skips == 1
-        add("d-odd", {"nodeStickiness": {"enabled": "perhaps"}})
+        add("d-odd", [sticky])
         add("e", sticky)
         followed.until(lambda: [key.name for key in followed.store] == ["a", "c", "e"], "events to go on")
         assert followed.counts.skips == 2
-        assert followed.counts.lists == 1
+        followed.plane.api.patch(f"{collection}/a", {"spec": 7})
+        followed.until(lambda: [key.name for key in followed.store] == ["c", "e"], "what was known before to go")
+        followed.plane.api.delete(f"{collection}/a")
+        followed.plane.api.patch(f"{collection}/c", {"spec": {"nodeStickiness": "yes", "warmPoolSize": []}})
+        followed.until(lambda: [one.sticky for one in followed.store.values()] == [False, True], "it to be no opt-in")
+        assert (followed.counts.skips, followed.counts.lists) == (4, 1)
     followed.plane.api.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{resource}")
 
 

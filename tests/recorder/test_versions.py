@@ -1,4 +1,4 @@
-"""A kind of workload is served in another version while the recorder runs: it is followed, and written on, there."""
+"""A kind of workload of somebody's own: served in another version while the recorder runs, with objects of any shape."""
 
 from __future__ import annotations
 
@@ -93,3 +93,48 @@ def test_a_workload_that_moved_to_another_version_is_written_there(space: Space,
     plane.wait(lambda: last_node("v2") == second, "the second session to be written", within=60)
     written = [asked.path.split("/")[3] for asked in proxy.writes(f"/{space.name}/")]
     assert (written[0], written[-1]) == ("v1", "v2")
+
+
+@pytest.mark.usefixtures("recorder")
+def test_a_workload_that_cannot_be_read_any_more_is_left_alone_until_it_can(
+    space: Space, proxy: HttpProxy, recorder: Component
+) -> None:
+    plane, collection = space.stack, f"/apis/{GROUP}/v1/namespaces/{space.name}/{PLURAL}"
+
+    def create(name: str) -> None:
+        # A field of a built-in kind, in which this one keeps something else.
+        body = {"metadata": {"name": name, "annotations": OPTED_IN}, "spec": {"warmPoolSize": "many"}}
+        plane.api.post(collection, {"apiVersion": f"{GROUP}/v1", "kind": KIND} | body)
+
+    def written(workload: str, pod: str, second: int) -> None:
+        node = space.node(pod)
+        space.status(space.pod(pod, node, workload=workload, kind=KIND), "Running", second)
+        plane.wait(lambda: last_node(workload) == node, f"{pod} to be written on {workload}", within=60)
+
+    def last_node(workload: str) -> object:
+        return plane.api.get(f"{collection}/{workload}")["metadata"]["annotations"].get(LAST_NODE_ANNOTATION)
+
+    def about_it() -> int:
+        return sum(asked.path.endswith(f"/{space.name}/{PLURAL}/w") for asked in list(proxy.asked))
+
+    def served() -> bool:
+        try:
+            return bool(plane.api.get(collection))
+        except ApiError:
+            return False
+
+    plane.wait(served, "the kind to be served")
+    create("w")
+    create("other")
+    written("w", "first", 1)
+    first = last_node("w")
+    plane.api.patch(f"{collection}/w", {"spec": ["of another shape"]})
+    plane.wait(lambda: "an object is skipped" in recorder.tail(20), "the recorder to see that")
+    asked = about_it()
+    node = space.node("second")
+    space.status(space.pod("second", node, workload="w", kind=KIND), "Running", 2)
+    written("other", "later", 3)
+    assert last_node("w") == first
+    assert about_it() == asked
+    plane.api.patch(f"{collection}/w", {"spec": {}})
+    plane.wait(lambda: last_node("w") == node, "the session of that time to be written", within=60)

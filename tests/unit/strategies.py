@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lastnode.contract import HOSTNAME_LABEL
 from lastnode.memory import Entry
 from lastnode.preference import PREFERRED
+from lastnode.status import EARLIEST
 
 NODE = "node-1"
 OTHER_NODE = "node-2"
@@ -162,7 +163,7 @@ def pod_specs(
 
 # Few of each, so that entries meet: of the same node, the same instant, or the same session.
 _INSTANTS = [
-    datetime.min.replace(tzinfo=UTC),
+    EARLIEST,
     *(datetime(2026, 11, 23, tzinfo=UTC) + timedelta(seconds=second) for second in range(8)),
 ]
 

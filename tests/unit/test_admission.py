@@ -69,7 +69,7 @@ def view() -> View:
                      last_node=last_node)
         )  # fmt: skip
     for name in (NODE, LONG):
-        known.nodes.upsert(Node(name=name, uid=name, hostname=name[:63], ready=True))
+        known.nodes.upsert(Node(name=name, uid=name, hostname=name if name == NODE else "", ready=True))
     return known
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
+from lastnode import view
 from lastnode.contract import AGENTCUBE_PREFIX, RECENT_NODES_ANNOTATION
+from lastnode.kube.store import Store
 from lastnode.memory import Entry, Memory, render
 from lastnode.objects import Workload, pack
+from lastnode.status import EARLIEST, LATEST
 from lastnode.view import MAX_MEMORIES, MemoryCache
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -82,6 +86,26 @@ def test_what_is_expired_already_is_recalled_but_not_kept(age: float) -> None:
     assert len(cache) == 0
 
 
+def test_a_memory_of_nothing_is_parsed_only_once_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = MemoryCache(TTL, Clock())
+    nothing = workload(())
+    assert (cache.recall(nothing), len(cache)) == ((), 1)
+    monkeypatch.delattr(view, "parse_text")  # it is not there to be called again
+    assert cache.recall(nothing) == ()
+
+
+def test_nothing_is_kept_of_a_workload_that_has_not_opted_in_or_does_not_any_more() -> None:
+    cache, store = MemoryCache(TTL, Clock()), Store[Workload]()
+    cache.follow([store])
+    on, off = workload(memory()), msgspec.structs.replace(workload(memory(), version="2"), sticky=False)
+    for before, after in ((on, off), (on, None)):
+        store.upsert(before)
+        assert (cache.recall(before), len(cache)) == (memory(), 1)
+        store.remove(before) if after is None else store.upsert(after)
+        assert len(cache) == 0
+    assert (cache.recall(off), len(cache)) == ((), 0)
+
+
 def test_without_a_ttl_nothing_expires() -> None:
     clock = Clock()
     cache = MemoryCache(0, clock)
@@ -110,8 +134,7 @@ def test_it_is_bounded_and_forgets_those_not_used_for_longest() -> None:
     assert MAX_MEMORIES > 0
 
 
-@pytest.mark.parametrize("year", [1, 9999])
-def test_the_ends_of_time_are_no_trouble(year: int) -> None:
-    ready_at = datetime(year, 1, 1, tzinfo=UTC)
+@pytest.mark.parametrize("ready_at", [EARLIEST, LATEST])
+def test_the_ends_of_time_are_no_trouble(ready_at: datetime) -> None:
     cache = MemoryCache(TTL, Clock())
     assert cache.recall(workload((Entry(node="n", ready_at=ready_at),)))[0].ready_at == ready_at

@@ -177,10 +177,10 @@ def test_a_preferred_term_asks_for_the_node_that_it_names(preference: dict[str, 
     assert asks_for(pod(affinity=affinity), "a", "host-a") is asked
 
 
-def test_a_hostname_that_is_not_known_is_taken_to_be_the_name() -> None:
+def test_where_no_label_leads_to_the_node_no_label_asks_for_it() -> None:
     terms = [{"weight": 100, "preference": expression(HOSTNAME, "In", "a")}]
     affinity = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": terms}}
-    assert asks_for(pod(affinity=affinity), "a", "")
+    assert not asks_for(pod(affinity=affinity), "a", "")
 
 
 def test_an_object_of_another_shape_is_named_as_such() -> None:

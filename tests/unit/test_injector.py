@@ -379,6 +379,11 @@ def test_the_newest_node_that_can_be_used_is_preferred_most_and_the_older_ones_s
     assert said(at_last(*memory, nodes=nodes)) == [(100, ["node-2"]), (10, ["node-3", "node-4"])]
 
 
+def test_a_label_that_two_nodes_have_is_not_used() -> None:
+    nodes = {name: Node(name=name, uid="uid-1", hostname="localhost", ready=True) for name in (NODE, "node-2")}
+    assert at_last(remembered(hostname="localhost"), nodes=nodes) == [term(NODE, match="name")]
+
+
 def said(terms: list[dict[str, Any]]) -> list[tuple[int, list[str]]]:
     return [(each["weight"], each["preference"]["matchExpressions"][0]["values"]) for each in terms]
 

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastnode import memory as memories
-from lastnode.contract import AGENTCUBE_PREFIX, LAST_NODE_ANNOTATION, MOST_MEMORY_BYTES, RECENT_NODES_ANNOTATION
+from lastnode.contract import AGENTCUBE_PREFIX, LAST_NODE_ANNOTATION, MAX_RECENT_NODES_BYTES, RECENT_NODES_ANNOTATION
 from lastnode.memory import Crash, Entry, Memory, bounded, merge, parse_text, prune, take_back
 from lastnode.objects import Node
+from lastnode.status import EARLIEST, LATEST
 from tests.unit.strategies import entries, label_values, node_names
 
 parse = functools.partial(memories.parse, prefix=AGENTCUBE_PREFIX)
@@ -28,7 +29,7 @@ DAY_OF_ENTRIES = datetime(2026, 11, 23, tzinfo=UTC)
 entry_lists = st.lists(entries, max_size=12) | st.lists(st.integers(0, 45), min_size=33, max_size=60).map(
     lambda numbers: [Entry(f"node-{number}", ready_at=NOW + timedelta(seconds=i)) for i, number in enumerate(numbers)]
 )
-instants = st.datetimes(timezones=st.just(UTC))
+instants = st.datetimes(EARLIEST.replace(tzinfo=None), LATEST.replace(tzinfo=None), timezones=st.just(UTC))
 dated_entries = st.builds(
     Entry,
     node=node_names(),
@@ -74,8 +75,10 @@ def entry(node: str = "n1", *, age: float = 60.0, uid: str = "uid-1", hostname: 
     return Entry(node, node if hostname is None else hostname, uid, at(-age), "pod-1")
 
 
-def node(name: str = "n1", *, uid: str = "uid-1", ready: bool = True, cordoned: bool = False) -> dict[str, Node]:
-    return {name: Node(name=name, uid=uid, hostname=name, ready=ready, unschedulable=cordoned)}
+def node(
+    name: str = "n1", *, uid: str = "uid-1", ready: bool = True, cordoned: bool = False, leaving: bool = False
+) -> dict[str, Node]:
+    return {name: Node(name=name, uid=uid, hostname=name, ready=ready, unschedulable=cordoned, leaving=leaving)}
 
 
 # Merging
@@ -131,7 +134,7 @@ def test_a_memory_of_long_names_keeps_no_more_than_the_largest_text(length: int,
     uid = "8d0f2f6e-0000-4000-8000-000000000000"
     many = merge([Entry(f"{i:02}{'x' * (length - 2)}", "h" * 40, uid, at(-i), uid) for i in range(32)])
     text = render(bounded(many, 32))[RECENT_NODES_ANNOTATION] or ""
-    assert len(text.encode()) <= MOST_MEMORY_BYTES
+    assert len(text.encode()) <= MAX_RECENT_NODES_BYTES
     assert parse({RECENT_NODES_ANNOTATION: text}) == many[:kept]
 
 
@@ -158,8 +161,8 @@ def test_an_undated_entry_is_forgotten_beside_a_dated_one() -> None:
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_a_date_at_the_beginning_of_time_is_still_a_date(order: tuple[int, ...]) -> None:
-    # Go writes its zero time so. Ranked level with "undated", it made the result depend on the merging order.
-    zero = Entry("n1", ready_at=datetime.min.replace(tzinfo=UTC))
+    # Go's zero time is read so. Ranked level with "undated", it made the result depend on the merging order.
+    zero = Entry("n1", ready_at=EARLIEST)
     three = [zero, Entry("n1", "n1"), entry("n2")]
     first, second, third = (three[index] for index in order)
     assert merge(merge([first], [second]), [third]) == (entry("n2"), zero)
@@ -237,13 +240,26 @@ def test_an_unreadable_entry_costs_the_readable_ones_nothing(bad: list[object], 
         {"node": "n" * 254, "readyAt": "2026-11-23T00:00:00Z"},
         {"node": "n1", "hostname": "no label", "readyAt": "2026-11-23T00:00:00Z"},
         {"node": "n1", "hostname": "h" * 64, "readyAt": "2026-11-23T00:00:00Z"},
-        {"node": "n1", "readyAt": "9999-12-31T23:59:59-12:00"},
+        {"node": "n1", "readyAt": "0000-01-01T00:00:00Z"},
         "n1",
         None,
     ],
 )
 def test_an_entry_that_cannot_be_true_is_left_out(item: object) -> None:
     assert parse_text(None, json.dumps([item])) == ()
+
+
+def test_text_over_8_kb_counts_as_absent_and_one_of_8_kb_does_not() -> None:
+    text = json.dumps([{"node": "n1", "readyAt": "2026-11-23T00:00:00Z"}])
+    assert parse_text(None, text.ljust(8192)) != ()
+    assert parse_text(None, text.ljust(8193)) == ()
+    assert parse_text("n2", text.ljust(8193)) == (Entry("n2", "n2"),)
+
+
+def test_the_longest_memory_that_is_written_can_be_read_again() -> None:
+    longest = [Entry(f"{number:02}" + "n" * 251, "h" * 63, "u" * 36, at(number), "p" * 36) for number in range(20)]
+    memory = bounded(merge(longest), 32)
+    assert parse_text(None, render(memory)[RECENT_NODES_ANNOTATION]) == memory
 
 
 def test_fields_unknown_to_this_release_are_no_reason_to_forget() -> None:

@@ -162,6 +162,11 @@ def test_the_term_of_a_node_whose_label_differs_is_known_by_its_label_only() -> 
     assert not carries([term(NODE, hostname="host-1")], NODE)
 
 
+def test_where_no_label_leads_to_the_node_only_a_term_with_its_name_is_ours() -> None:
+    assert not carries([term(NODE)], NODE, "")
+    assert carries([term(NODE, match="name")], NODE, "")
+
+
 @pytest.mark.parametrize("left_out", [None, []])
 def test_lists_left_empty_do_not_hide_the_term(left_out: object) -> None:
     # A client that writes every field, or a struct decoded and encoded again, leaves them.

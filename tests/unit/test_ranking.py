@@ -53,6 +53,8 @@ def test_an_undated_entry_does_not_expire() -> None:
         (node(ready=False), Reason.NODE_NOT_READY),
         (node(cordoned=True), Reason.NODE_CORDONED),
         (node(ready=False, cordoned=True), Reason.NODE_NOT_READY),
+        (node(leaving=True), Reason.NODE_LEAVING),
+        (node(leaving=True, ready=False, cordoned=True), Reason.NODE_LEAVING),
         (node(uid="uid-2", ready=False), Reason.NODE_REPLACED),
     ],
 )
@@ -110,10 +112,11 @@ def test_an_own_node_that_is_not_wanted_does_not_come_back_as_the_groups() -> No
     assert said(found) == [("n1", 100, Standing.LAST)]
 
 
-def test_a_node_is_named_as_it_is_now() -> None:
-    live = {"n1": Node(name="n1", uid="uid-1", hostname="renamed", ready=True)}
-    assert rank((entry(uid=""),), now=NOW, ttl=DAY, nodes=live).first == Preferred("n1", "renamed", "uid-1", 100)
-    assert rank((entry(uid=""),), now=NOW, ttl=DAY, nodes=None).first == Preferred("n1", "n1", "", 100)
+@pytest.mark.parametrize("label", ["another-host", ""])
+def test_a_node_that_is_there_has_the_label_that_it_has_now(label: str) -> None:
+    now = {"n1": Node(name="n1", uid="uid-1", hostname=label, ready=True)}
+    first = rank((entry("n1", hostname="host-1"),), now=NOW, ttl=DAY, nodes=now).first
+    assert first == Preferred("n1", label, "uid-1", 100)
 
 
 def test_the_reason_for_no_preference_is_that_of_the_newest_entry() -> None:

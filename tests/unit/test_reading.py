@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from lastnode import contract, reading
 from lastnode.kinds import AGENT_RUNTIME, AGENTCUBE, CODE_INTERPRETER, Kind
 from lastnode.kube.errors import Undecodable
+from lastnode.status import EARLIEST
 
 READY_AT = datetime(2026, 11, 23, 12, 0, 7, tzinfo=UTC)
 READERS = {
@@ -173,6 +174,22 @@ def test_a_node_has_its_hostname_and_whether_it_takes_pods() -> None:
     assert node(metadata={"name": "n"}).hostname == ""
 
 
+@pytest.mark.parametrize(
+    ("change", "leaving"),
+    [
+        ({"spec": {"taints": [{"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}]}}, True),
+        ({"spec": {"taints": [{"key": "example.com/mine"}, {"key": "ToBeDeletedByClusterAutoscaler"}]}}, True),
+        ({"spec": {"taints": [{"key": "DeletionCandidateOfClusterAutoscaler", "effect": "PreferNoSchedule"}]}}, False),
+        ({"spec": {"taints": [{"key": "node.kubernetes.io/unschedulable"}], "unschedulable": True}}, False),
+        ({"spec": {"taints": None}}, False),
+        ({"metadata": {"name": "n", "deletionTimestamp": "2026-11-23T12:00:00Z"}}, True),
+        ({"metadata": {"name": "n", "deletionTimestamp": None}}, False),
+    ],
+)
+def test_a_node_that_is_deleted_or_tainted_by_an_autoscaler_is_leaving(change: dict[str, Any], leaving: bool) -> None:
+    assert node(**change).leaving == leaving
+
+
 @pytest.mark.parametrize("label", ["x" * 64, "a b", "-a", "ü"])
 def test_a_hostname_that_no_label_could_hold_is_as_good_as_none(label: str) -> None:
     assert node(metadata={"name": "n", "labels": {contract.HOSTNAME_LABEL: label}}).hostname == ""
@@ -193,6 +210,38 @@ def test_a_workload_has_its_memory_as_text_and_whether_it_opted_in() -> None:
     assert not workload().sticky
     assert workload(**{contract.STICKINESS_ANNOTATION: "enabled"}).sticky
     assert not workload({"nodeStickiness": {"enabled": True}, "warmPoolSize": 1}, CODE_INTERPRETER).sticky
+
+
+@pytest.mark.parametrize("spec", [
+    {"warmPoolSize": "many"}, {"warmPoolSize": {"min": 1}}, {"warmPoolSize": 1.5}, {"nodeStickiness": "yes"},
+    {"nodeStickiness": ["enabled"]}, {"nodeStickiness": {"enabled": "perhaps"}}, {"nodeStickiness": None},
+])  # fmt: skip
+@pytest.mark.parametrize("kind", [AGENT_RUNTIME, CODE_INTERPRETER], ids=lambda kind: kind.name)
+def test_fields_of_another_type_say_nothing(kind: Kind, spec: Any) -> None:
+    assert workload(spec, kind, **{contract.STICKINESS_ANNOTATION: "enabled"}).sticky
+    assert not workload(spec, kind).sticky
+
+
+def test_a_pool_is_no_matter_to_a_kind_that_has_none() -> None:
+    assert workload({"nodeStickiness": {"enabled": True}, "warmPoolSize": 5}).sticky
+
+
+OPTED_IN = {contract.STICKINESS_ANNOTATION: "enabled"}
+LONG = {contract.LAST_NODE_ANNOTATION: "n" * 254, contract.RECENT_NODES_ANNOTATION: "[" + "1," * 5000 + "1]"}
+
+
+@pytest.mark.parametrize("annotations", [LONG, {contract.RECENT_NODES_ANNOTATION: '["' + "\u20ac" * 3000 + '"]'}])
+def test_text_too_long_to_be_a_memory_is_not_kept(annotations: dict[str, str]) -> None:
+    got = workload(**OPTED_IN, **annotations)
+    assert (got.sticky, got.last_node, got.recent_nodes) == (True, None, None)
+
+
+def test_nothing_is_kept_of_a_workload_that_has_not_opted_in_but_for_who_wants_the_whole() -> None:
+    annotations = {contract.LAST_NODE_ANNOTATION: "n", contract.RECENT_NODES_ANNOTATION: "[]"}
+    assert (workload(**annotations).last_node, workload(**annotations).packed_nodes) == (None, None)
+    made = encoded({"kind": "AgentRuntime", "metadata": {"name": "w", "annotations": annotations | LONG}})
+    whole = reading.read_workload(AGENT_RUNTIME, made, whole=True)
+    assert (whole.last_node, whole.recent_nodes) == tuple(LONG.values())
 
 
 def test_the_items_of_some_lists_do_not_say_their_kind() -> None:
@@ -234,19 +283,6 @@ def test_an_odd_object_is_undecodable(kind: str, data: bytes) -> None:
     [
         {"status__conditions": [None]},
         {"status__conditions": "Ready"},
-        {"status__conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "yesterday"}]},
-        {"status__conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-23T12:00:07"}]},
-        {
-            "status__conditions": [
-                {"type": "Ready", "status": "True", "lastTransitionTime": "0001-01-01T00:00:00+01:00"}
-            ]
-        },
-        {
-            "status__conditions": [
-                {"type": "Ready", "status": "True", "lastTransitionTime": "9999-12-31T23:59:59-01:00"}
-            ]
-        },
-        {"metadata__creationTimestamp": "2026-13-01T00:00:00Z"},
         {"metadata__ownerReferences": {}},
         {"spec": []},
         {"spec__nodeName": ["a"]},
@@ -256,6 +292,18 @@ def test_an_odd_object_is_undecodable(kind: str, data: bytes) -> None:
 def test_a_pod_with_one_odd_field_is_undecodable(changes: Any) -> None:
     with pytest.raises(Undecodable):
         session(**changes)
+
+
+NO_INSTANTS = ["yesterday", "2026-13-01T00:00:00Z", "2026-11-23T12:00:07", "0000-01-01T00:00:00Z", 7]
+
+
+@pytest.mark.parametrize("date", NO_INSTANTS)
+def test_a_date_that_cannot_be_read_counts_as_absent_and_costs_nothing_else(date: object) -> None:
+    """Absent: created whenever, Ready since the earliest there is. A pod that is being deleted is so without a date."""
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": date}
+    got = session(metadata__creationTimestamp=date, status__conditions=[ready])
+    assert (got.created_at, got.scheduled_after, got.ready_at, got.over) == (None, None, EARLIEST, False)
+    assert session(metadata__deletionTimestamp=date).over
 
 
 json_values = st.recursive(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lastnode.kube.errors import Undecodable
-from lastnode.status import Status, crashed_at, ready_since
+from lastnode.status import EARLIEST, LATEST, Status, crashed_at, ready_since, scheduled_since, utc
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -63,7 +64,52 @@ def test_a_ready_that_is_not_true_is_no_ready_time() -> None:
     assert ready_since(status(conditions=[ready("True")])) == NOON
 
 
-@pytest.mark.parametrize("time", ["2026-11-23T12:00:00", "9999-12-31T23:59:59-12:00"])
-def test_a_time_that_is_no_instant_is_undecodable(time: str) -> None:
-    with pytest.raises(Undecodable):
-        crashed_at(status(containerStatuses=[{"state": {"terminated": {"exitCode": 1, "finishedAt": time}}}]))
+@pytest.mark.parametrize(
+    ("date", "moment"),
+    [
+        ("2026-11-23T14:00:00+02:00", NOON),
+        ("0001-01-01T00:00:03Z", EARLIEST),
+        ("0001-01-01T00:00:00+23:59", EARLIEST),
+        ("1969-12-31T23:59:59Z", EARLIEST),
+        ("9000-01-01T00:00:00Z", LATEST),
+        ("9999-12-31T23:59:59-12:00", LATEST),
+        (NOON, NOON),
+    ],
+)
+def test_a_date_is_an_instant_in_utc_within_what_can_be_reckoned_with(date: object, moment: datetime) -> None:
+    assert utc(date) == moment
+    assert utc(moment) == moment
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday", "2026-11-23T12:00:00", "0000-01-01T00:00:00Z", 7, [], {}])
+def test_what_is_no_instant_counts_as_absent(date: object) -> None:
+    assert utc(date) is None
+
+
+odd_dates = (
+    st.text(max_size=25)
+    | st.integers()
+    | st.datetimes(timezones=st.none() | st.timezones()).map(str)
+    | st.tuples(
+        st.sampled_from(["-001", "0000", "0001", "1969", "2026", "9999", "99999"]),
+        st.sampled_from(["Z", "", "+23:59", "-23:59"]),
+    ).map(lambda parts: f"{parts[0]}-01-01T00:00:00{parts[1]}")
+)
+
+
+@given(odd_dates)
+def test_any_date_leaves_room_for_an_age_and_a_ttl(date: object) -> None:
+    moment = utc(date)
+    if moment is not None:
+        century = timedelta(days=36525)
+        assert moment - century < moment < moment + century
+        assert moment.timestamp() >= 0
+
+
+@given(odd_dates)
+def test_whatever_the_dates_of_a_status_are_it_is_read(date: object) -> None:
+    end = {"terminated": {"exitCode": 1, "finishedAt": date}}
+    condition = {"type": "Ready", "status": "True", "lastTransitionTime": date}
+    got = status(containerStatuses=[{"state": end}], conditions=[condition, condition | {"type": "PodScheduled"}])
+    assert crashed_at(got) == scheduled_since(got) == utc(date)
+    assert ready_since(got) == (utc(date) or EARLIEST)
