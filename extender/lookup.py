@@ -63,9 +63,11 @@ class Lookup:
         if not found.workload.sticky:
             return nothing(Reason.NOT_STICKY)
         now = datetime.fromtimestamp(self.clock(), UTC)
-        memory, own = self.cache.recall(found.workload), found.workload.older_weight
-        weights = self.weights if own is None else self.weights._replace(older=own)
-        return rank(memory, now=now, ttl=self.ttl, nodes=self.view.nodes_by_name, weights=weights)
+        return rank(
+            self.cache.recall(found.workload), now=now, ttl=self.ttl, nodes=self.view.nodes_by_name,
+            relatives=self.view.groups.newest(found.workload),
+            weights=self.weights.of_a_workload(found.workload.older_weight),
+        )  # fmt: skip
 
     def session(self, pod: Pod) -> Session | None:
         """The pod as a session; None where it is none.

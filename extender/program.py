@@ -50,6 +50,8 @@ class Extender:
         waits = WaitMetrics(registry)
 
         view = View(settings.kinds)
+        if settings.group_weight:
+            view.follow_groups()
         watches = view.watches(server, sessions=False, page_size=settings.page_size, observer=watch_metrics)
         watch_metrics.follow(watches, time.monotonic)
 
@@ -61,7 +63,7 @@ class Extender:
             cache,
             settings.memory_ttl,
             synced=lambda: all(watch.progress.synced for watch in watches),
-            weights=Weights(older=settings.older_weight),
+            weights=Weights(older=settings.older_weight, group=settings.group_weight),
         )
         brief = lookup.brief(waits.of("prioritize"))
         longer = Patience(mutate.SANDBOX_SECONDS, mutate.WAITING_AT_ONCE, waits.of("mutate"))

@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
-from lastnode.contract import DEFAULT_OLDER_WEIGHT, MOST_WEIGHT
+from lastnode.contract import DEFAULT_GROUP_WEIGHT, DEFAULT_OLDER_WEIGHT, MOST_WEIGHT
 from lastnode.daemon.settings import Bind, CommonSettings, listed
 
 VERBS: Final = ("prioritize", "mutate")
@@ -36,6 +36,9 @@ class ExtenderSettings(CommonSettings):
         DEFAULT_OLDER_WEIGHT, ge=0, le=MOST_WEIGHT, description="what a workload's older nodes weigh beside the 100 of "
         "its last one, unless its annotation older-weight says another; 0: nothing, 100: as much"
     )  # fmt: skip
+    group_weight: int = Field(
+        DEFAULT_GROUP_WEIGHT, ge=0, le=MOST_WEIGHT, description="what the nodes of its cache group weigh; 0: nothing"
+    )
     sticky_scheduler: str = Field(
         "", pattern=f"^({_NAME})?$", description="schedulerName that the webhook gives to pods which have a node to "
         "come back to, unless they name a scheduler of their own; empty: they keep theirs"

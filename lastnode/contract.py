@@ -15,9 +15,11 @@ LAST_NODE: Final = "last-node"
 RECENT_NODES: Final = "recent-nodes"
 MOVED_REASON: Final = "moved-reason"
 OLDER_WEIGHT: Final = "older-weight"
+CACHE_GROUP: Final = "cache-group"
 
-# Of an older node beside the last one's 100, unless it is set otherwise.
+# Of an older node, and of a cache group's, beside the last one's 100, unless it is set otherwise.
 DEFAULT_OLDER_WEIGHT: Final = 10
+DEFAULT_GROUP_WEIGHT: Final = 1
 # How many nodes a workload's memory holds: unless it is set otherwise, and at most.
 DEFAULT_RECENT_NODES: Final = 8
 MOST_RECENT_NODES: Final = 32
@@ -80,6 +82,11 @@ def weight_of(text: str | None) -> int | None:
     return weight if weight is None or weight <= MOST_WEIGHT else None
 
 
+def group_name(text: str | None) -> str | None:
+    """What PREFIX/cache-group says; None where it says no label's value."""
+    return text if text and is_hostname_value(text) else None
+
+
 def is_node_name(text: str) -> bool:
     """Whether a node could have this name: a DNS subdomain of at most 253 characters."""
     return len(text) <= MAX_NODE_NAME and _SUBDOMAIN.fullmatch(text) is not None
@@ -88,9 +95,7 @@ def is_node_name(text: str) -> bool:
 def may_be_recent_nodes(text: str) -> bool:
     """Whether this is short enough to be a memory's text."""
     # JSON may escape half of a surrogate pair: no UTF-8, but no reason to fail either.
-    return (
-        len(text) <= MAX_RECENT_NODES_BYTES and len(text.encode("utf-8", "surrogatepass")) <= MAX_RECENT_NODES_BYTES
-    )
+    return len(text) <= MAX_RECENT_NODES_BYTES and len(text.encode("utf-8", "surrogatepass")) <= MAX_RECENT_NODES_BYTES
 
 
 def is_hostname_value(text: str) -> bool:

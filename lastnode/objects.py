@@ -54,6 +54,7 @@ class Workload(Record, frozen=True, gc=False, kw_only=True):
 
     ``sticky`` is the opt-in already combined with the warm-pool rule. ``created_at`` keeps the sessions of a deleted
     workload away from a new one of the same name. ``older_weight``: 0 to 100, None where it says none of its own.
+    ``cache_group``: who shares images or data with it, None where nobody does.
     """
 
     resource: str
@@ -63,6 +64,7 @@ class Workload(Record, frozen=True, gc=False, kw_only=True):
     last_node: str | None = None
     packed_nodes: bytes | None = None  # recent_nodes, packed by lastnode.objects
     older_weight: int | None = None
+    cache_group: str | None = None
 
     @property
     def recent_nodes(self) -> str | None:

@@ -6,14 +6,13 @@ from enum import StrEnum
 from functools import partial
 from typing import Final, NamedTuple
 
-from lastnode.contract import DEFAULT_OLDER_WEIGHT, GROUP_NODES, MOST_WEIGHT
+from lastnode.contract import DEFAULT_GROUP_WEIGHT, DEFAULT_OLDER_WEIGHT, GROUP_NODES, MOST_WEIGHT
 from lastnode.memory import Entry, Memory, is_its_node
 from lastnode.objects import Node
 from lastnode.reasons import Reason
 
 # Of the last node: the largest that the API server takes, because the preference should be seen beside the user's own.
 LAST_NODE_WEIGHT: Final = MOST_WEIGHT
-GROUP_WEIGHT: Final = 1
 
 
 class Standing(StrEnum):
@@ -29,7 +28,11 @@ class Weights(NamedTuple):
 
     last: int = LAST_NODE_WEIGHT
     older: int = DEFAULT_OLDER_WEIGHT
-    group: int = GROUP_WEIGHT
+    group: int = DEFAULT_GROUP_WEIGHT
+
+    def of_a_workload(self, older: int | None) -> "Weights":
+        """These, but for what it says itself of its older nodes, if anything."""
+        return self if older is None else self._replace(older=older)
 
     def of(self, standing: Standing) -> int:
         """The weight that a node of this standing gets."""

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from lastnode.contract import (
+    CACHE_GROUP,
     HOSTNAME_LABEL,
     LAST_NODE,
     LEAVING_TAINTS,
@@ -20,6 +21,7 @@ from lastnode.contract import (
     OLDER_WEIGHT,
     RECENT_NODES,
     STICKINESS,
+    group_name,
     is_hostname_value,
     may_be_recent_nodes,
     weight_of,
@@ -158,6 +160,7 @@ def read_workload(kind: Kind, data: bytes | msgspec.Raw, *, whole: bool = False)
         sticky=sticky,
         created_at=utc(part.metadata.creation_timestamp),
         older_weight=weight_of(annotations.get(kind.annotation(OLDER_WEIGHT))),
+        cache_group=_shared(group_name(annotations.get(kind.annotation(CACHE_GROUP)))),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from cachetools import TLRUCache
 
 from lastnode.attribution import Attribution, attribute
+from lastnode.groups import Groups
 from lastnode.kinds import BUILT_IN, Kind, ways
 from lastnode.kube.api import Api
 from lastnode.kube.store import ObjectKey, Store
@@ -75,7 +76,7 @@ class MemoryCache:
 
 class View:
     """One store a resource. ``workloads``: resource ("plural.group") -> store. Empty until the watches that
-    :meth:`watches` makes run."""
+    :meth:`watches` makes run, and ``groups`` until :meth:`follow_groups` too."""
 
     def __init__(self, kinds: Sequence[Kind] = BUILT_IN) -> None:
         self.kinds = {kind.resource: kind for kind in kinds}
@@ -84,11 +85,16 @@ class View:
         self.controllers: Store[Controller] = Store()
         self.sessions: Store[Session] = Store()
         self.workloads: dict[str, Store[Workload]] = {resource: Store() for resource in self.kinds}
+        self.groups = Groups(self.kinds)
 
     @property
     def nodes_by_name(self) -> Mapping[str, Node]:
         """As the memory's rules want them; for looking up, not for going through."""
         return self.nodes.within("")
+
+    def follow_groups(self) -> None:
+        """Have ``groups`` know what the workloads of each cache group remember; call it before the watches start."""
+        self.groups.follow(self.workloads.values())
 
     def workload(self, key: WorkloadKey) -> Workload | None:
         """The workload as last seen."""

@@ -407,6 +407,42 @@ def test_a_pod_that_prefers_the_last_node_already_gets_the_older_ones_beside_it(
     assert said(preferred_in(spec)) == [(100, ["host-1"]), (10, ["host-2"])]
 
 
+GROUP = {"runtime.agentcube.io/cache-group": "images"}
+
+
+def test_the_nodes_of_relatives_come_last_and_are_all_that_a_first_session_has() -> None:
+    relative = workload(remembered("node-2", hostname="host-2"), remembered("node-1", age=90), annotations=GROUP)
+    own = workload(remembered("node-1"), annotations=GROUP)
+    spec = prefer_last_node({}, own, now=NOW, relatives=[relative])
+    assert said(preferred_in(spec)) == [(100, ["host-1"]), (1, ["host-2"])]
+    first = prefer_last_node({}, workload(annotations=GROUP), now=NOW, relatives=[relative], group_weight=7)
+    assert said(preferred_in(first)) == [(7, ["host-2", "host-1"])]
+    assert prefer_last_node(first, workload(annotations=GROUP), now=NOW, relatives=[relative], group_weight=0) is first
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        workload(remembered()),
+        workload(remembered(), annotations={"runtime.agentcube.io/cache-group": "data"}),
+        workload(remembered(), annotations=GROUP, nodeStickiness={"enabled": False}),
+        workload(remembered(), annotations=GROUP) | {"metadata": {"namespace": "another"}},
+        workload(remembered("node-1", age=DAY + 1), annotations=GROUP),
+    ],
+    ids=["no group", "another group", "not opted in", "another namespace", "too long ago"],
+)
+def test_who_is_no_relative_says_nothing(stranger: dict[str, Any]) -> None:
+    spec: dict[str, Any] = {}
+    assert prefer_last_node(spec, workload(annotations=GROUP), now=NOW, relatives=[stranger]) is spec
+
+
+@pytest.mark.parametrize("name", ["", " ", "no label's value", "x" * 64])
+def test_a_group_that_no_label_could_hold_is_none(name: str) -> None:
+    annotations, spec = {"runtime.agentcube.io/cache-group": name}, dict[str, Any]()
+    relative = workload(remembered(), annotations=annotations)
+    assert prefer_last_node(spec, workload(annotations=annotations), now=NOW, relatives=[relative]) is spec
+
+
 ENABLED = {"runtime.agentcube.io/node-stickiness": "enabled"}
 
 
@@ -553,6 +589,7 @@ def test_any_object_handed_over_is_read_or_refused_in_one_line(owner: Any) -> No
         ({"nodes": [NODE]}, TypeError, "nodes must be a mapping of names to nodes, not a list"),
         ({"weight": 101}, ValueError, "weight must be from 1 to 100"),
         ({"older_weight": -1}, ValueError, "older_weight must be from 0 to 100, not -1"),
+        ({"group_weight": 101}, ValueError, "group_weight must be from 0 to 100, not 101"),
         ({"match": "label"}, ValueError, 'match must be "hostname" or "name"'),
     ],
 )
