@@ -8,11 +8,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from lastnode.groups import Groups, group_of
 from lastnode.kinds import kinds_of, ways
 from lastnode.kube import discovery, wire
 from lastnode.kube.api import Api
 from lastnode.kube.errors import KubeError, NotFound, Refused, Undecodable
 from lastnode.kube.fetch import fetch
+from lastnode.memory import Memory
 from lastnode.nodes import unmistakable
 from lastnode.objects import Node, Workload
 from lastnode.outcome import JOURNAL, Journal, SessionRecord
@@ -75,6 +77,17 @@ class Cluster:
         self.kinds = {kind.resource: kind for kind in kinds_of(resources)}
         self.ways = ways([*self.kinds.values()])
         self._warn = warn
+        self._groups: dict[str, Groups] = {}  # by namespace, once asked for
+
+    def relatives(self, workload: Workload) -> Memory:
+        """Where the workloads of its cache group ran lately."""
+        if group_of(workload, self.kinds) is None:
+            return ()
+        if workload.namespace not in self._groups:
+            made = self._groups[workload.namespace] = Groups(self.kinds)
+            for each in self.workloads(workload.namespace):
+                made.changed(None, each)
+        return self._groups[workload.namespace].newest(workload)
 
     def workloads(self, namespace: str = "") -> list[Workload]:
         """Of all kinds that are served; empty ``namespace``: everywhere.

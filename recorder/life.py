@@ -125,9 +125,11 @@ class Life:
 
     @property
     def strayed_from(self) -> Node | None:
-        """The node that it should have come back to, where it is bound elsewhere."""
-        wanted = self.expected.wanted if self.expected else None
-        return wanted if wanted is not None and wanted.name != self.session.node else None
+        """The node that it should have come back to, where it is bound to none that is remembered."""
+        wanted, older = (self.expected.wanted, self.expected.older) if self.expected else (None, ())
+        if wanted is None or self.session.node in (wanted.name, *(one.name for one in older)):
+            return None
+        return wanted
 
 
 def said(session: Session) -> tuple[object, ...]:

@@ -54,6 +54,7 @@ class Recorder:
         session_metrics = metrics.SessionMetrics(registry, settings.namespace_metrics)
 
         view = View(settings.kinds)
+        view.follow_groups()
         session_metrics.follow(view.workloads.values())
         watches = view.watches(server, sessions=True, page_size=settings.page_size, observer=watch_metrics)
         watch_metrics.follow(watches, time.monotonic)
