@@ -1,6 +1,6 @@
 """Which of the nodes that are remembered a workload would like now, each with a weight, or why there is none. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -90,19 +90,18 @@ def rank(
     and ``GROUP_NODES`` of the group.
     """
     judge = partial(validity, now=now, ttl=ttl, nodes=nodes)
-    prefer = partial(_preferred, nodes=nodes or {}, weights=weights)
     reasons = [judge(entry) for entry in memory]
-    valid = [entry for entry, reason in zip(memory, reasons, strict=True) if reason is Reason.VALID]
-    found = [
-        *(prefer(entry, Standing.OLDER if i else Standing.LAST) for i, entry in enumerate(valid)),
-        *(prefer(entry, Standing.GROUP) for entry in _newest(relatives, judge)),
-    ]
+    own = [entry for entry, reason in zip(memory, reasons, strict=True) if reason is Reason.VALID]
+    group = [entry for entry in relatives if judge(entry) is Reason.VALID][:GROUP_NODES]
     ranked: dict[str, Preferred] = {}
-    for one in found:
-        known = ranked.setdefault(one.node, one)
-        # A workload's own node that is not wanted does not come in as its group's.
-        if one.weight > known.weight > 0:
-            ranked[one.node] = known._replace(weight=one.weight)
+    for standing, entries in ((Standing.LAST, own[:1]), (Standing.OLDER, own[1:]), (Standing.GROUP, group)):
+        weight = weights.of(standing)
+        for entry in entries:
+            known = ranked.get(entry.node)
+            if known is None:
+                ranked[entry.node] = _preferred(entry, nodes, weight, standing)
+            elif weight > known.weight > 0:  # an own node that is not wanted does not come in as its group's
+                ranked[entry.node] = known._replace(weight=weight)
     preferred = sorted((one for one in ranked.values() if one.weight), key=lambda one: -one.weight)
     if preferred:
         return Preference(tuple(preferred), Reason.VALID)
@@ -116,15 +115,12 @@ def validity(entry: Entry, *, now: datetime, ttl: float, nodes: Mapping[str, Nod
     return Reason.VALID if nodes is None else _state(entry, nodes.get(entry.node))
 
 
-def _newest(relatives: Iterable[Entry], judge: Callable[[Entry], Reason]) -> list[Entry]:
-    return [entry for entry in relatives if judge(entry) is Reason.VALID][:GROUP_NODES]
-
-
-def _preferred(entry: Entry, standing: Standing, *, nodes: Mapping[str, Node], weights: Weights) -> Preferred:
-    # Names and labels are those of now: what was written down counts only where there is no node to look at.
-    live = nodes.get(entry.node)
-    hostname, uid = (live.hostname, live.uid) if live else (entry.hostname, entry.node_uid)
-    return Preferred(entry.node, hostname, uid, weights.of(standing), standing)
+def _preferred(entry: Entry, nodes: Mapping[str, Node] | None, weight: int, standing: Standing) -> Preferred:
+    # Labels change: what was written down counts only where there is no node to look at.
+    live = None if nodes is None else nodes.get(entry.node)
+    if live is None:
+        return Preferred(entry.node, entry.hostname, entry.node_uid, weight, standing)
+    return Preferred(live.name, live.hostname, live.uid, weight, standing)
 
 
 def _state(entry: Entry, node: Node | None) -> Reason:
