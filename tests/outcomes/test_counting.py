@@ -174,11 +174,11 @@ def test_only_the_replica_that_writes_counts(space: Space) -> None:
 
 
 def test_a_workload_that_moves_all_the_time_is_not_told_each_time(space: Space) -> None:
-    nodes = [space.node("a"), space.node("b")]
+    nodes = [space.node(name) for name in "abcd"]
     workload = space.workload()
-    for number in range(4):
-        space.session(f"s{number}", nodes[number % 2], number)
-        space.written(nodes[number % 2])
+    for number, node in enumerate(nodes):
+        space.session(f"s{number}", node, number)
+        space.written(node)
     sessions(space, 4)
     space.stack.wait(
         lambda: space.metric('lastnode_session_events_total{result="suppressed"}') == 2, "two to be told off"
