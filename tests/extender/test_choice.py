@@ -236,7 +236,7 @@ def test_an_older_recent_node_steps_in_for_one_that_cannot_be_had(
     stack: Stack, wire: Wire, nodes: Nodes, namespace: str, a: str, b: str, pod: Any, reason: str, befalls: Befall
 ) -> None:
     create(stack, sticky_runtime("w", namespace, entry(nodes[a]), entry(nodes[b], HOUR)))
-    assert wire.expect("preferred", pod, list(nodes)).hosts == favoured(a)
+    assert wire.expect("preferred", pod, list(nodes)).hosts == favoured(a, b)
     befalls(stack, a)
     wire.expect_node(b, pod, list(nodes))
     cordon(stack, b)

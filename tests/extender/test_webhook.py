@@ -110,7 +110,8 @@ def test_a_session_s_pod_is_created_with_the_preference_beside_what_its_author_w
 
 
 def test_a_pod_comes_with_a_term_a_weight_and_one_more_for_each_node_without_a_hostname(cluster: Cluster) -> None:
-    bare = next(iter(make_nodes(cluster.stack, ["bare"], hostname="").values()))
+    (bare,) = make_nodes(cluster.stack, ["bare"]).values()
+    relabel(cluster.stack, "bare", None)
     nodes = [cluster.nodes[LAST], cluster.nodes[NODES[0]], cluster.nodes[NODES[1]], bare]
     entries = [entry(node, timedelta(minutes=age)) for age, node in enumerate(nodes, 1)]
     name = f"several-{next(_numbers)}"
