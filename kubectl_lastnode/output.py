@@ -16,7 +16,7 @@ _UNITS: Final = (("d", "day", 86400), ("h", "hour", 3600), ("min", "minute", 60)
 # ANSI's green, yellow and red; click takes them away where the output is no terminal.
 _COLOURS: Final = {
     32: ("valid", "reused", "OK"),
-    33: ("expired", "nothing_remembered", "node_leaving", "node_not_ready", "node_cordoned", "moved", "WARN"),
+    33: ("expired", "ahead", "nothing_remembered", "node_leaving", "node_not_ready", "node_cordoned", "moved", "WARN"),
     31: ("node_gone", "node_replaced", "FAIL"),
 }
 

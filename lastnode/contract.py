@@ -5,6 +5,7 @@ strings. Which of them a kind of workload uses stands in ``kinds``.
 """
 
 import re
+from datetime import timedelta
 from typing import Final
 
 # What follows a kind's prefix ("PREFIX/last-node"): the opt-in with its one value, the memory, and what the Event of a
@@ -29,6 +30,8 @@ GROUP_NODES: Final = 32
 # others waiting with it. Eight entries have at most half of it, 32 with long names would have more.
 MAX_RECENT_NODES_BYTES: Final = 8 * 1024
 DEFAULT_MEMORY_TTL_SECONDS: Final = 24 * 60 * 60.0
+# By so much another clock (a node's, another API server's, another replica's) may differ from one's own.
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 
 HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
 

@@ -16,6 +16,7 @@ class Sessions(NamedTuple):
     ``label``: what the API server selects the pods by. ``workload_name`` and ``workload_kind``: the labels that name
     the workload and, where somebody says so, its kind; they stand on the pod, else on its controller, which is a
     ``controller`` ("plural.group") whose owner references call it ``controller_kind`` of ``controller_group``.
+    ``pods_say``: whether what stands on the pod counts at all; whoever may create a pod may write it there.
     """
 
     label: str
@@ -24,6 +25,7 @@ class Sessions(NamedTuple):
     controller: str
     controller_kind: str
     controller_group: str
+    pods_say: bool = True
 
 
 class Kind(NamedTuple):
@@ -73,10 +75,14 @@ BUILT_IN: Final = (AGENT_RUNTIME, CODE_INTERPRETER)
 DEFAULT_RESOURCES: Final = tuple(kind.resource for kind in BUILT_IN)
 
 
-def kinds_of(resources: Sequence[str]) -> tuple[Kind, ...]:
-    """A row for each resource: the built-in one, or for another kind one like agentcube's, named by the same labels."""
+def kinds_of(resources: Sequence[str], *, controllers_only: bool = False) -> tuple[Kind, ...]:
+    """A row for each resource: the built-in one, or for another kind one like agentcube's, named by the same labels.
+
+    ``controllers_only``: what pods say themselves does not count.
+    """
     built_in = {kind.resource: kind for kind in BUILT_IN}
-    return tuple(built_in.get(resource) or _agentcube(resource, "") for resource in resources)
+    found = (built_in.get(resource) or _agentcube(resource, "") for resource in resources)
+    return tuple(kind._replace(sessions=kind.sessions._replace(pods_say=not controllers_only)) for kind in found)
 
 
 def kind_named(name: str) -> Kind:

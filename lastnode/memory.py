@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from lastnode.contract import (
+    CLOCK_TOLERANCE,
     LAST_NODE,
     MOST_RECENT_NODES,
     RECENT_NODES,
@@ -85,19 +86,20 @@ def patch_body(workload: Workload, annotations: Mapping[str, str | None]) -> dic
     }
 
 
-def merge(*memories: Iterable[Entry]) -> Memory:
+def merge(*memories: Iterable[Entry], now: datetime | None = None) -> Memory:
     """One memory out of several: of each node its newest entry, newest first, at most ``MOST_RECENT_NODES``.
 
     An undated entry is older than any dated one, and is forgotten as soon as there is a dated one: its age is
-    unknown, so it cannot be ranked among them.
+    unknown, so it cannot be ranked among them. With a ``now``, entries that are dated ahead of it come after all other
+    dated ones: no clock but one's own says that they are the newest.
     """
     newest: dict[str, Entry] = {}
     for memory in memories:
         for entry in memory:
             known = newest.get(entry.node)
-            if known is None or _order(entry) > _order(known):
+            if known is None or _order(entry, now) > _order(known, now):
                 newest[entry.node] = entry
-    ranked = sorted(newest.values(), key=_order, reverse=True)
+    ranked = sorted(newest.values(), key=lambda entry: _order(entry, now), reverse=True)
     dated = [entry for entry in ranked if entry.ready_at is not None]
     return tuple(dated[:MOST_RECENT_NODES] or ranked[:1])
 
@@ -108,6 +110,20 @@ def bounded(memory: Memory, most: int) -> Memory:
     while not may_be_recent_nodes(msgspec.json.encode(kept).decode()):
         kept = kept[:-1]
     return kept
+
+
+def add(known: Memory, placements: Memory, now: datetime) -> Memory:
+    """What is known and what is new, as :func:`merge` has it at ``now``; but a session that is known keeps its date.
+
+    Merging itself cannot see to that: of a session that a later one has replaced it does not know the date any more.
+    """
+    dated = {(entry.node, entry.pod_uid) for entry in known if entry.pod_uid and not is_ahead(entry, now)}
+    return merge(known, (entry for entry in placements if (entry.node, entry.pod_uid) not in dated), now=now)
+
+
+def is_ahead(entry: Entry, now: datetime) -> bool:
+    """Whether it is dated further ahead of ``now`` than clocks differ."""
+    return entry.ready_at is not None and entry.ready_at - now > CLOCK_TOLERANCE
 
 
 def take_back(memory: Memory, crashes: Iterable[Crash]) -> Memory:
@@ -136,12 +152,13 @@ def _takes_back(crash: Crash, entry: Entry) -> bool:
     return crash.since <= entry.ready_at <= crash.at
 
 
-def _order(entry: Entry) -> tuple[bool, datetime, str, str, str]:
+def _order(entry: Entry, now: datetime | None) -> tuple[bool, bool, datetime, str, str, str]:
     # Timestamps in the API have whole seconds: the rest makes the order total, so that merging stays commutative.
     # "Dated" comes first: the earliest instant there is is a date too.
     dated = entry.ready_at is not None
     instant = entry.ready_at or EARLIEST
-    return (dated, instant, entry.pod_uid, entry.node_uid, entry.hostname + "/" + entry.node)
+    believed = now is None or not is_ahead(entry, now)
+    return (dated, believed, instant, entry.pod_uid, entry.node_uid, entry.hostname + "/" + entry.node)
 
 
 def _parse_entries(text: str | None) -> list[Entry]:

@@ -15,6 +15,8 @@ _SEVERAL: Final = 2
 def unmistakable(nodes: Mapping[str, Node]) -> Mapping[str, Node]:
     """The same nodes, without the hostname labels that several of them have."""
     having = Counter(node.hostname for node in nodes.values())
+    if len(having) == len(nodes):
+        return nodes
     return {name: _as_led_to(node, having) for name, node in nodes.items()}
 
 

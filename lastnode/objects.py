@@ -1,7 +1,7 @@
 """What is kept of the cluster's objects: a few fields of each, in records small enough for tens of thousands."""
 
 import zlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from lastnode.kube.store import Record
@@ -53,14 +53,16 @@ class Workload(Record, frozen=True, gc=False, kw_only=True):
     """What sessions belong to. The memory stays packed text until it is needed: at 20,000 workloads it is 13 MB less.
 
     ``sticky`` is the opt-in already combined with the warm-pool rule. ``created_at`` keeps the sessions of a deleted
-    workload away from a new one of the same name. ``older_weight``: 0 to 100, None where it says none of its own.
-    ``cache_group``: who shares images or data with it, None where nobody does.
+    workload away from a new one of the same name; ``successor``: such a former one was seen here. ``older_weight``: 0
+    to 100, None where it says none of its own. ``cache_group``: who shares images or data with it, None where nobody
+    does.
     """
 
     resource: str
     kind: str
     sticky: bool
     created_at: datetime | None = None
+    successor: bool = False
     last_node: str | None = None
     packed_nodes: bytes | None = None  # recent_nodes, packed by lastnode.objects
     older_weight: int | None = None
@@ -88,6 +90,7 @@ class Session(Record, frozen=True, gc=False, kw_only=True):
 
     ``node``: where it is bound, or None. ``scheduled_after``: whole seconds from ``created_at`` to that (small numbers
     are shared, where a moment would take 56 bytes of each). ``ready_at``: since when it is Ready, None while it is not.
+    ``first_ready_at``: since when it was for the first time, known only to who follows it (recorder.life.dated).
     ``over``: it reached a terminal phase or is being deleted, so it can no longer become Ready truthfully.
     ``crashed_at``: when a container of it last ended with an error, by itself and not because the pod was deleted.
     ``controller``, ``controller_uid``: what controls it, if that is of the kind which may say whose session it is.
@@ -95,6 +98,7 @@ class Session(Record, frozen=True, gc=False, kw_only=True):
 
     node: str | None = None
     ready_at: datetime | None = None
+    first_ready_at: datetime | None = None
     created_at: datetime | None = None
     scheduled_after: int | None = None
     over: bool = False
@@ -103,3 +107,10 @@ class Session(Record, frozen=True, gc=False, kw_only=True):
     controller_uid: str | None = None
     workload_name: str | None = None
     workload_kind: str | None = None
+
+    @property
+    def scheduled_at(self) -> datetime | None:
+        """When it was bound."""
+        if self.created_at is None or self.scheduled_after is None:
+            return None
+        return self.created_at + timedelta(seconds=self.scheduled_after)

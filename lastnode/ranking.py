@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from lastnode.contract import DEFAULT_GROUP_WEIGHT, DEFAULT_OLDER_WEIGHT, GROUP_NODES, MOST_WEIGHT
-from lastnode.memory import Entry, Memory, is_its_node
+from lastnode.memory import Entry, Memory, is_ahead, is_its_node
 from lastnode.objects import Node
 from lastnode.reasons import Reason
 
@@ -109,7 +109,10 @@ def rank(
 
 
 def validity(entry: Entry, *, now: datetime, ttl: float, nodes: Mapping[str, Node] | None) -> Reason:
-    """VALID where one entry can be preferred now, else why not. Exactly ``ttl`` seconds old is too old."""
+    """VALID where one entry can be preferred now, else why not. Exactly ``ttl`` seconds old is too old; one dated a
+    little ahead of ``now`` is of now."""
+    if is_ahead(entry, now):
+        return Reason.AHEAD
     if ttl and entry.ready_at is not None and (now - entry.ready_at).total_seconds() >= ttl:
         return Reason.EXPIRED
     return Reason.VALID if nodes is None else _state(entry, nodes.get(entry.node))

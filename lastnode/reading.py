@@ -216,7 +216,7 @@ def _session(part: Pod, way: Sessions) -> Session:
     created_at = utc(part.metadata.creation_timestamp)
     return Session(
         **_identity(part.metadata),
-        **_claim(way, _labels(part.metadata)),
+        **(_claim(way, _labels(part.metadata)) if way.pods_say else {}),
         **_controlled(way, part.metadata),
         node=_shared(part.spec.node_name or None) if part.spec else None,
         ready_at=None if over else ready_since(status),

@@ -27,11 +27,12 @@ class Reason(Meant):
 
     NOT_SYNCED = "not_synced", "the extender has not listed the cluster yet"
     UNATTRIBUTED = "unattributed", "nothing says which workload the pod belongs to, or that workload is not known"
-    AMBIGUOUS = "ambiguous", "workloads of two kinds have the name that the session gives"
+    AMBIGUOUS = "ambiguous", "workloads of two kinds have the name that the session gives, and have opted in"
     NOT_STICKY = "not_sticky", "the workload has not opted in, or its opt-in can have no effect"
     NOTHING_REMEMBERED = "nothing_remembered", "the workload remembers no node"
 
     EXPIRED = "expired", "the placement was older than the memory counts"
+    AHEAD = "ahead", "the placement is dated ahead of this clock"
     NODE_GONE = "node_gone", "the node does not exist any more"
     NODE_REPLACED = "node_replaced", "the node was replaced by another machine of the same name"
     NODE_LEAVING = "node_leaving", "the node was being deleted, or an autoscaler was about to take it away"
@@ -51,8 +52,8 @@ class Reason(Meant):
 
 # Why an entry of the memory cannot be preferred now: what its age and its node say.
 INVALID: Final = (
-    Reason.EXPIRED, Reason.NODE_GONE, Reason.NODE_REPLACED, Reason.NODE_LEAVING, Reason.NODE_NOT_READY,
-    Reason.NODE_CORDONED,
+    Reason.EXPIRED, Reason.AHEAD, Reason.NODE_GONE, Reason.NODE_REPLACED, Reason.NODE_LEAVING,
+    Reason.NODE_NOT_READY, Reason.NODE_CORDONED,
 )  # fmt: skip
 # Why there is no node to prefer for a pod.
 NO_PREFERENCE: Final = (

@@ -24,8 +24,14 @@ class _Condition(Part):
     last_transition_time: Date = None
 
 
+# How containers end whose end nobody saw, since the machine or the runtime went down: what containerd says of them
+# (with exit code 255), and what the kubelet says (137). Sources: containerd's pkg/cri and Kubernetes' pkg/kubelet.
+_NOT_SEEN: Final = frozenset({"Unknown", "ContainerStatusUnknown"})
+
+
 class _Terminated(Part):
     exit_code: int = 0
+    reason: str = ""
     finished_at: Date = None
 
 
@@ -65,15 +71,19 @@ def scheduled_since(status: Status | None) -> datetime | None:
 def crashed_at(status: Status) -> datetime | None:
     """When a container last ended with an error; of a pod that failed otherwise (evicted), when it stopped being Ready.
 
-    None where neither is the case, or where nothing says when.
+    None where neither is the case, or where nothing says when. An end that nobody saw says nothing of the container.
     """
     states = [s for each in status.container_statuses or () for s in (each.state, each.last_state)]
     ends = [state.terminated for state in states if state and state.terminated]
-    times = [moment for end in ends if end.exit_code and (moment := utc(end.finished_at))]
+    times = [moment for end in ends if _is_error(end) and (moment := utc(end.finished_at))]
     if not times and status.phase == "Failed":
         ready = (c.last_transition_time for c in status.conditions or () if c.type == "Ready")
         times = [moment for time in ready if (moment := utc(time))]
     return max(times, default=None)
+
+
+def _is_error(end: _Terminated) -> bool:
+    return bool(end.exit_code) and end.reason not in _NOT_SEEN
 
 
 def utc(date: object) -> datetime | None:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
-from cachetools import TLRUCache
+import msgspec
+from cachetools import TLRUCache, TTLCache
 
 from lastnode.attribution import Attribution, attribute
+from lastnode.contract import CLOCK_TOLERANCE
 from lastnode.groups import Groups
 from lastnode.kinds import BUILT_IN, Kind, ways
 from lastnode.kube.api import Api
@@ -21,6 +23,8 @@ from lastnode.reading import read_controller, read_node, read_session, read_work
 
 # About 2 KB each: enough for every workload that is active at once, without holding 20,000 parsed memories for ever.
 MAX_MEMORIES: Final = 4096
+# Of workloads that went, a kind; where more go within minutes, of the first it is not known any more.
+MAX_GONE: Final = 10_000
 
 
 class _Parsed(NamedTuple):
@@ -74,6 +78,27 @@ class MemoryCache:
         return max(now, ready_at.timestamp() + self._ttl)
 
 
+class _Successors:
+    """Marks the workloads that follow another one of their name; remembers who went as long as clocks may differ."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._gone: TTLCache[ObjectKey, str] = TTLCache(MAX_GONE, CLOCK_TOLERANCE.total_seconds(), timer=clock)
+
+    def attend(self, store: Store[Workload]) -> None:
+        store.inherit(self._inherit)
+        store.subscribe(self._on_change)
+
+    def _inherit(self, before: Workload | None, after: Workload) -> Workload:
+        former = self._gone.get(after.key, after.uid) if before is None else before.uid
+        if former != after.uid or (before is not None and before.successor):
+            return msgspec.structs.replace(after, successor=True)
+        return after
+
+    def _on_change(self, before: Workload | None, after: Workload | None) -> None:
+        if before is not None and after is None:
+            self._gone[before.key] = before.uid
+
+
 class View:
     """One store a resource. ``workloads``: resource ("plural.group") -> store. Empty until the watches that
     :meth:`watches` makes run, and ``groups`` until :meth:`follow_groups` too."""
@@ -85,6 +110,8 @@ class View:
         self.controllers: Store[Controller] = Store()
         self.sessions: Store[Session] = Store()
         self.workloads: dict[str, Store[Workload]] = {resource: Store() for resource in self.kinds}
+        for store in self.workloads.values():
+            _Successors().attend(store)
         self.groups = Groups(self.kinds)
 
     @property

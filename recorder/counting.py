@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from threading import Event, Lock
 from typing import Final
@@ -126,8 +126,8 @@ def record_of(life: Life) -> SessionRecord:
         last_node=expected.last_node,
         asked=life.explanation.asked if life.explanation else "",
         created_at=session.created_at,
-        scheduled_at=_after(session.created_at, session.scheduled_after),
-        ready_at=session.ready_at,
+        scheduled_at=session.scheduled_at,
+        ready_at=session.first_ready_at,
     )
 
 
@@ -136,10 +136,6 @@ def _reason(life: Life, judged: Reason | None) -> Reason:
         return life.explanation.reason if life.explanation else Reason.UNKNOWN
     # How a node is now says nothing about the day when the session was placed; its age then can be computed.
     return Reason.UNKNOWN if life.late and judged is not Reason.EXPIRED else judged
-
-
-def _after(start: datetime | None, seconds: int | None) -> datetime | None:
-    return None if start is None or seconds is None else start + timedelta(seconds=seconds)
 
 
 def _fields(record: SessionRecord) -> dict[str, str]:

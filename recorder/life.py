@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
+
+import msgspec
 
 from lastnode import memory
 from lastnode.attribution import Attribution, Verdict
@@ -57,6 +59,7 @@ def decide(
     known: Memory,
     pending: Pending,
     nodes: Mapping[str, Node] | None,
+    now: datetime,
     most: int = DEFAULT_RECENT_NODES,
 ) -> Memory | Write:
     """The memory to write, or why there is nothing to write.
@@ -70,11 +73,13 @@ def decide(
         return Write.REPLACED
     if not workload.sticky:
         return Write.NOT_STICKY
-    merged = memory.take_back(memory.merge(known, pending.memory), pending.crashes)
+    # Before: what is taken back must not keep its date. And after: what is pending may have crashed meanwhile.
+    kept = memory.take_back(known, pending.crashes)
+    merged = memory.take_back(memory.add(kept, pending.memory, now), pending.crashes)
     if nodes is not None:
         merged = memory.prune(merged, nodes)
     merged = memory.bounded(merged, most)
-    if merged == known and workload.last_node == (merged[0].node if merged else None):
+    if merged == memory.merge(known, now=now) and workload.last_node == (merged[0].node if merged else None):
         return Write.UNCHANGED
     return merged
 
@@ -132,6 +137,41 @@ class Life:
         return wanted
 
 
+# A pod that is found Ready so long after it was bound may have been Ready before; a start that takes longer, because it
+# pulls tens of gigabytes, is rare.
+LONGEST_START: Final = timedelta(minutes=10)
+
+
+def dated(before: Session | None, session: Session, early_crash: timedelta, now: datetime) -> Session:
+    """``session`` with the date of its placement: since when its pod was Ready for the first time, or for the first one
+    after an early crash. ``before``: what was known of the pod of that name.
+
+    A later change of the Ready condition (readiness that flaps, a machine that reboots) is no new placement. Of a pod
+    that is found Ready nobody knows whether it was before: there the time when it was bound, which cannot change, says
+    whether to believe its condition. And no date is later than ``now``, whatever the node's clock says.
+    """
+    same = before is not None and before.uid == session.uid
+    first = before.first_ready_at if before is not None and same else None
+    if first is None or _began_anew(first, session, early_crash):
+        first = _first_ready(session, seen=same, now=now)
+    return session if first is None else msgspec.structs.replace(session, first_ready_at=first)
+
+
+def _began_anew(first: datetime, session: Session, early_crash: timedelta) -> bool:
+    """Whether it crashed so early that the crash takes its placement back, and nothing but its next Ready counts."""
+    crashed = session.crashed_at
+    if not early_crash or crashed is None or not first <= crashed <= first + early_crash:
+        return False
+    return session.ready_at is None or session.ready_at > crashed
+
+
+def _first_ready(session: Session, *, seen: bool, now: datetime) -> datetime | None:
+    ready, bound = session.ready_at, session.scheduled_at
+    if ready is not None and bound is not None:
+        ready = bound if not seen and ready - bound > LONGEST_START else max(ready, bound)
+    return ready and min(ready, now.replace(microsecond=0))
+
+
 def said(session: Session) -> tuple[object, ...]:
     """What of a session makes a difference here."""
     return session.node, session.ready_at, session.crashed_at, session.over
@@ -175,14 +215,15 @@ def has_crashed(session: Session, early_crash: timedelta) -> bool:
 
 def _entry(session: Session, node: Node) -> Entry:
     return Entry(
-        node=node.name, hostname=node.hostname, node_uid=node.uid, ready_at=session.ready_at, pod_uid=session.uid
+        node=node.name, hostname=node.hostname, node_uid=node.uid, ready_at=session.first_ready_at, pod_uid=session.uid
     )
 
 
-def is_written(memory: Memory, session: Session) -> bool:
+def is_written(known: Memory, session: Session, now: datetime) -> bool:
     """Whether the memory has this session's placement, or a later one that replaced it."""
-    return any(entry.pod_uid == session.uid or _later(entry, session) for entry in memory)
+    believed = [entry for entry in known if not memory.is_ahead(entry, now)]
+    return any(entry.pod_uid == session.uid or _later(entry, session) for entry in believed)
 
 
 def _later(entry: Entry, session: Session) -> bool:
-    return bool(entry.ready_at and session.ready_at and entry.ready_at > session.ready_at)
+    return bool(entry.ready_at and session.first_ready_at and entry.ready_at > session.first_ready_at)

@@ -24,6 +24,7 @@ from recorder.life import (
     Life,
     Pending,
     awaited_by,
+    dated,
     has_crashed,
     is_of_interest,
     is_ready,
@@ -71,6 +72,7 @@ class Sessions:
 
     def follow(self) -> None:
         """Subscribe to the view; call it before the watches start."""
+        self.view.sessions.inherit(lambda before, after: dated(before, after, self._early_crash, self.now()))
         self.view.sessions.subscribe(self._on_session)
         self.view.controllers.subscribe(lambda _, after: self._retry("controller", after))
         self.view.nodes.subscribe(lambda before, after: self._retry("node", after) if before is None else None)
@@ -184,10 +186,10 @@ class Sessions:
         return life
 
     def _whose(self, life: Life) -> Attribution:
-        """Attributed once: afterwards the same workload as it is now, unless it is gone."""
+        """Attributed once: afterwards the same workload as it is now, unless it is gone or does not opt in any more."""
         known = life.found.workload
         present = self.view.workload(known.workload_key) if known else None
-        if known is None or present is None or present.uid != known.uid:
+        if known is None or present is None or present.uid != known.uid or not present.sticky:
             return self.view.attribute(life.session)
         return life.found._replace(workload=present)
 
@@ -214,7 +216,7 @@ class Sessions:
     def _is_due(self, life: Life, workload: Workload, node: Node) -> None:
         """It is to be counted once it is written, unless somebody has done both before this replica saw it."""
         life.counts, life.node, memory = False, node, self.recall(workload)
-        if life.late and is_written(memory, life.session):
+        if life.late and is_written(memory, life.session, self.now()):
             return
         if life.expected is None:
             others = tuple(entry for entry in memory if entry.pod_uid != life.session.uid)
@@ -253,7 +255,8 @@ class Sessions:
         if verdict is Verdict.AMBIGUOUS:
             session = life.session
             log.warning(
-                "not recorded: workloads of two kinds have the name that it gives; the label %s tells them apart",
+                "not recorded: workloads of two kinds have the name that it gives, and opted in; the label %s tells "
+                "them apart",
                 " or ".join(way.workload_kind for way in self.view.ways),
                 extra={"namespace": session.namespace, "pod": session.name, "reason": str(verdict)},
             )  # fmt: skip

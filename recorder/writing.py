@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
+from datetime import UTC, datetime
 from threading import Event, Lock
 from typing import Any
 
@@ -105,7 +106,8 @@ class Writer:
         workload = self.view.workload(key)
         known = self.cache.recall(workload) if workload else ()
         nodes = self.view.nodes_by_name if self.nodes_known() else None
-        decision = decide(workload, known, pending, nodes, self.recent_nodes)
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        decision = decide(workload, known, pending, nodes, now, self.recent_nodes)
         if isinstance(decision, Write):
             self._settle(key, pending, decision)
         elif workload is not None:

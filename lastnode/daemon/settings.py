@@ -107,6 +107,9 @@ class CommonSettings(BaseSettings):
     workload_resources: Resources = Field(
         ",".join(DEFAULT_RESOURCES), description="kinds of workloads, plural.group, by commas"
     )
+    controllers_only: bool = Field(
+        False, description="believe only what controls a pod about whose session it is, not the pod's own labels"
+    )
     page_size: int = Field(500, ge=1, le=10_000, description="objects a page of a list")
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, else JSON")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")
@@ -114,7 +117,7 @@ class CommonSettings(BaseSettings):
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The rows of the workload resources, each once."""
-        return kinds_of(self.workload_resources.split(","))
+        return kinds_of(self.workload_resources.split(","), controllers_only=self.controllers_only)
 
     def line(self) -> str:
         """Every setting in force, for one log line."""

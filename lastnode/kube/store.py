@@ -71,17 +71,24 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
         # By namespace, then by the record's own name: a key for each of 60,000 objects would take 4 MB.
         self._objects: dict[str, dict[str, R]] = {}
         self._listeners: list[Listener[R]] = []
+        self._inherit: Callable[[R | None, R], R] = lambda _before, obj: obj
         self._lock = Condition()  # its lock may be taken again by the same thread
 
     def subscribe(self, listener: Listener[R]) -> None:
         """Call before anything is watched: changes that came earlier are not repeated."""
         self._listeners.append(listener)
 
+    def inherit(self, rule: Callable[[R | None, R], R]) -> None:
+        """``rule``: what is kept of an object, given the former record of its place (None without one) and the new one.
+        Call before anything is watched."""
+        self._inherit = rule
+
     def upsert(self, obj: R) -> None:
         """An object as it is now. One that is known exactly like this is not announced again."""
         with self._lock:
             objects = self._objects.setdefault(obj.namespace, {})
             before = objects.get(obj.name)
+            obj = self._inherit(before, obj)
             if before == obj:
                 return
             objects[obj.name] = obj

@@ -137,7 +137,9 @@ def test_a_bare_last_node_is_honoured(stack: Stack, wire: Wire, nodes: Nodes, na
     assert wire.expect("preferred", pod, list(nodes)).hosts == favoured(a)
 
 
-@pytest.mark.parametrize("text", ["", "not json", "{}", '[{"node": 1}]', '["a"]', "[" * 5000])
+@pytest.mark.parametrize("text", [
+    "", "not json", "{}", '[{"node": 1}]', '["a"]', "[" * 5000, "[" + "1," * 100_000 + "1]",
+], ids=range(7))  # fmt: skip
 def test_unreadable_recent_nodes_count_as_absent(
     stack: Stack, wire: Wire, nodes: Nodes, namespace: str, a: str, pod: Any, text: str
 ) -> None:

@@ -134,6 +134,11 @@ def expired(scene: Scene) -> Object:
     return scene.pod()
 
 
+def ahead(scene: Scene) -> Object:
+    scene.remembers(entry(scene.nodes[scene.wanted], -HOUR))
+    return scene.pod()
+
+
 def node_gone(scene: Scene) -> Object:
     scene.remembers()
     scene.stack.api.delete(f"/api/v1/nodes/{scene.wanted}")
@@ -169,7 +174,7 @@ def node_leaving(scene: Scene) -> Object:
 BY_THE_SCHEDULER: dict[str, Callable[[Scene], Object]] = {
     made.__name__: made
     for made in (preferred, not_offered, already_injected, not_ours, unattributed, ambiguous, not_sticky,
-                 nothing_remembered, expired, node_gone, node_replaced, node_not_ready, node_cordoned,
+                 nothing_remembered, expired, ahead, node_gone, node_replaced, node_not_ready, node_cordoned,
                  node_leaving)
 }  # fmt: skip
 # These three no healthy scheduler and extender bring about together.

@@ -93,7 +93,7 @@ def talk(wire: Wire, request: bytes) -> bytes:
         b'{"Pod": {"metadata": null}}',
         b'{"Pod": {"metadata": {"labels": []}}}',
         b'{"Pod": {"metadata": {"labels": {"runtime.agentcube.io/session-id": 1}}}}',
-        b'{"Pod": {"metadata": {"creationTimestamp": "yesterday"}}}',
+        b'{"Pod": {"metadata": {"labels": "none"}}}',
         b'{"Pod": {"metadata": {"ownerReferences": {"kind": "Sandbox"}}}}',
         b'{"Pod": {"metadata": {}}',
         b"\xff\xfe\x00",

@@ -68,6 +68,11 @@ def expired(scene: Scene) -> Object:
     return avoiding(scene, scene.wanted)
 
 
+def ahead(scene: Scene) -> Object:
+    remembers(scene, -A_DAY_AND_MORE)
+    return avoiding(scene, scene.wanted)
+
+
 def node_gone(scene: Scene) -> Object:
     remembers(scene)
     scene.stack.api.delete(f"/api/v1/nodes/{scene.wanted}")
@@ -139,8 +144,8 @@ def outscored(scene: Scene) -> Object:
 
 BY_THE_SCHEDULER: dict[Reason, Callable[[Scene], Object]] = {
     Reason(made.__name__): made
-    for made in (expired, node_gone, node_replaced, node_not_ready, node_cordoned, node_leaving, no_room, tainted,
-                 pinned, not_asked, not_offered, outscored)
+    for made in (expired, ahead, node_gone, node_replaced, node_not_ready, node_cordoned, node_leaving, no_room,
+                 tainted, pinned, not_asked, not_offered, outscored)
 }  # fmt: skip
 ASKED = {
     Reason.NOT_ASKED: "nobody",

@@ -120,6 +120,35 @@ def test_containers_that_end_with_errors_because_the_pod_is_deleted_are_no_crash
     assert nodes_of(space) == [node]
 
 
+@pytest.mark.parametrize(("exit_code", "reason"), [(255, "Unknown"), (137, "ContainerStatusUnknown")])
+def test_a_machine_that_reboots_right_after_is_no_crash_of_its_containers(
+    space: Space, exit_code: int, reason: str
+) -> None:
+    node = space.node("a")
+    space.workload()
+    pod = space.session("s", node, 1)
+    space.written(node)
+    ended = {"exitCode": exit_code, "finishedAt": moment(10), "reason": reason}
+    again = container({"running": {"startedAt": moment(40)}}) | {"lastState": {"terminated": ended}}
+    space.status(pod, "Running", None, containerStatuses=[again])
+    space.status(pod, "Running", 50, containerStatuses=[again])
+    space.settled()
+    assert [entry["readyAt"] for entry in space.recent()] == [moment(1)]
+
+
+def test_an_error_soon_after_its_readiness_flapped_takes_nothing_back_from_a_long_session(space: Space) -> None:
+    node = space.node("a")
+    space.workload()
+    pod = space.session("s", node, 1)
+    space.written(node)
+    space.status(pod, "Running")
+    space.status(pod, "Running", 5000)
+    space.settled()
+    restart(space, pod, 5010, None)
+    space.settled()
+    assert [entry["readyAt"] for entry in space.recent()] == [moment(1)]
+
+
 @pytest.mark.parametrize("date", ["0001-01-01T00:00:03Z", "9999-12-31T23:59:59Z"])
 def test_an_end_dated_outside_of_what_can_be_reckoned_with_takes_nothing_back(space: Space, date: str) -> None:
     node = space.node("a")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from threading import Event, Thread
 
 import pytest
 
 from lastnode.contract import DEFAULT_RECENT_NODES, LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION, STICKINESS_ANNOTATION
-from tests.recorder.space import AGENT, INTERPRETER, OPTED_IN, Space, moment
+from testbed.stack import Stack
+from tests.recorder.space import AGENT, INTERPRETER, OPTED_IN, START, Space, moment
 
 KINDS = pytest.mark.parametrize("kind", [AGENT, INTERPRETER])
 
@@ -20,7 +22,7 @@ def attributions(space: Space, verdict: str) -> float:
 
 @KINDS
 def test_a_ready_session_writes_both_annotations_in_the_contract_s_form(space: Space, kind: str) -> None:
-    node = space.node("a", hostname="host-of-a")
+    node = space.node("a", hostname=f"host-of-{space.name}")
     space.workload(kind=kind)
     pod = space.session("s", node, ready_at=7)
     space.written(node, kind=kind)
@@ -28,7 +30,7 @@ def test_a_ready_session_writes_both_annotations_in_the_contract_s_form(space: S
     assert annotations[LAST_NODE_ANNOTATION] == node
     entry = {
         "node": node,
-        "hostname": "host-of-a",
+        "hostname": f"host-of-{space.name}",
         "nodeUID": space.node_uid(node),
         "readyAt": moment(7),
         "podUID": pod["metadata"]["uid"],
@@ -177,6 +179,37 @@ def test_a_name_that_two_kinds_share_is_skipped_counted_and_said_until_one_is_go
     space.written(node, kind=INTERPRETER)
 
 
+@pytest.mark.parametrize(("kind", "twin"), [(AGENT, INTERPRETER), (INTERPRETER, AGENT)])
+def test_a_twin_of_the_other_kind_that_has_not_opted_in_is_in_nobody_s_way(space: Space, kind: str, twin: str) -> None:
+    node, later = space.node("a"), space.node("b")
+    space.workload(kind=kind)
+    space.workload(kind=twin, enabled=False)
+    space.session("s", node, ready_at=5)
+    space.written(node, kind=kind)
+    assert space.untouched(kind=twin)
+    space.change({"spec": {"nodeStickiness": {"enabled": False}}}, kind=kind)
+    space.change({"spec": {"nodeStickiness": {"enabled": True}}}, kind=twin)
+    space.session("later", later, ready_at=6)
+    space.written(later, kind=twin)
+
+
+def test_where_only_controllers_are_believed_a_pod_s_own_labels_say_nothing(plane: Stack) -> None:
+    space = Space(plane)
+    recorder = plane.start_recorder("--controllers-only", name=f"recorder-{space.name}")
+    try:
+        node = space.node("a")
+        space.workload("of-the-pod")
+        space.workload("of-the-sandbox")
+        alone = space.pod("alone", node, workload="of-the-pod")
+        space.status(alone, "Running", ready_at=5)
+        both = space.pod("both", node, sandbox=space.sandbox("both", "of-the-sandbox"), workload="of-the-pod")
+        space.status(both, "Running", ready_at=6)
+        space.written(node, "of-the-sandbox")
+        assert space.untouched("of-the-pod")
+    finally:
+        recorder.kill()
+
+
 @KINDS
 def test_the_kind_tells_workloads_of_one_name_apart(space: Space, kind: str) -> None:
     node = space.node("a")
@@ -248,7 +281,9 @@ def test_a_session_on_a_node_not_seen_yet_waits_for_the_node(space: Space) -> No
     }
 
 
-@pytest.mark.parametrize("text", ["", "no JSON", "null", '{"node": "x"}', "[1, 2]", "[" * 10_000, '[{"node": "A b"}]'])
+@pytest.mark.parametrize("text", [
+    "", "no JSON", "null", '{"node": "x"}', "[1, 2]", "[" * 10_000, '[{"node": "A b"}]', "[" + "1," * 100_000 + "1]",
+], ids=range(8))  # fmt: skip
 def test_an_unreadable_memory_is_rewritten(space: Space, text: str) -> None:
     node = space.node("a")
     space.workload(annotations={RECENT_NODES_ANNOTATION: text, LAST_NODE_ANNOTATION: "not a node/name"})
@@ -323,14 +358,58 @@ def test_what_is_unchanged_is_not_written_again(space: Space) -> None:
     assert space.read()["metadata"]["resourceVersion"] == version
 
 
-def test_a_session_that_lost_and_regained_readiness_counts_from_the_later_time(space: Space) -> None:
-    node = space.node("a")
+def test_an_old_session_that_loses_and_regains_readiness_beats_no_newer_one(space: Space) -> None:
+    old, *newer = (space.node(name) for name in "abcd")
     space.workload()
-    pod = space.session("s", node, ready_at=5)
-    space.written(node)
+    pod = space.session("old", old, ready_at=1)
+    space.written(old)
+    for second, node in enumerate(newer, 10):
+        space.session(f"s{second}", node, second)
+        space.written(node)
+    before = space.recent()
     space.status(pod, "Running")
-    space.status(pod, "Running", ready_at=9)
-    space.stack.wait(lambda: space.recent()[0]["readyAt"] == moment(9), "the later ready time")
+    space.settled()
+    space.status(pod, "Running", ready_at=3600)
+    space.settled()
+    assert space.recent() == before
+
+
+def seconds_now() -> float:
+    """The present, as these tests count."""
+    return (datetime.now(UTC) - START).total_seconds()
+
+
+def test_a_node_whose_clock_is_a_day_ahead_does_not_stay_the_last_one(space: Space) -> None:
+    ahead, right = space.node("ahead"), space.node("right")
+    space.workload()
+    space.session("s1", ahead, seconds_now() + 86400)
+    space.written(ahead)
+    date = datetime.fromisoformat(space.recent()[0]["readyAt"])
+    assert date <= datetime.now(UTC)
+    space.stack.wait(lambda: seconds_now() > (date - START).total_seconds() + 1, "the next second")
+    space.session("s2", right, seconds_now())
+    space.written(right)
+    assert [entry["node"] for entry in space.recent()] == [right, ahead]
+
+
+def test_what_is_written_with_a_date_far_ahead_gives_way_to_every_session(space: Space) -> None:
+    ahead, node = space.node("ahead"), space.node("a")
+    entry = {"node": ahead, "nodeUID": space.node_uid(ahead), "readyAt": "2999-01-01T00:00:00Z", "podUID": "p"}
+    space.workload(annotations={RECENT_NODES_ANNOTATION: json.dumps([entry]), LAST_NODE_ANNOTATION: ahead})
+    space.session("s1", node, ready_at=5)
+    space.written(node)
+    space.session("s2", ahead, ready_at=9)
+    space.written(ahead)
+    assert [(entry["node"], entry["readyAt"]) for entry in space.recent()] == [(ahead, moment(9)), (node, moment(5))]
+
+
+def test_a_workload_that_another_api_server_dated_a_little_later_than_its_pod_is_its_workload(space: Space) -> None:
+    node = space.node("a")
+    pod = space.pod("s", node, workload="w")
+    space.second_after(pod)
+    space.workload()
+    space.status(pod, "Running", ready_at=5)
+    space.written(node)
 
 
 def test_a_workload_made_anew_inherits_nothing_from_a_late_session(space: Space) -> None:

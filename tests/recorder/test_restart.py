@@ -6,7 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -130,6 +130,27 @@ def test_live_pods_never_overwrite_a_newer_memory_of_pods_that_are_gone(space: S
     recorder.kill_and_start()
     space.settled()
     assert space.last_node() == newer
+
+
+def test_of_a_pod_found_ready_long_after_it_was_bound_the_binding_counts(space: Space, recorder: Restartable) -> None:
+    """Its readiness may have flapped while nobody looked, or its node's clock is wrong."""
+    flapping, newer = space.node("flapping"), space.node("newer")
+    space.workload()
+    recorder.component.kill()
+    old = space.pod("old", flapping, workload="w")
+    created = datetime.fromisoformat(old["metadata"]["creationTimestamp"])
+    space.second_after(old)
+    bound, flapped = (created + timedelta(seconds=after) for after in (0, 3600))
+    conditions = [
+        {"type": name, "status": "True", "lastTransitionTime": date.isoformat()}
+        for name, date in (("PodScheduled", bound), ("Ready", flapped))
+    ]
+    space.status(old, "Running", conditions=conditions)
+    space.session("new", newer, (created - START).total_seconds() + 1)
+    recorder.component.start()
+    space.stack.wait(lambda: len(space.recent()) == 2, "both to be written")
+    assert [each["node"] for each in space.recent()] == [newer, flapping]
+    assert datetime.fromisoformat(space.recent()[1]["readyAt"]) == created
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

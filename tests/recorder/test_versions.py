@@ -1,4 +1,4 @@
-"""A kind of workload of somebody's own: served in another version while the recorder runs, with objects of any shape."""
+"""A kind of somebody's own: served in another version while the recorder runs, and with objects of any shape."""
 
 from __future__ import annotations
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from lastnode.attribution import Attribution, Claim, Verdict, attribute
+from lastnode.contract import CLOCK_TOLERANCE
 from lastnode.kube.store import ObjectKey
 from lastnode.objects import Controller, Session, Workload
 
@@ -99,9 +101,41 @@ def test_a_sandbox_not_seen_or_made_anew_says_nothing() -> None:
     assert found(session(**OWNED), [sandbox(uid="another")], [workload()]).verdict is Verdict.SANDBOX_UNKNOWN
 
 
-@pytest.mark.parametrize(("age", "verdict"), [(0, Verdict.FOUND), (-1, Verdict.WORKLOAD_REPLACED)])
-def test_a_workload_younger_than_the_pod_is_another_one(age: float, verdict: Verdict) -> None:
-    assert found(session(workload_name="w"), [], [workload(age=age)]).verdict is verdict
+TOLERATED = CLOCK_TOLERANCE.total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("age", "successor", "verdict"),
+    [
+        (0, True, Verdict.FOUND),
+        (-1, True, Verdict.WORKLOAD_REPLACED),
+        (-1, False, Verdict.FOUND),
+        (-TOLERATED, False, Verdict.FOUND),
+        (-TOLERATED - 1, False, Verdict.WORKLOAD_REPLACED),
+    ],
+)
+def test_a_workload_younger_than_the_pod_is_another_one_unless_two_clocks_may_have_dated_them(
+    age: float, successor: bool, verdict: Verdict
+) -> None:
+    one = msgspec.structs.replace(workload(age=age), successor=successor)
+    assert found(session(workload_name="w"), [], [one]).verdict is verdict
+
+
+def test_a_twin_that_has_not_opted_in_is_no_ambiguity() -> None:
+    on, off = workload(), msgspec.structs.replace(workload("CodeInterpreter"), sticky=False)
+    for kinds in ([on], [off]), ([off], [on]):
+        assert found(session(workload_name="w"), [], *kinds).workload is on
+
+
+def test_of_twins_that_have_not_opted_in_either_is_the_answer() -> None:
+    off = [msgspec.structs.replace(workload(kind), sticky=False) for kind in ("AgentRuntime", "CodeInterpreter")]
+    got = found(session(workload_name="w"), [], *([each] for each in off))
+    assert (got.verdict, got.workload) == (Verdict.FOUND, off[0])
+
+
+def test_a_twin_that_is_younger_than_the_session_is_no_ambiguity() -> None:
+    mine, twin = workload(), workload("CodeInterpreter", age=-TOLERATED - 1)
+    assert found(session(workload_name="w"), [], [mine], [twin]).workload is mine
 
 
 def test_keys_read_as_people_write_them() -> None:

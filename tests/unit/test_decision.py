@@ -21,11 +21,14 @@ from tests.unit.strategies import entries
 
 render = partial(memory.render, prefix=AGENTCUBE_PREFIX)
 
-memories = st.lists(entries, max_size=7).map(memory.merge)
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+# One entry a session, which has one date: see lastnode.memory.add.
+sessions = entries.map(lambda entry: msgspec.structs.replace(entry, pod_uid=repr(entry)))
+memories = st.lists(sessions, max_size=7).map(memory.merge)
 # What a session leaves: always dated.
-placements = st.lists(entries.filter(lambda entry: entry.ready_at is not None), min_size=1, max_size=3).map(
-    memory.merge
-)
+dated = sessions.filter(lambda entry: entry.ready_at is not None)
+placements = st.lists(dated, min_size=1, max_size=3).map(memory.merge)
 
 PLACED = (Entry(node="node-1", ready_at=datetime(2026, 11, 23, tzinfo=UTC), pod_uid="pod-1"),)
 
@@ -49,7 +52,7 @@ def decide(
     target: Workload | None, known: memory.Memory, pending: Pending, nodes: dict[str, Node] | None
 ) -> dict[str, str | None] | Write:
     """The decision, as the annotations that come of it."""
-    decision = decisions.decide(target, known, pending, nodes)
+    decision = decisions.decide(target, known, pending, nodes, NOW)
     return decision if isinstance(decision, Write) else render(decision)
 
 
@@ -141,11 +144,7 @@ def test_when_the_last_remembered_node_is_gone_both_annotations_go() -> None:
 
 
 _crashes = st.frozensets(
-    st.builds(
-        lambda uid, entry: Crash(uid, entry.ready_at, entry.ready_at),
-        st.sampled_from(["pod-1", "pod-2"]),
-        entries.filter(lambda entry: entry.ready_at is not None),
-    ),
+    dated.map(lambda entry: Crash(entry.pod_uid, entry.ready_at, entry.ready_at)),
     max_size=3,
 )
 _pendings = st.builds(Pending, st.just("u"), placements, _crashes)
@@ -173,6 +172,35 @@ def test_an_early_crash_takes_back_what_is_written_and_what_is_pending() -> None
     written = decide(workload(annotations=render(PLACED)), PLACED, taken, None)
     assert written == render(())
     assert decide(workload(), (), Pending("u", PLACED).plus(taken), None) is Write.UNCHANGED
+
+
+def test_a_session_that_is_ready_again_after_an_early_crash_is_written_with_its_new_date() -> None:
+    ready_at = PLACED[0].ready_at
+    assert ready_at is not None
+    crash = Crash(PLACED[0].pod_uid, ready_at, ready_at + timedelta(seconds=5))
+    again = (msgspec.structs.replace(PLACED[0], ready_at=ready_at + timedelta(seconds=9)),)
+    pending = Pending("u", again, frozenset({crash}))
+    assert decide(workload(annotations=render(PLACED)), PLACED, pending, None) == render(again)
+
+
+@pytest.mark.parametrize("by", [timedelta(hours=5), -timedelta(seconds=5)], ids=["a flap", "bound before"])
+def test_a_session_that_is_written_keeps_its_date_whatever_a_later_look_at_its_pod_says(by: timedelta) -> None:
+    looked_at = (msgspec.structs.replace(PLACED[0], ready_at=PLACED[0].ready_at + by),)  # type: ignore[operator]
+    newer = Entry(node="node-2", ready_at=datetime(2026, 11, 23, 1, tzinfo=UTC), pod_uid="pod-2")
+    before = (newer, *PLACED)
+    target = workload(annotations=render(before))
+    assert decide(target, before, Pending("u", looked_at), None) is Write.UNCHANGED
+
+
+def test_an_entry_ahead_of_the_clock_gives_way_and_is_not_written_again_and_again() -> None:
+    ahead = Entry(node="node-2", ready_at=NOW + timedelta(days=1), pod_uid="pod-2")
+    target = workload(annotations=render((ahead,)))
+    written = decide(target, (ahead,), Pending("u", PLACED), None)
+    assert written == render((*PLACED, ahead))
+    target = after(target, written)
+    assert decide(target, known(target), Pending("u", PLACED), None) is Write.UNCHANGED
+    same_node = msgspec.structs.replace(PLACED[0], node="node-2")
+    assert decide(target, (ahead,), Pending("u", (same_node,)), None) == render((same_node,))
 
 
 @given(placements)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lastnode import memory as memories
 from lastnode.contract import AGENTCUBE_PREFIX, LAST_NODE_ANNOTATION, MAX_RECENT_NODES_BYTES, RECENT_NODES_ANNOTATION
-from lastnode.memory import Crash, Entry, Memory, bounded, merge, parse_text, prune, take_back
+from lastnode.memory import Crash, Entry, Memory, add, bounded, is_ahead, merge, parse_text, prune, take_back
 from lastnode.objects import Node
 from lastnode.status import EARLIEST, LATEST
 from tests.unit.strategies import entries, label_values, node_names
@@ -153,6 +153,37 @@ def test_what_merging_drops_is_older_than_what_it_keeps(one: list[Entry]) -> Non
             assert len(memory) == 32
             assert oldest is not None
             assert given_entry.ready_at <= oldest
+
+
+nows = st.sampled_from([DAY_OF_ENTRIES - timedelta(minutes=5, seconds=-second) for second in (-1, 2, 5, 9)])
+
+
+@given(entry_lists, entry_lists, entry_lists, nows)
+def test_merging_by_a_clock_is_commutative_associative_and_idempotent_too(
+    one: list[Entry], two: list[Entry], three: list[Entry], now: datetime
+) -> None:
+    by_clock = functools.partial(merge, now=now)
+    assert by_clock(one, two) == by_clock(two, one)
+    assert by_clock(by_clock(one, two), three) == by_clock(one, by_clock(two, three)) == by_clock(one, two, three)
+    assert by_clock(by_clock(one)) == by_clock(one)
+
+
+@given(entry_lists, nows)
+def test_an_entry_ahead_of_the_clock_beats_no_other(one: list[Entry], now: datetime) -> None:
+    believed = [kept for kept in one if not is_ahead(kept, now)]
+    memory = merge(one, now=now)
+    if any(kept.ready_at for kept in believed):
+        assert [kept for kept in memory if not is_ahead(kept, now)] == list(merge(believed))
+        assert memory[0] in believed
+
+
+@given(entry_lists.map(merge), entry_lists.map(merge), nows)
+def test_a_session_that_is_known_keeps_its_date(known: Memory, news: Memory, now: datetime) -> None:
+    dates = {(kept.node, kept.pod_uid): kept.ready_at for kept in known if kept.pod_uid and not is_ahead(kept, now)}
+    memory = add(known, news, now)
+    for kept in memory:
+        assert dates.get((kept.node, kept.pod_uid), kept.ready_at) == kept.ready_at
+    assert add(memory, (), now) == memory == add(memory, memory, now)
 
 
 def test_an_undated_entry_is_forgotten_beside_a_dated_one() -> None:

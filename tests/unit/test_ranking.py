@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastnode.contract import is_node_name
+from lastnode.contract import CLOCK_TOLERANCE, is_node_name
 from lastnode.memory import Entry, merge
 from lastnode.objects import Node
 from lastnode.ranking import Preference, Preferred, Standing, Weights, nothing, rank, validity
@@ -26,11 +26,18 @@ def test_an_entry_is_valid_until_just_before_its_ttl_and_no_longer_at_it(ttl: in
 
 @given(instants, instants)
 def test_a_ttl_of_zero_is_for_ever(ready: datetime, now: datetime) -> None:
-    assert validity(Entry("n1", ready_at=ready), now=now, ttl=0, nodes=None) is Reason.VALID
+    expected = Reason.AHEAD if ready - now > CLOCK_TOLERANCE else Reason.VALID
+    assert validity(Entry("n1", ready_at=ready), now=now, ttl=0, nodes=None) is expected
 
 
-def test_an_entry_from_a_clock_that_runs_ahead_is_valid() -> None:
-    assert validity(entry(age=-5), now=NOW, ttl=DAY, nodes=None) is Reason.VALID
+@pytest.mark.parametrize("ttl", [1, DAY, 0])
+@pytest.mark.parametrize(
+    ("ahead", "reason"), [(5, Reason.VALID), (300, Reason.VALID), (301, Reason.AHEAD), (3652 * DAY, Reason.AHEAD)]
+)
+def test_an_entry_from_a_clock_that_runs_ahead_is_valid_as_far_as_clocks_differ(
+    ttl: float, ahead: float, reason: Reason
+) -> None:
+    assert validity(entry(age=-ahead), now=NOW, ttl=ttl, nodes=None) is reason
 
 
 def test_the_age_does_not_depend_on_the_time_zone_that_now_is_told_in() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastnode import contract, reading
-from lastnode.kinds import AGENT_RUNTIME, AGENTCUBE, CODE_INTERPRETER, Kind
+from lastnode.kinds import AGENT_RUNTIME, AGENTCUBE, CODE_INTERPRETER, Kind, kinds_of, ways
 from lastnode.kube.errors import Undecodable
 from lastnode.status import EARLIEST
 
@@ -140,6 +140,15 @@ def test_a_pod_that_is_not_bound_has_no_node(name: str | None) -> None:
 )
 def test_only_a_controlling_sandbox_owns_a_session(change: dict[str, Any]) -> None:
     assert session(metadata__ownerReferences=[OWNER | change]).controller is None
+
+
+def test_what_a_pod_says_itself_may_not_count_at_all() -> None:
+    claim_of_it = {contract.WORKLOAD_NAME_LABEL: "w", contract.WORKLOAD_KIND_LABEL: "AgentRuntime"}
+    said = pod(metadata__labels=claim_of_it)
+    for controllers_only, claim in ((False, ("w", "AgentRuntime")), (True, (None, None))):
+        (way,) = ways(kinds_of([AGENT_RUNTIME.resource], controllers_only=controllers_only))
+        got = reading.read_session(way, encoded(said))
+        assert (got.workload_name, got.workload_kind, got.controller) == (*claim, "sb")
 
 
 @pytest.mark.parametrize("version", ["v1alpha1", "v1beta1", "v1"])

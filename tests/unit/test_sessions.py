@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -130,7 +131,7 @@ def test_sessions_that_start_together_end_in_a_memory_of_the_newest_distinct_nod
     assert pending is not None
     left = merge(entry(name, on, ready) for name, (on, ready) in TOGETHER.items())
     kept = [each for each in left if each.pod_uid.removeprefix("pod-") not in crashed]
-    assert decide(workload(), (), pending, None) == tuple(kept[:8])
+    assert decide(workload(), (), pending, None, NOON + timedelta(minutes=1)) == tuple(kept[:8])
 
 
 SESSIONS = {f"s{number}": (f"n{number % 3}", number * 7 % 5, f"w{number % 2}") for number in range(6)}
@@ -248,9 +249,21 @@ def test_opting_in_later_makes_the_running_session_pending() -> None:
 
 
 def test_a_workload_younger_than_the_session_gets_nothing() -> None:
-    followed = Followed().play(seen(node()), seen(sandbox()), seen(session()), seen(workload(age=-1)))
+    followed = Followed().play(seen(node()), seen(sandbox()), seen(session()), seen(workload(age=-301)))
     assert followed.pending() == {W: None}
     assert followed.verdicts == [Verdict.WORKLOAD_UNKNOWN, Verdict.WORKLOAD_REPLACED]
+
+
+def test_a_workload_that_is_younger_by_what_two_clocks_may_differ_gets_it() -> None:
+    followed = Followed().play(seen(node()), seen(sandbox()), seen(session()), seen(workload(age=-299)))
+    assert followed.pending() == {W: Pending(workload().uid, (entry(),))}
+
+
+def test_a_workload_made_again_under_its_name_gets_nothing_of_the_former_one_s_session() -> None:
+    followed = Followed().play(*ALL, gone(workload()), seen(changed(workload(age=-1), uid="present")))
+    assert followed.verdicts[-1] is Verdict.FOUND
+    followed.play(seen(changed(session(), crashed_at=NOON + timedelta(seconds=9))))
+    assert followed.verdicts[-1] is Verdict.WORKLOAD_REPLACED
 
 
 def test_what_is_pending_for_a_former_workload_is_not_merged_into_the_present_one_s() -> None:
@@ -304,13 +317,24 @@ def test_what_was_written_and_settled_is_not_looked_at_again_when_the_view_shows
     assert followed.scheduled == []
 
 
-def test_a_new_ready_time_of_the_same_session_is_pending_again() -> None:
+@pytest.mark.parametrize("flaps", [[8], [None, 8], [None, 3600], [None, None, 3600]])
+def test_a_session_keeps_the_date_of_its_first_ready_however_often_its_readiness_changes(
+    flaps: list[float | None],
+) -> None:
     followed = Followed().play(*ALL)
     written = followed.sessions.pending(W)
     assert written is not None
     followed.sessions.settle(W, written, ours=True)
-    followed.play(seen(changed(session(ready=8))))
-    assert followed.pending() == {W: Pending(workload().uid, (entry(ready=8),))}
+    followed.play(*(seen(changed(session(ready=ready), version=str(n))) for n, ready in enumerate(flaps, 2)))
+    assert followed.pending() == {W: written}
+
+
+def test_a_twin_that_opts_in_instead_gets_the_sessions_that_follow() -> None:
+    off, twin = workload(sticky=False), workload(resource=INTERPRETERS, sticky=False)
+    followed = Followed().play(*ALL[:1], seen(off), seen(twin), *ALL[2:])
+    assert followed.pending(W, twin.workload_key) == {W: None, twin.workload_key: None}
+    followed.play(seen(changed(workload(resource=INTERPRETERS))))
+    assert followed.pending(W, twin.workload_key) == {W: None, twin.workload_key: Pending(twin.uid, (entry(),))}
 
 
 def test_keys_read_as_people_write_them() -> None:

@@ -19,8 +19,8 @@ def status(**fields: Any) -> Status:
     return msgspec.convert(fields, Status)
 
 
-def ended(minute: int, code: int = 1) -> dict[str, Any]:
-    return {"terminated": {"exitCode": code, "finishedAt": f"2026-11-23T12:{minute:02}:00Z"}}
+def ended(minute: int, code: int = 1, reason: str = "Error") -> dict[str, Any]:
+    return {"terminated": {"exitCode": code, "finishedAt": f"2026-11-23T12:{minute:02}:00Z", "reason": reason}}
 
 
 def ready(value: str, time: str | None = "2026-11-23T12:00:00Z") -> dict[str, Any]:
@@ -53,6 +53,8 @@ def test_a_crash_has_the_time_of_the_last_end_with_an_error(fields: Any, minute:
         {"phase": "Failed", "conditions": [ready("False", time=None)]},
         {"containerStatuses": [{"state": {"terminated": {"exitCode": 1}}}]},
         {"containerStatuses": [{"state": {"waiting": {}}, "lastState": None}]},
+        {"containerStatuses": [{"state": {"running": {}}, "lastState": ended(3, code=255, reason="Unknown")}]},
+        {"containerStatuses": [{"state": ended(3, code=137, reason="ContainerStatusUnknown")}], "phase": "Running"},
     ],
 )
 def test_no_error_or_no_time_is_no_crash(fields: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from lastnode.kube.store import Keys, ObjectKey, Store
@@ -59,6 +60,19 @@ def test_removing_what_was_never_there_is_no_news() -> None:
     changes = told(store)
     store.remove(node())
     assert changes == []
+
+
+def test_a_record_may_inherit_from_the_former_one_of_its_place() -> None:
+    store = Store[Node]()
+    store.inherit(lambda before, obj: msgspec.structs.replace(obj, hostname=f"{before and before.hostname}, {obj.uid}"))
+    changes = told(store)
+    store.upsert(node(uid="a"))
+    store.upsert(node(uid="b", version="2"))
+    assert [one.hostname for one in store.values()] == ["None, a, b"]
+    store.remove(node())
+    store.upsert(node(uid="c", version="3"))
+    assert [one.hostname for one in store.values()] == ["None, c"]
+    assert changes == [(None, "1"), ("1", "2"), ("2", None), (None, "3")]
 
 
 def test_after_a_complete_list_the_others_are_removed_and_announced() -> None:
