@@ -34,7 +34,7 @@ class ExtenderSettings(CommonSettings):
     )
     older_weight: int = Field(
         DEFAULT_OLDER_WEIGHT, ge=0, le=MOST_WEIGHT, description="what a workload's older nodes weigh beside the 100 of "
-        "its last one, unless its annotation older-weight says another; 0: nothing, 100: as much"
+        "its last one, unless its annotation says it; 0: nothing"
     )  # fmt: skip
     group_weight: int = Field(
         DEFAULT_GROUP_WEIGHT, ge=0, le=MOST_WEIGHT, description="what the nodes of its cache group weigh; 0: nothing"
