@@ -101,18 +101,13 @@ def environment() -> Environment:
     words = (output.percent, output.plural, output.roughly, output.brief, output.moment)
     made.globals |= {word.__name__: word for word in words}
     made.globals |= {"outcomes": _OUTCOMES, "all_outcomes": list(Outcome), "known_reasons": MOVED, "few": FEW}
-    made.globals |= {"counts_of": counts_of, "shares_of": shares_of}
+    made.globals["shares_of"] = shares_of
     made.filters["duration"] = output.duration
     return made
 
 
-def counts_of(counts: Group) -> list[int]:
-    """Its sessions by outcome, in the order of tables."""
-    return [counts.of(outcome) for outcome in Outcome]
-
-
 def shares_of(counts: Group, whole: float) -> list[tuple[Outcome, float]]:
-    """The same as parts of ``whole``, in the order of bars."""
+    """Its sessions by outcome as parts of ``whole``, in the order of bars."""
     return [(outcome, counts.of(outcome) / whole) for outcome in _OUTCOMES]
 
 
