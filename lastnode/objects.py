@@ -91,7 +91,8 @@ class Session(Record, frozen=True, gc=False, kw_only=True):
     ``node``: where it is bound, or None. ``scheduled_after``: whole seconds from ``created_at`` to that (small numbers
     are shared, where a moment would take 56 bytes of each). ``ready_at``: since when it is Ready, None while it is not.
     ``first_ready_at``: since when it was for the first time, known only to who follows it (recorder.life.dated).
-    ``over``: it reached a terminal phase or is being deleted, so it can no longer become Ready truthfully.
+    ``over``: it reached a terminal phase, or is being deleted and not Ready, so it can no longer become Ready
+    truthfully.
     ``crashed_at``: when a container of it last ended with an error, by itself and not because the pod was deleted.
     ``controller``, ``controller_uid``: what controls it, if that is of the kind which may say whose session it is.
     """

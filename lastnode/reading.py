@@ -28,7 +28,7 @@ from lastnode.contract import (
 )
 from lastnode.kinds import Kind, Sessions, way_of
 from lastnode.kube.errors import Undecodable
-from lastnode.kube.wire import decode
+from lastnode.kube.wire import decode, decode_deep
 from lastnode.objects import Controller, Node, Session, Workload, pack
 from lastnode.status import Date, Part, Status, crashed_at, ready_since, scheduled_since, utc
 
@@ -130,7 +130,7 @@ class _Whatever(Part):
 
 def read_node(data: bytes | msgspec.Raw) -> Node:
     """A v1 Node."""
-    part = decode(_NODE, data)
+    part = decode_deep(_NODE, data)
     hostname = _labels(part.metadata).get(HOSTNAME_LABEL) or ""
     spec = part.spec or _NodeSpec()
     tainted = any(taint.key in LEAVING_TAINTS for taint in spec.taints or ())
@@ -147,7 +147,7 @@ def read_node(data: bytes | msgspec.Raw) -> Node:
 def read_workload(kind: Kind, data: bytes | msgspec.Raw, *, whole: bool = False) -> Workload:
     """An object of that kind. Texts that are no memory are left out, and all of them where it has not opted in, but for
     who asks for the ``whole``, to show or to remove it."""
-    part = decode(_WORKLOAD, data)
+    part = decode_deep(_WORKLOAD, data)
     annotations = part.metadata.annotations or {}
     sticky = _is_sticky(kind, part.spec or _WorkloadSpec(), annotations)
     texts = _texts(kind.prefix, annotations)
@@ -185,20 +185,20 @@ def read_patched(kind: Kind, before: Workload, answer: bytes) -> Workload:
     The patch named ``before``'s version, so the rest is as it was; where an admission webhook has changed that too,
     the watch says so.
     """
-    metadata = decode(_WORKLOAD, answer).metadata
+    metadata = decode_deep(_WORKLOAD, answer).metadata
     memory = _memory(*_kept(*_texts(kind.prefix, metadata.annotations or {})))
     return msgspec.structs.replace(before, resource_version=metadata.resource_version, **memory)
 
 
 def read_controller(way: Sessions, data: bytes | msgspec.Raw) -> Controller:
     """What controls session pods, or only its metadata: nothing else of it is read."""
-    part = decode(_METADATA, data)
+    part = decode_deep(_METADATA, data)
     return Controller(**_identity(part.metadata), **_claim(way, _labels(part.metadata)))
 
 
 def read_session(way: Sessions, data: bytes | msgspec.Raw) -> Session:
     """A session's pod; that it is one is the selector's business."""
-    return _session(decode(_POD, data), way)
+    return _session(decode_deep(_POD, data), way)
 
 
 def session_of(part: Pod, known: Sequence[Sessions]) -> Session | None:
@@ -212,19 +212,21 @@ def session_of(part: Pod, known: Sequence[Sessions]) -> Session | None:
 
 def _session(part: Pod, way: Sessions) -> Session:
     status = part.status or Status()
-    over = part.metadata.deletion_timestamp is not None or status.phase in ("Succeeded", "Failed")
+    deleted = part.metadata.deletion_timestamp is not None
+    # A pod that is being deleted and still Ready says since when; later its date is that of the end.
+    ready_at = None if status.phase in _ENDED else ready_since(status)
     created_at = utc(part.metadata.creation_timestamp)
     return Session(
         **_identity(part.metadata),
         **(_claim(way, _labels(part.metadata)) if way.pods_say else {}),
         **_controlled(way, part.metadata),
         node=_shared(part.spec.node_name or None) if part.spec else None,
-        ready_at=None if over else ready_since(status),
+        ready_at=ready_at,
         created_at=created_at,
         scheduled_after=_seconds_between(created_at, scheduled_since(status)),
-        over=over,
+        over=status.phase in _ENDED or (deleted and ready_at is None),
         # Containers of a pod that is being deleted end with errors too, and mean nothing by it.
-        crashed_at=None if part.metadata.deletion_timestamp else crashed_at(status),
+        crashed_at=None if deleted else crashed_at(status),
     )
 
 
@@ -285,6 +287,7 @@ def _identity(metadata: _Metadata) -> dict[str, Any]:
     return {"namespace": sys.intern(metadata.namespace), "name": metadata.name, "uid": metadata.uid}
 
 
+_ENDED: Final = ("Succeeded", "Failed")
 _ANYTHING: Final = msgspec.json.Decoder()
 _NODE: Final = msgspec.json.Decoder(_Node)
 _WORKLOAD: Final = msgspec.json.Decoder(_Workload)

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from lastnode.kube.errors import KubeError
+from lastnode.kube.unforeseen import Unforeseen
 from lastnode.outcome import NOTHING_EXPECTED, Outcome, SessionRecord, judge
 from lastnode.reasons import Reason
 from recorder.events import Events
@@ -40,6 +41,7 @@ class Counting:
     metrics: SessionMetrics
     journal: "SessionLog"
     events: Events
+    unforeseen: Unforeseen = Unforeseen()  # noqa: RUF009 (it only logs)
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
@@ -78,10 +80,15 @@ class Counting:
 
     def _count_all(self) -> None:
         while self._finished:
+            # Where more wait than can be asked about, nothing is asked: they would only become more.
+            asks = len(self._finished) <= MOST_WAITING and not self._stopping.is_set()
             life = self._finished.popleft()
-            if not self._stopping.is_set():
-                self._explain(life)
-            self._count(life)
+            try:
+                if asks:
+                    self._explain(life)
+                self._count(life)
+            except Exception as error:
+                self.unforeseen("outcomes", error)
 
     def _explain(self, life: Life) -> None:
         wanted = life.strayed_from
@@ -94,6 +101,9 @@ class Counting:
             life.explanation = ask(life.session, wanted)
         except (KubeError, ValueError) as error:
             log.debug("why %s moved is not known: %s", life.session.key, error)
+            life.explanation = UNEXPLAINED
+        except Exception as error:
+            self.unforeseen("outcomes", error)
             life.explanation = UNEXPLAINED
 
     def _count(self, life: Life) -> None:

@@ -27,6 +27,8 @@ WORKLOAD_SECONDS: Final = 60.0
 BURST: Final = 50
 PER_SECOND: Final = 5.0
 _WORKLOADS_KEPT: Final = 10_000
+_NAMESPACES_KEPT: Final = 10_000
+REQUEST_SECONDS: Final = 5.0
 _NAME_KEPT: Final = 200  # of 253 characters; the rest is for the pod's UID
 _COMPONENT: Final = "lastnode-recorder"
 
@@ -49,13 +51,14 @@ class Events:
         self._lately: TTLCache[str, bool] = TTLCache(_WORKLOADS_KEPT, WORKLOAD_SECONDS, timer=self.clock)
         self._left, self._counted_at = float(BURST), self.clock()
         self._complained = False
+        self._silent: TTLCache[str, bool] = TTLCache(_NAMESPACES_KEPT, WORKLOAD_SECONDS, timer=self.clock)
 
     def tell(self, workload: Workload, record: SessionRecord) -> None:
         """``record`` is of a session that moved."""
         self.metrics.event(self._tell(workload, record))
 
     def _tell(self, workload: Workload, record: SessionRecord) -> Told:
-        if workload.uid in self._lately or not self._may_tell():
+        if workload.namespace in self._silent or workload.uid in self._lately or not self._may_tell():
             return Told.SUPPRESSED
         self._lately[workload.uid] = True
         try:
@@ -63,7 +66,8 @@ class Events:
             version = collection_path(self.api, workload.resource).removeprefix("/apis/").rpartition("/")[0]
             kind = self.kinds[workload.resource]
             body = event_body(kind, workload, record, api_version=version, instance=self.instance, now=self.now())
-            self.api.request("POST", f"/api/v1/namespaces/{workload.namespace}/events", body=body)
+            path = f"/api/v1/namespaces/{workload.namespace}/events"
+            self.api.request("POST", path, body=body, seconds=REQUEST_SECONDS)
         except Conflict:
             return Told.SUPPRESSED  # another replica has told it
         except (Refused, NotFound) as error:
@@ -75,6 +79,7 @@ class Events:
             self._complained = True
             return Told.REFUSED
         except KubeError as error:
+            self._silent[workload.namespace] = True  # a policy there may be slow, and outcomes wait for each answer
             log.debug("no Event for %s: %s", workload.key, error)
             return Told.FAILED
         return Told.CREATED

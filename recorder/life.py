@@ -46,8 +46,8 @@ class Write(Meant):
 
     WRITTEN = "written", "the annotations were written"
     CONFLICT = "conflict", "somebody else wrote in between: tried again on what is there now"
-    RETRIED = "retried", "the API server was away or overloaded: tried again later"
-    REFUSED = "refused", "403 or 422: tried again with the workload's next session"
+    RETRIED = "retried", "the API server or a webhook failed: tried again later"
+    REFUSED = "refused", "403, 422 or too large: tried again with the workload's next session or change"
     GONE = "gone", "the workload does not exist any more"
     REPLACED = "replaced", "the workload is another one of the same name"
     NOT_STICKY = "not_sticky", "the workload has not opted in any more"

@@ -21,6 +21,7 @@ from lastnode.kube.election import Elector, Leadership
 from lastnode.kube.errors import ConfigError
 from lastnode.kube.lease import Timing
 from lastnode.kube.queue import WorkQueue
+from lastnode.kube.unforeseen import Unforeseen
 from lastnode.objects import WorkloadKey
 from lastnode.view import MemoryCache, View
 from recorder import metrics
@@ -59,21 +60,23 @@ class Recorder:
         watches = view.watches(server, sessions=True, page_size=settings.page_size, observer=watch_metrics)
         watch_metrics.follow(watches, time.monotonic)
         leadership = Leadership() if settings.leader_elect else Leadership.sole()
-        queue: WorkQueue[WorkloadKey] = WorkQueue()
+        queue: WorkQueue[WorkloadKey] = WorkQueue(group=lambda key: key.namespace, workers=settings.writers)
         cache = MemoryCache(settings.memory_ttl, size=WRITTEN_MEMORIES)
         cache.follow(view.workloads.values())
         journal = SessionLog(settings.session_log, socket.gethostname())
-        counting = _counting(settings, server, view, session_metrics, journal)
+        unforeseen = watch_metrics.unforeseen
+        counting = _counting(settings, server, view, session_metrics, journal, unforeseen)
         sessions = Sessions(
             view, queue.add, recall=cache.recall, ttl=settings.memory_ttl,
             known=lambda: all(watch.progress.synced for watch in watches), early_crash=settings.early_crash_seconds,
-            verdict=record_metrics.verdict, inquire=counting.inquire, count=counting.count,
+            verdict=record_metrics.verdict, inquire=counting.inquire, count=counting.count, unforeseen=unforeseen,
         )  # fmt: skip
         sessions.follow()
         record_metrics.follow(lambda: len(sessions), lambda: leadership.held)
         writer = Writer(
             server, view, sessions, queue, cache, record_metrics,
-            leadership=leadership, nodes_known=lambda: watches[0].progress.synced, recent_nodes=settings.recent_nodes,
+            leadership=leadership, nodes_known=lambda: watches[0].progress.synced, unforeseen=unforeseen,
+            recent_nodes=settings.recent_nodes,
         )  # fmt: skip
         elector = _elector(settings, server, leadership, sessions.schedule_all) if settings.leader_elect else None
         loops = {"writers": writer.moved_at, "outcomes": counting.moved_at}
@@ -96,12 +99,13 @@ class Recorder:
 
 
 def _counting(
-    settings: RecorderSettings, server: api.Api, view: View, counts: metrics.SessionMetrics, journal: SessionLog
-) -> Counting:
+    settings: RecorderSettings, server: api.Api, view: View, counts: metrics.SessionMetrics, journal: SessionLog,
+    unforeseen: Unforeseen,
+) -> Counting:  # fmt: skip
     extenders = Extenders(settings.extender_url, settings.extender_ca)
     inquiry = Inquiry(server, extenders, lambda: len(view.nodes), counts.inquiry)
     events = Events(server, view.kinds, counts, instance=socket.gethostname())
-    return Counting(inquiry, counts, journal, events)
+    return Counting(inquiry, counts, journal, events, unforeseen)
 
 
 def _metrics_page(registry: CollectorRegistry) -> Page:

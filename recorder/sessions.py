@@ -6,6 +6,7 @@ remembered is looked up when its pod is bound, because its own placement changes
 """
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
@@ -13,10 +14,14 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Final
 
-from lastnode.attribution import Attribution, Verdict
+import msgspec
+from cachetools import TTLCache
+
+from lastnode.attribution import Attribution, Verdict, attribute
 from lastnode.kube.store import ObjectKey, Record
+from lastnode.kube.unforeseen import Unforeseen
 from lastnode.memory import Memory
-from lastnode.objects import Node, Session, Workload, WorkloadKey
+from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
 from lastnode.outcome import NOTHING_EXPECTED, Expected, expect
 from lastnode.view import View
 from recorder.life import (
@@ -33,6 +38,10 @@ from recorder.life import (
     said,
 )
 
+# What a Sandbox said of its workload outlives it: pods are watched on another connection, which may be minutes behind
+# (250 bytes each).
+GONE_SECONDS: Final = 600.0
+MOST_GONE: Final = 20_000
 # Of one workload. Only a standby comes near it: what the leader may not write stays pending here for ever.
 MOST_DUE: Final = 1000
 
@@ -60,7 +69,9 @@ class Sessions:
     verdict: Callable[[Verdict], None] = lambda _: None
     inquire: Callable[[Life], None] = lambda _: None
     count: Callable[[Life], None] = lambda _: None
+    unforeseen: Unforeseen = Unforeseen()  # noqa: RUF009 (it only logs)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         self._early_crash = timedelta(seconds=self.early_crash)
@@ -68,13 +79,14 @@ class Sessions:
         self._waiting: dict[Awaited, dict[str, Life]] = {}
         self._pending: dict[WorkloadKey, Pending] = {}
         self._due: dict[WorkloadKey, deque[Life]] = {}  # Ready, and not written yet
+        self._gone: TTLCache[str, Controller] = TTLCache(MOST_GONE, GONE_SECONDS, timer=self.clock)
         self._lock = Lock()
 
     def follow(self) -> None:
         """Subscribe to the view; call it before the watches start."""
         self.view.sessions.inherit(lambda before, after: dated(before, after, self._early_crash, self.now()))
         self.view.sessions.subscribe(self._on_session)
-        self.view.controllers.subscribe(lambda _, after: self._retry("controller", after))
+        self.view.controllers.subscribe(self._on_controller)
         self.view.nodes.subscribe(lambda before, after: self._retry("node", after) if before is None else None)
         for store in self.view.workloads.values():
             store.subscribe(self._on_workload)
@@ -129,10 +141,19 @@ class Sessions:
             if before is not None and (after is None or after.uid != before.uid):
                 self._forget(before.uid)
                 before = None
+            if after is not None and before is not None and before.over:
+                # For good: what a kubelet says later of a pod that is being deleted, or has ended, is no new Ready.
+                after = msgspec.structs.replace(after, over=True, ready_at=None)
             if after is None or (before is not None and said(before) == said(after)):
                 return
             ready = self._followed(after, new=before is None)
         self.schedule_all(ready)
+
+    def _on_controller(self, before: Controller | None, after: Controller | None) -> None:
+        if before is not None and (after is None or after.uid != before.uid):
+            with self._lock:
+                self._gone[before.uid] = before
+        self._retry("controller", after)
 
     def _on_workload(self, before: Workload | None, after: Workload | None) -> None:
         # Also when one is removed: that may end an ambiguity, and what is pending for it has become pointless.
@@ -147,11 +168,18 @@ class Sessions:
             return
         with self._lock:
             waiting = list(self._waiting.get(Awaited(what, obj.namespace, obj.name), {}).values())
-            ready = [key for life in waiting if (key := self._advance(life, self._whose(life)))]
+            ready = [key for life in waiting if (key := self._again(life))]
         self.schedule_all(ready)
 
     # From here on everything runs under the lock, the look at the view included: what is missing may arrive at this
     # very moment, and its thread then finds the session waiting.
+
+    def _again(self, life: Life) -> WorkloadKey | None:
+        try:
+            return self._advance(life, self._whose(life))
+        except Exception as error:  # the others that wait for the same go on
+            self.unforeseen("sessions", error)
+            return None
 
     def _followed(self, session: Session, *, new: bool) -> list[WorkloadKey]:
         """A session is new or has changed; what has become pending by it."""
@@ -174,7 +202,7 @@ class Sessions:
         return []
 
     def _begin(self, session: Session, *, new: bool) -> Life:
-        found = self.view.attribute(session)
+        found = self._attribute(session)
         # While a recorder starts, half of the nodes would pass for all, and an older entry step in for one not listed.
         late = session.ready_at is not None or not self.known()
         life = Life(session, found, late=late, counts=new and not session.over and is_of_interest(found))
@@ -190,8 +218,15 @@ class Sessions:
         known = life.found.workload
         present = self.view.workload(known.workload_key) if known else None
         if known is None or present is None or present.uid != known.uid or not present.sticky:
-            return self.view.attribute(life.session)
+            return self._attribute(life.session)
         return life.found._replace(workload=present)
+
+    def _attribute(self, session: Session) -> Attribution:
+        found = self.view.attribute(session)
+        gone = self._gone.get(session.controller_uid or "")
+        if found.verdict is not Verdict.SANDBOX_UNKNOWN or gone is None:
+            return found
+        return attribute(session, {gone.key: gone}, self.view.workloads.values())
 
     def _advance(self, life: Life, found: Attribution) -> WorkloadKey | None:
         """A session that is Ready, or has crashed: its news become pending, or it waits for what is missing."""

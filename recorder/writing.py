@@ -10,15 +10,17 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
-from threading import Event, Lock
-from typing import Any
+from threading import Event
+from typing import Any, Final
 
 from lastnode.contract import DEFAULT_RECENT_NODES
 from lastnode.kube.api import METADATA, Api
 from lastnode.kube.discovery import NotServed, collection_path, object_path
 from lastnode.kube.election import Leadership
-from lastnode.kube.errors import Conflict, KubeError, NotFound, Refused
-from lastnode.kube.queue import Backoff, WorkQueue
+from lastnode.kube.errors import Conflict, KubeError, NotFound, Refused, Undecodable, Unreachable
+from lastnode.kube.queue import NOTHING_DONE, Backoff, Done, WorkQueue
+from lastnode.kube.turns import SLOW_SECONDS
+from lastnode.kube.unforeseen import Unforeseen
 from lastnode.memory import Memory, patch_body, render
 from lastnode.objects import Workload, WorkloadKey
 from lastnode.reading import read_patched, read_workload
@@ -28,8 +30,10 @@ from recorder.metrics import RecordMetrics
 from recorder.sessions import Sessions
 
 # Sessions of one workload that become Ready together meet in 409s: a short, spread delay sorts them out.
-_CONFLICT_FIRST = 0.02
-_CONFLICT_CAP = 2.0
+_CONFLICT_FIRST: Final = 0.02
+_CONFLICT_CAP: Final = 2.0
+# A workload is written at once, and then about once so many seconds, however many sessions it has.
+REST_SECONDS: Final = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -51,24 +55,31 @@ class Writer:
     leadership: Leadership
     nodes_known: Callable[[], bool]
     recent_nodes: int = DEFAULT_RECENT_NODES
+    unforeseen: Unforeseen = Unforeseen()  # noqa: RUF009 (it only logs)
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
         self._collections: dict[str, str] = {}  # resource -> path
         self._conflicts: dict[WorkloadKey, Backoff] = {}
+        self._failures: dict[WorkloadKey, Backoff] = {}
+        self._outage = Backoff()  # of all writers together
         self._refused: set[str] = set()  # what was already complained about
-        self._pause = _Pause()
         self._begun: dict[WorkloadKey, float] = {}  # what is being written, and when that began (monotonic seconds)
         self._stopping = Event()
 
     def work(self) -> None:
         """Write until :meth:`stop`; failures are retried through the queue, never raised."""
         while (key := self.queue.take()) is not None:
+            self._begun[key] = time.monotonic()
+            done = NOTHING_DONE
             try:
-                self._write(key)
+                done = self._write(key)
+            except Exception as error:
+                self.unforeseen("writers", error)
+                done = self._retry_later(key, error)
             finally:
                 self._begun.pop(key, None)
-                self.queue.done(key)
+                self.queue.done(key, done)
 
     def moved_at(self) -> float:
         """Monotonic seconds: when the write that takes longest began; now where none is under way."""
@@ -79,29 +90,28 @@ class Writer:
         self._stopping.set()
         self.queue.close()
 
-    def _write(self, key: WorkloadKey) -> None:
-        if self._pause.wait(self._stopping):
-            return
-        self._begun[key] = time.monotonic()
+    def _write(self, key: WorkloadKey) -> Done:
         pending = self.sessions.pending(key)
         if pending is None:
-            return
+            self._forget(key)
+            return NOTHING_DONE
         try:
-            self._apply(key, pending)
+            return self._apply(key, pending)
         except Conflict:
             self.metrics.write(Write.CONFLICT)
-            self._retry_on_fresh_state(key)
+            return self._retry_on_fresh_state(key)
         except Refused as error:
-            self._give_up(key, error)
+            return self._give_up(key, error)
         except NotFound as error:
             if isinstance(error, NotServed):  # a server that starts says so too: its watch finds out what is true
-                self._retry_later(key, error)
-            else:
-                self._settle(key, pending, Write.GONE)
+                return self._retry_later(key, error)
+            return self._settle(key, pending, Write.GONE)
+        except Unreachable as error:
+            return self._wait_for_the_server(key, error)
         except KubeError as error:
-            self._retry_later(key, error)
+            return self._retry_later(key, error)
 
-    def _apply(self, key: WorkloadKey, pending: Pending) -> None:
+    def _apply(self, key: WorkloadKey, pending: Pending) -> Done:
         """One decision and at most one request."""
         workload = self.view.workload(key)
         known = self.cache.recall(workload) if workload else ()
@@ -109,60 +119,81 @@ class Writer:
         now = datetime.fromtimestamp(self.clock(), UTC)
         decision = decide(workload, known, pending, nodes, now, self.recent_nodes)
         if isinstance(decision, Write):
-            self._settle(key, pending, decision)
-        elif workload is not None:
-            self._write_memory(workload, decision, pending)
+            return self._settle(key, pending, decision)
+        return NOTHING_DONE if workload is None else self._write_memory(workload, decision, pending)
 
-    def _write_memory(self, workload: Workload, memory: Memory, pending: Pending) -> None:
+    def _write_memory(self, workload: Workload, memory: Memory, pending: Pending) -> Done:
         key, kind = workload.workload_key, self.view.kinds[workload.resource]
         with self.leadership.writing() as allowed:
             if not allowed:
-                return  # it stays pending: for when the lease is won, or until the other replica's write is seen
+                # It stays pending: for when the lease is won, or until the other replica's write is seen.
+                return NOTHING_DONE
             answer = self._patch(key, patch_body(workload, render(memory, kind.prefix)))
-            self._pause.end()
+            self._outage.reset()
             written = read_patched(kind, workload, answer)
         # Before the view has it: what the view tells is then nothing that is still pending.
-        self._settle(key, pending, Write.WRITTEN)
+        done = self._settle(key, pending, Write.WRITTEN)
         self.view.workloads[key.resource].adopt(written)
         self._say(workload, pending)
+        return done._replace(well=True, rest=REST_SECONDS)
 
-    def _settle(self, key: WorkloadKey, pending: Pending, result: Write) -> None:
+    def _settle(self, key: WorkloadKey, pending: Pending, result: Write) -> Done:
         self.metrics.write(result)
-        self._conflicts.pop(key, None)
+        self._forget(key)
         ours = result is Write.WRITTEN or self.leadership.held
-        if not self.sessions.settle(key, pending, ours=ours):
-            self.queue.add(key)
+        return Done(again=not self.sessions.settle(key, pending, ours=ours))
 
-    def _retry_on_fresh_state(self, key: WorkloadKey) -> None:
+    def _forget(self, key: WorkloadKey) -> None:
+        self._conflicts.pop(key, None)
+        self._failures.pop(key, None)
+
+    def _retry_on_fresh_state(self, key: WorkloadKey) -> Done:
         """The version we knew is old: read the object itself, for its watch event may be a while away."""
         backoff = self._conflicts.setdefault(key, Backoff(_CONFLICT_FIRST, _CONFLICT_CAP, random.uniform))
         try:
             fresh = read_workload(self.view.kinds[key.resource], self.api.get(self._object(key)))
             self.view.workloads[key.resource].adopt(fresh)
+        except Undecodable as error:
+            return self._give_up(key, error)
         except KubeError as error:
             # Gone (404) too: the next attempt finds out what became of it, and says so.
             log.log(
                 logging.WARNING if isinstance(error, Refused) else logging.DEBUG,
                 "%s: not read after a conflict: %s", key, error, extra=_fields(key, error),
             )  # fmt: skip
-        self.queue.add(key, backoff.next())
+        return Done(rest=backoff.next(), again=True)
 
-    def _retry_later(self, key: WorkloadKey, error: KubeError) -> None:
-        """The server is away, overloaded or broken: that concerns every write, so all of them wait."""
+    def _retry_later(self, key: WorkloadKey, error: Exception) -> Done:
+        """The server is overloaded or broken, or a webhook is: whom that concerns is not known, so this one waits."""
         self.metrics.write(Write.RETRIED)
-        delay = self._pause.begin(getattr(error, "retry_after", None))
-        if not self._stopping.is_set():
-            log.warning("%s: not written: %s; again in %.1f s", key, error, delay, extra=_fields(key, error))
-        self.queue.add(key, delay)
+        rest = self._failures.setdefault(key, Backoff()).next(getattr(error, "retry_after", None))
+        self._say_later(key, error, rest)
+        return Done(well=False, rest=rest, again=True)
 
-    def _give_up(self, key: WorkloadKey, error: Refused) -> None:
-        """403 or 422: the same request will be refused again. It stays pending, and the next session tries anew."""
+    def _wait_for_the_server(self, key: WorkloadKey, error: Unreachable) -> Done:
+        """Nobody answers. At once: that concerns every write, so all of them wait. After a while: a webhook may have
+        used up the time, which concerns whom it is asked about."""
+        if time.monotonic() - self._begun[key] > SLOW_SECONDS:
+            return self._retry_later(key, error)
+        self.metrics.write(Write.RETRIED)
+        left = self.queue.pause(self._outage)
+        self._say_later(key, error, left)
+        return Done(rest=left, again=True)
+
+    def _say_later(self, key: WorkloadKey, error: Exception, seconds: float) -> None:
+        if not self._stopping.is_set():
+            log.warning("%s: not written: %s; again in %.1f s", key, error, seconds, extra=_fields(key, error))
+
+    def _give_up(self, key: WorkloadKey, error: Refused | Undecodable) -> Done:
+        """The same request will be refused again. It stays pending, and its next session or change tries anew; the
+        more often in vain, the later."""
         self.metrics.write(Write.REFUSED)
         self.sessions.give_up(key)
-        complaint = f"{error.status} {key.resource}"
+        complaint = f"{getattr(error, 'status', 'unreadable')} {key.resource}"
         if complaint not in self._refused:
             self._refused.add(complaint)
             log.error("%s: refused; tried again with its next session: %s", key, error, extra=_fields(key, error))
+        return Done(rest=self._failures.setdefault(key, Backoff()).next())
 
     def _patch(self, key: WorkloadKey, body: Mapping[str, Any]) -> bytes:
         path = self._object(key)
@@ -194,35 +225,6 @@ class Writer:
         )
 
 
-class _Pause:
-    """One pause for all writers while the server cannot take writes: few requests, however many workloads wait."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._backoff = Backoff()
-        self._until = 0.0
-        self._lock = Lock()
-
-    def begin(self, retry_after: float | None) -> float:
-        """A write failed: nobody writes for the returned number of seconds."""
-        with self._lock:
-            remaining = self._until - self._clock()
-            if remaining > 0:
-                return remaining  # a write that was under way when the pause began
-            delay = self._backoff.next(retry_after)
-            self._until = self._clock() + delay
-            return delay
-
-    def end(self) -> None:
-        """A write worked."""
-        with self._lock:
-            self._backoff.reset()
-
-    def wait(self, stopping: Event) -> bool:
-        """Wait the pause out. True when it is time to stop instead."""
-        return stopping.wait(max(0.0, self._until - self._clock()))
-
-
-def _fields(key: WorkloadKey, error: KubeError | None = None) -> dict[str, str]:
+def _fields(key: WorkloadKey, error: Exception | None = None) -> dict[str, str]:
     fields = {"namespace": key.namespace, "workload": key.name, "resource": key.resource}
     return fields | ({"reason": type(error).__name__} if error else {})

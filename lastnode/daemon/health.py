@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lastnode.kube.api import REQUEST_TIMEOUT, RETRY_AFTER_CAP
-from lastnode.kube.watch import ListWatch, Progress
+from lastnode.kube.observer import Progress
+from lastnode.kube.watch import ListWatch
 
 # While its API server is away a loop rightly shows no sign of life for as long as it waits before an attempt and then
 # for answers that do not come, to discovery and to the request itself. Beyond that it hangs.

@@ -2,12 +2,17 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Summary
 
-from lastnode.kube.watch import ListWatch, Observer, Progress
+from lastnode.kube.observer import Observer, Progress
+from lastnode.kube.unforeseen import Unforeseen
+from lastnode.kube.watch import ListWatch
+
+# Where an error that nobody foresaw may be met.
+PLACES: Final = ("reading", "listener", "watch", "sessions", "writers", "outcomes")
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 
@@ -43,9 +48,11 @@ def tally(
 
 
 class WatchMetrics(Observer):
-    """Counts for every list-watch of a program."""
+    """Counts for every list-watch of a program, and what else goes wrong over one object in it."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        about = "Errors that nobody foresaw, each over one object, workload or session, which was passed over."
+        self.unforeseen = Unforeseen(tally(registry, "lastnode_unforeseen_errors", about, "place", PLACES))
         self._events = Counter(
             "lastnode_watch_events", "Watch events by resource, bookmarks among them.", ["resource"], registry=registry
         )

@@ -248,7 +248,7 @@ def _message(data: bytes) -> str:
     try:
         message = json.loads(data)["message"]
         return message if isinstance(message, str) else ""
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return data[:200].decode(errors="replace")
 
 

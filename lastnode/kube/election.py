@@ -118,6 +118,7 @@ class Elector:
         self._notice_loss()
         started = self.clock()
         lease = self._look()
+        self._yield_to(lease)
         step = leases.next_step(lease, started - self._seen[1], self.identity, self.timing)
         if step is Step.WAIT:
             return
@@ -125,12 +126,20 @@ class Elector:
             now = datetime.now(UTC)
             self._write(lease, leases.held(self.name, self.namespace, lease, self.identity, now, self.timing))
         except Conflict:
-            return  # another replica was quicker
+            self._yield_to(self._look())  # another replica was quicker
+            return
         self.leadership.extend(started + self.timing.deadline)
         if not self._leading:
             self._leading = True
             log.info("this replica writes now", extra={"reason": step.value})
             self.on_gain()
+
+    def _yield_to(self, lease: Lease | None) -> None:
+        """Whoever else holds it writes: whatever time is left to this replica, somebody took it away."""
+        if self._leading and lease is not None and lease.holder not in ("", self.identity):
+            self._leading = False
+            self.leadership.extend(float("-inf"))
+            log.warning("another replica holds the lease: this one does not write any more")
 
     def _look(self) -> Lease | None:
         try:

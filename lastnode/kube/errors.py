@@ -6,7 +6,8 @@
         NotFound              404: the object, or its whole resource, is not there
         Conflict              409: somebody else wrote in between, or the UID is another one's
         Gone                  410: the version or continue token is too old; list again
-        Refused               400, 403, 422: asking again changes nothing until somebody changes something
+        Refused               400, 403, 413, 422, or too large for etcd: asking again changes nothing until somebody
+                              changes something
         Overloaded            429: asked to come back later
       Unreachable             no answer: connection refused, reset, TLS
         Silent                a watch that brought nothing for so long that it may be dead
@@ -47,7 +48,7 @@ class Gone(ApiError):
 
 
 class Refused(ApiError):
-    """400, 403 or 422. Not 401: a token that ran out is renewed by whoever issues it."""
+    """400, 403, 413, 422, or 500 for what is too large. Not 401: a token that ran out is renewed by its issuer."""
 
 
 class Overloaded(ApiError):
@@ -72,9 +73,14 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     404: NotFound,
     409: Conflict,
     410: Gone,
+    413: Refused,
     422: Refused,
     429: Overloaded,
 }
+
+# Above 1.5 MiB etcd's own refusal, above 2 MiB that of the connection to it; kube-apiserver (1.37) answers 500 with
+# their texts, and 413 above 3 MiB.
+_TOO_LARGE = ("etcdserver: request is too large", "trying to send message larger than max")
 
 # A Status body may repeat a whole object; a log line should not.
 _MAX_REASON = 256
@@ -83,4 +89,5 @@ _MAX_REASON = 256
 def api_error(status: int, reason: str, retry_after: float | None = None) -> ApiError:
     """The error class for an HTTP status, with the reason cut to one readable line."""
     line = " ".join(reason.split())[:_MAX_REASON]
-    return _BY_STATUS.get(status, ApiError)(status, line, retry_after)
+    kind = Refused if any(text in line for text in _TOO_LARGE) else _BY_STATUS.get(status, ApiError)
+    return kind(status, line, retry_after)

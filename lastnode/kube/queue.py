@@ -1,66 +1,102 @@
 """What is done again, and when: keys to work on, and the delays between attempts.
 
-A key is at most once in the queue, never in two workers at a time, and may come only after a delay.
+A key is at most once in the queue, never in two workers at a time, and rests after its work for as long as that says.
 
 The same promises as client-go's workqueue, for the same reason: a burst of events about one workload becomes one
-piece of work on its newest state, and two writes of one workload never race each other.
+piece of work on its newest state, and two writes of one workload never race each other. Who is next is decided by
+:mod:`lastnode.kube.turns`.
 """
 
 import heapq
 import random
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from threading import Condition
-from typing import Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from lastnode.kube.turns import Turns
 
 K = TypeVar("K", bound=Hashable)
 
 
-class WorkQueue(Generic[K]):
-    """``add`` from anywhere; each worker loops over ``take`` and ``done``. Bounded by the number of distinct keys."""
+class Done(NamedTuple):
+    """How a piece of work ended. ``well``: None where that says nothing of its group. ``rest``: seconds before which
+    its key is not worked on again. ``again``: whether that has to be."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    well: bool | None = None
+    rest: float = 0.0
+    again: bool = False
+
+
+NOTHING_DONE: Final = Done()
+
+
+class WorkQueue(Generic[K]):
+    """``add`` from anywhere; each of the ``workers`` loops over ``take`` and ``done``. Bounded by the number of
+    distinct keys. ``group``: of a key; groups are kept from holding each other up."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        group: Callable[[K], Hashable] = lambda _: None,
+        workers: int = 8,
+    ) -> None:
         self._clock = clock
-        self._ready: OrderedDict[K, None] = OrderedDict()
+        self._turns: Turns[K] = Turns(group, workers)
         self._busy: set[K] = set()
-        self._again: set[K] = set()  # added while busy
-        self._later: list[tuple[float, int, K]] = []
-        self._due: dict[K, float] = {}  # key -> earliest due time; entries of _later that disagree are void
+        self._resting: dict[K, float] = {}  # key -> until when
+        self._wanted: set[K] = set()  # added while busy or resting
+        self._later: list[tuple[float, int, K]] = []  # those that are wanted, and rest
         self._sequence = 0
+        self._paused_until = 0.0
         self._closed = False
         self._changed = Condition()
 
-    def add(self, key: K, delay: float = 0.0) -> None:
-        """Have ``key`` worked on after ``delay`` seconds; of several requests the earliest counts."""
+    def add(self, key: K) -> None:
+        """Have ``key`` worked on: now, or after the work and the rest that it is in."""
         with self._changed:
-            if delay > 0:
-                self._postpone(key, self._clock() + delay)
-            else:
-                self._enqueue(key)
+            self._add(key)
             self._changed.notify()
 
     def take(self) -> K | None:
         """The next key, waiting for one; None once the queue is closed."""
         with self._changed:
             while not self._closed:
-                self._promote()
-                if self._ready:
-                    key, _ = self._ready.popitem(last=False)
+                now = self._clock()
+                self._wake(now)
+                key = self._turns.next(now) if now >= self._paused_until else None
+                if key is not None:
                     self._busy.add(key)
                     return key
-                self._changed.wait(self._next_due())
+                self._changed.wait(self._next_due(now))
             return None
 
-    def done(self, key: K) -> None:
-        """The worker is finished with ``key``; what was added meanwhile becomes due now."""
+    def done(self, key: K, how: Done = NOTHING_DONE) -> None:
+        """The worker is finished with ``key``; what was added meanwhile becomes due now, or after its rest."""
         with self._changed:
+            now = self._clock()
+            self._turns.end(key, now, how.well)
             self._busy.discard(key)
-            if key in self._again:
-                self._again.discard(key)
-                self._enqueue(key)
+            self._forget_rested(now)
+            self._resting.pop(key, None)
+            if how.rest > 0:
+                self._resting[key] = now + how.rest
+            if how.again or key in self._wanted:
+                self._wanted.discard(key)
+                self._add(key)
+            if self._turns:
                 self._changed.notify()  # not all: each worker that wakes for nothing takes time from those that write
+
+    def pause(self, backoff: "Backoff") -> float:
+        """What failed concerns all: nobody gets anything for the next delay of ``backoff``, unless a pause is on.
+        Returns the seconds that are left of it."""
+        with self._changed:
+            now = self._clock()
+            if now >= self._paused_until:
+                self._paused_until = now + backoff.next()
+            return self._paused_until - now
 
     def close(self) -> None:
         """Let every worker's ``take`` return None. What is still queued stays undone."""
@@ -69,38 +105,43 @@ class WorkQueue(Generic[K]):
             self._changed.notify_all()
 
     def idle(self) -> bool:
-        """Whether nothing is due, delayed or in work."""
+        """Whether nothing is due, wanted later or in work."""
         with self._changed:
-            return not (self._ready or self._busy or self._due)
+            return not (self._turns or self._busy or self._wanted)
 
     def __len__(self) -> int:
-        """Keys that wait, delayed ones included."""
+        """Keys that wait, those that rest first included."""
         with self._changed:
-            return len(self._ready) + len(self._due) + len(self._again)
+            return len(self._turns) + len(self._wanted)
 
-    def _enqueue(self, key: K) -> None:
-        self._due.pop(key, None)
+    def _add(self, key: K) -> None:
         if key in self._busy:
-            self._again.add(key)
-        else:
-            self._ready[key] = None
+            self._wanted.add(key)
+        elif self._resting.get(key, 0.0) <= self._clock():
+            self._turns.add(key)
+        elif key not in self._wanted:
+            self._wanted.add(key)
+            self._sequence += 1
+            heapq.heappush(self._later, (self._resting[key], self._sequence, key))
 
-    def _postpone(self, key: K, due: float) -> None:
-        if key in self._ready or key in self._again or self._due.get(key, due + 1) <= due:
-            return
-        self._due[key] = due
-        self._sequence += 1
-        heapq.heappush(self._later, (due, self._sequence, key))
-
-    def _promote(self) -> None:
-        now = self._clock()
+    def _wake(self, now: float) -> None:
         while self._later and self._later[0][0] <= now:
-            due, _, key = heapq.heappop(self._later)
-            if self._due.get(key) == due:
-                self._enqueue(key)
+            _, _, key = heapq.heappop(self._later)
+            self._wanted.discard(key)
+            self._turns.add(key)
 
-    def _next_due(self) -> float | None:
-        return max(0.0, self._later[0][0] - self._clock()) if self._later else None
+    def _forget_rested(self, now: float) -> None:
+        """In the order in which they came: behind one that rests for long, others stay as long."""
+        while self._resting and self._resting[first := next(iter(self._resting))] <= now:
+            del self._resting[first]
+
+    def _next_due(self, now: float) -> float | None:
+        """Seconds until somebody may get something though nothing happens."""
+        if now < self._paused_until:
+            return self._paused_until - now
+        due = [self._later[0][0] - now] if self._later else []
+        due += [pause] if (pause := self._turns.pause(now)) is not None else []
+        return max(0.0, min(due)) if due else None
 
 
 # client-go's reflector waits 0.8 s first and 30 s at most; the same numbers keep us as quiet as the controllers

@@ -13,6 +13,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from lastnode.kube.unforeseen import Unforeseen
+
 
 class ObjectKey(NamedTuple):
     """Where an object is; ``namespace`` is empty for cluster-scoped ones."""
@@ -68,6 +70,7 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
     """Key -> record. Listeners are called in the thread that brings the change, one change at a time."""
 
     def __init__(self) -> None:
+        self.unforeseen = Unforeseen()  # told of a listener's error, which keeps no other listener from hearing
         # By namespace, then by the record's own name: a key for each of 60,000 objects would take 4 MB.
         self._objects: dict[str, dict[str, R]] = {}
         self._listeners: list[Listener[R]] = []
@@ -103,7 +106,7 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
         """
         with self._lock:
             before = self.get(obj.key)
-            if before is not None and _newer(obj, before):
+            if before is not None and is_newer(obj.resource_version, before.resource_version):
                 self.upsert(obj)
 
     def remove(self, obj: Record) -> None:
@@ -160,9 +163,12 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
 
     def _announce(self, before: R | None, after: R | None) -> None:
         for listener in self._listeners:
-            listener(before, after)
+            try:
+                listener(before, after)
+            except Exception as error:
+                self.unforeseen("listener", error)
 
 
-def _newer(one: Record, other: Record) -> bool:
-    versions = one.resource_version, other.resource_version
-    return all(v.isdecimal() for v in versions) and int(versions[0]) > int(versions[1])
+def is_newer(version: str, than: str) -> bool:
+    """Of two versions of one resource; False where they are no numbers."""
+    return version.isdecimal() and than.isdecimal() and int(version) > int(than)

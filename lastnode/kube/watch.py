@@ -19,43 +19,10 @@ from lastnode.kube import wire
 from lastnode.kube.api import JSON, METADATA, Api, Stream
 from lastnode.kube.discovery import NotServed, collection_path
 from lastnode.kube.errors import Gone, KubeError, Silent, Undecodable
+from lastnode.kube.observer import NOBODY, Observer, Progress
 from lastnode.kube.queue import Backoff
-from lastnode.kube.store import Keys, Record, Store
-
-
-class Observer:
-    """Who counts; this one counts nothing. Called from the streams' threads, and has to return quickly."""
-
-    def listed(self, resource: str, seconds: float, objects: int) -> None: ...
-    def event(self, resource: str, kind: str) -> None: ...
-    def skipped(self, resource: str) -> None: ...
-    def failed(self, resource: str, reason: str) -> None: ...
-
-
-NOBODY: Final = Observer()
-
-
-@dataclass(eq=False)
-class Progress:
-    """What the probes and metrics may ask a stream, from any thread.
-
-    ``synced``: one complete list was seen (or the resource is not served, which is a complete answer too).
-    ``moved_at``: monotonic seconds of the loop's last sign of life. ``heard_at``: of the server's last answer, None
-    before the first. ``trouble``: why it does not work just now, empty when it does. ``lost``: the server does not
-    answer as it should, so what is known may be old; an absent resource is no such thing.
-    """
-
-    moved_at: float
-    synced: bool = False
-    heard_at: float | None = None
-    trouble: str = ""
-    lost: bool = False
-
-    def works(self) -> None:
-        """The server answered as it should."""
-        self.trouble = ""
-        self.lost = False
-
+from lastnode.kube.store import Keys, Record, Store, is_newer
+from lastnode.kube.unforeseen import MOST_SAID
 
 R = TypeVar("R", bound=Record)
 
@@ -98,10 +65,13 @@ class ListWatch(Generic[R]):
 
     def __post_init__(self) -> None:
         self.progress = Progress(self.clock())
+        self.store.unforeseen = self.observer.unforeseen
+        self._skipped: set[str] = set()  # why, as far as it was said
         self._accept = METADATA if self.metadata_only else JSON
         self._path: str | None = None
         self._version: str | None = None  # where the next watch starts; None: list first
         self._absences = 0  # answers in a row that the resource is not served
+        self._doubts = False  # whether the server may have gone back to an older state since it was last heard
         self._hurries = False  # whether the next list need not wait for what failed before it
         self._stream: Stream | None = None
         self._watching_since: float | None = None  # of this round's watch, once the server accepted it
@@ -116,6 +86,9 @@ class ListWatch(Generic[R]):
                 self._round()
             except KubeError as error:
                 delay = self._recover(error)
+            except Exception as error:
+                self.observer.unforeseen("watch", error)
+                delay = self._recover(Undecodable(repr(error)))  # as from what nobody can read: all over again
             else:
                 delay = self._after()
             self.progress.moved_at = self.clock()
@@ -131,12 +104,25 @@ class ListWatch(Generic[R]):
     def _round(self) -> None:
         if self._path is None:
             self._path = collection_path(self.api, self.resource)
+        if self._version is not None and self._doubts:
+            self._compare(self._path, self._version)
+        self._doubts = False
         if self._version is None:
             self._version = self._list(self._path)
             self.progress.synced = True
             self.progress.works()
             self._absences = 0
         self._watch(self._path, self._version)
+
+    def _compare(self, path: str, version: str) -> None:
+        """Whether the server still has what was seen. After its etcd was restored from a copy it has not, and says
+        nothing to a watch from a version that is yet to come: then everything is listed, at once."""
+        query = {**self.selectors, "limit": "1"}
+        now = wire.page(self.api.get(path, query, self._accept.a_list)).version
+        if is_newer(version, now):
+            log.warning("%s: the version went back from %s to %s", self.resource, version, now)
+            self.observer.failed(self.resource, "gone")
+            self._version = None
 
     def _was_healthy(self) -> bool:
         """Whether this round's watch lived for a while. A slow list or connection is no sign of health: it may be
@@ -162,6 +148,7 @@ class ListWatch(Generic[R]):
         if self._stopping.is_set():
             return 0.0
         healthy = self._was_healthy()
+        self._doubts = self._doubts or isinstance(error, Silent) or self._watching_since is None
         if healthy:
             self._start_over()
         if isinstance(error, Silent):
@@ -264,10 +251,13 @@ class ListWatch(Generic[R]):
     def _handle(self, event: wire.Event) -> None:
         if event.type == "ERROR":
             raise wire.failure(event)
+        version = wire.version(event)
+        if is_newer(self._version or "", version):
+            raise Gone(410, f"the version went back from {self._version} to {version}")
         if event.type != "BOOKMARK":
             self._apply(event)
         # Only now: an event that broke halfway must be asked for again.
-        self._version = wire.version(event) or self._version
+        self._version = version or self._version
         self.observer.event(self.resource, event.type)
 
     def _apply(self, event: wire.Event) -> None:
@@ -285,9 +275,21 @@ class ListWatch(Generic[R]):
         try:
             return self.read(data)
         except Undecodable as error:
-            log.warning("%s: an object is skipped: %s", self.resource, error, extra={"resource": self.resource})
-            self.observer.skipped(self.resource)
-            return None
+            self._say_skipped(str(error))
+        except Exception as error:
+            self.observer.unforeseen("reading", error)
+        self.observer.skipped(self.resource)
+        return None
+
+    def _say_skipped(self, why: str) -> None:
+        # The reasons are few (a field and a type), but they may hold a value.
+        first = why not in self._skipped and len(self._skipped) < MOST_SAID
+        if first:
+            self._skipped.add(why)
+        log.log(
+            logging.WARNING if first else logging.DEBUG,
+            "%s: an object is skipped, said once: %s", self.resource, why, extra={"resource": self.resource},
+        )  # fmt: skip
 
     def _heard(self) -> None:
         self.progress.moved_at = self.progress.heard_at = self.clock()

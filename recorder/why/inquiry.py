@@ -22,6 +22,8 @@ ALL_SCORED: Final = 100
 # In a wave many sessions miss the same node at the same time: what is on it is asked once a second.
 _FRESH_SECONDS: Final = 1.0
 _NODES_KEPT: Final = 256
+# An answer that takes longer is not worth it: the next session's question waits behind it.
+_SECONDS: Final = 5.0
 
 TERM: Final = "term"
 EXTENDER: Final = "extender"
@@ -93,7 +95,8 @@ class Inquiry:
 
     def _list(self, path: str, fields: str) -> list[Seen]:
         # By field, not by name: the recorder has the right to list in any case, and needs no right to get.
-        return [read(item) for item in wire.page(self.api.get(path, {"fieldSelector": fields})).items or ()]
+        answer = self.api.request("GET", path, query={"fieldSelector": fields}, seconds=_SECONDS)
+        return [read(item) for item in wire.page(answer).items or ()]
 
 
 def conclude(answer: Answer, wanted: str, nodes: int) -> Explanation:

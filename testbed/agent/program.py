@@ -13,9 +13,10 @@ from typing import Any, Final
 from lastnode.contract import SANDBOX_RESOURCE
 from lastnode.kube.api import Api
 from lastnode.kube.errors import Refused
+from lastnode.kube.observer import Observer
 from lastnode.kube.queue import Backoff
 from lastnode.kube.store import Keys, ObjectKey, Store
-from lastnode.kube.watch import ListWatch, Observer
+from lastnode.kube.watch import ListWatch
 from testbed.agent import nodes, requests, wire
 from testbed.agent.kubelets import Kubelets
 from testbed.agent.requests import Request

@@ -12,8 +12,10 @@ from typing import Any, Generic, TypeVar
 
 from lastnode import reading
 from lastnode.kube import api
+from lastnode.kube.observer import Observer
 from lastnode.kube.queue import Backoff
 from lastnode.kube.store import ObjectKey, Store
+from lastnode.kube.unforeseen import Unforeseen
 from lastnode.kube.watch import ListWatch
 from testbed.stack import Stack
 
@@ -24,10 +26,12 @@ QUICK = 0.02  # seconds of back-off: faults here end when the test says so
 _numbers = itertools.count(1)
 
 
-class Counts:
-    """An observer: what was counted, in order."""
+class Counts(Observer):
+    """What was counted, in order."""
 
     def __init__(self) -> None:
+        self.errors: list[str] = []
+        self.unforeseen = Unforeseen(self.errors.append)
         self.lists = 0
         self.events: Counter[str] = Counter()
         self.skips = 0

@@ -170,6 +170,23 @@ def test_a_leader_that_slept_through_its_lease_does_not_write_when_it_wakes(
     assert leader.metric(WRITTEN) == before
 
 
+def test_a_leader_that_sees_another_holder_stops_at_once_whatever_time_it_has_left(
+    plane: Stack, quiet: Space, replicas: Replicas
+) -> None:
+    """As after somebody deleted the Lease by hand, and the other replica was the first to make it anew."""
+    leader = replicas.start(LONG)
+    plane.wait(lambda: leader.leads, "the replica to lead")
+    path = f"/apis/coordination.k8s.io/v1/namespaces/default/leases/{replicas.lease}"
+    plane.api.patch(path, {"spec": {"holderIdentity": "another"}})
+    plane.wait(lambda: not leader.leads, "it to stop", within=20)  # it could for 40 s; it looks every 8
+    before = leader.metric(WRITTEN)
+    quiet.workload()
+    quiet.session("s", quiet.node("one"), 1)
+    plane.wait(lambda: leader.metric(PENDING) == 1, "the session to be seen")
+    assert leader.metric(WRITTEN) == before
+    assert quiet.untouched()
+
+
 def test_a_leader_that_cannot_renew_stops_before_another_may_start(
     plane: Stack, replicas: Replicas, tmp_path: Path
 ) -> None:

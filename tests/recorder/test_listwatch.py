@@ -11,12 +11,15 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import msgspec
 import pytest
 import urllib3
 import yaml
 
 from lastnode import reading
+from lastnode.contract import WORKLOAD_NAME_LABEL
 from lastnode.kinds import AGENTCUBE, kinds_of
+from lastnode.kube import api
 from lastnode.kube.queue import Backoff
 from lastnode.kube.watch import HEALTHY_SECONDS
 from testbed.apply import apply
@@ -236,6 +239,29 @@ def test_an_object_that_cannot_be_read_is_skipped_and_counted_alone(followed: Wa
         followed.until(lambda: len(followed.store) == 3, "events to go on")
 
 
+def test_an_error_that_nobody_foresaw_costs_only_the_object_that_it_is_about(followed: Watched) -> None:
+    """While it is read, or while somebody is told of it."""
+
+    def picky(data: Any) -> Any:
+        node = reading.read_node(data)
+        if node.name.endswith("-odd"):
+            raise OverflowError("date value out of range")
+        return node
+
+    def listener(before: Any, after: Any) -> None:
+        if after is not None and after.name.endswith("-hard"):
+            raise ZeroDivisionError
+
+    followed.store.subscribe(listener)
+    followed.create("a", "hard", "odd", "z")
+    with followed.running(read=picky):
+        followed.until(lambda: len(followed.store) == 3 and followed.counts.skips == 1, "all but the odd one")
+        followed.create("next-odd", "next-hard", "next")
+        followed.until(lambda: len(followed.store) == 5, "events to go on")
+    assert (followed.counts.lists, followed.counts.failures) == (1, [])
+    assert sorted(followed.counts.errors) == ["listener", "listener", "reading", "reading"]
+
+
 def test_an_object_that_its_definition_allows_and_we_cannot_read_costs_no_other(followed: Watched) -> None:
     group = f"{followed.mine}.example.com"
     resource = f"sandboxes.{group}"
@@ -264,6 +290,37 @@ def test_an_object_that_its_definition_allows_and_we_cannot_read_costs_no_other(
         followed.plane.api.patch(f"{collection}/c", {"spec": {"nodeStickiness": "yes", "warmPoolSize": []}})
         followed.until(lambda: [one.sticky for one in followed.store.values()] == [False, True], "it to be no opt-in")
         assert (followed.counts.skips, followed.counts.lists) == (4, 1)
+    followed.plane.api.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{resource}")
+
+
+def test_an_object_nested_deeper_than_a_decoder_goes_is_read_and_costs_no_other(followed: Watched) -> None:
+    group = f"{followed.mine}.example.com"
+    resource = f"sandboxes.{group}"
+    collection = f"/apis/{group}/v1/namespaces/default/sandboxes"
+    apply(followed.plane.cp, _definition(resource, group))
+    followed.until(lambda: _served(followed.plane, collection), "the collection")
+    server = api.load(str(followed.plane.cp.kubeconfig), "test")
+
+    def add(name: str, levels: int = 1) -> None:
+        labels = {"of": followed.mine, WORKLOAD_NAME_LABEL: f"w-of-{name}"}
+        nested = msgspec.Raw(b'{"a":' * levels + b"1" + b"}" * levels)
+        body = {"apiVersion": f"{group}/v1", "kind": "Sandbox", "metadata": {"name": name, "labels": labels}}
+        server.request("POST", collection, body={**body, "spec": nested})
+
+    def seen() -> list[str]:
+        return [controller.workload_name for controller in followed.store.values()]
+
+    add("a")
+    add("b-deep", levels=1000)
+    add("c")
+    with followed.running(resource, functools.partial(reading.read_controller, AGENTCUBE)):
+        followed.until(lambda: seen() == ["w-of-a", "w-of-b-deep", "w-of-c"], "the page")
+        add("d-deep", levels=5000)
+        add("e")
+        followed.until(lambda: seen()[3:] == ["w-of-d-deep", "w-of-e"], "the events")
+        server.request("DELETE", f"{collection}/d-deep")
+        followed.until(lambda: len(seen()) == 4, "the deep one's end")
+    assert (followed.counts.lists, followed.counts.skips, followed.counts.failures) == (1, 0, [])
     followed.plane.api.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{resource}")
 
 

@@ -7,11 +7,16 @@ import re
 from datetime import UTC, datetime
 from threading import Event, Thread
 
+import msgspec
 import pytest
 
 from lastnode.contract import DEFAULT_RECENT_NODES, LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION, STICKINESS_ANNOTATION
+from lastnode.kinds import AGENT_RUNTIME
+from lastnode.kube import api
+from lastnode.kube.api import METADATA
+from lastnode.reading import read_workload
 from testbed.stack import Stack
-from tests.recorder.space import AGENT, INTERPRETER, OPTED_IN, START, Space, moment
+from tests.recorder.space import AGENT, INTERPRETER, OPTED_IN, START, TEMPLATE, WORKLOADS, Space, moment
 
 KINDS = pytest.mark.parametrize("kind", [AGENT, INTERPRETER])
 
@@ -477,3 +482,22 @@ def test_somebody_else_who_writes_all_the_time_is_neither_stopped_nor_overwritte
         (nodes[second % 3], moment(second)) for second in (29, 28, 27)
     ]
     assert space.read()["metadata"]["annotations"]["example.com/count"] == str(counted)
+
+
+def test_a_workload_nested_deeper_than_a_decoder_goes_is_written_like_any_other(space: Space) -> None:
+    """Also its answer to the first write, and its state after somebody else wrote."""
+    server = api.load(str(space.stack.cp.kubeconfig), "test")
+    collection = f"{WORKLOADS}/namespaces/{space.name}/agentruntimes"
+    nested = msgspec.Raw(b'{"a":' * 1000 + b"1" + b"}" * 1000)
+    spec = {"nodeStickiness": {"enabled": True}, "podTemplate": {"spec": {**TEMPLATE["spec"], "nested": nested}}}
+    body = {"apiVersion": WORKLOADS.removeprefix("/apis/"), "kind": AGENT, "metadata": {"name": "w"}, "spec": spec}
+    server.request("POST", collection, body=body)
+
+    def last_node() -> str | None:
+        return read_workload(AGENT_RUNTIME, server.get(f"{collection}/w")).last_node
+
+    for number, name in enumerate("ab"):
+        node = space.node(name)
+        space.session(f"s{number}", node, number)
+        space.stack.wait(lambda n=node: last_node() == n, "the deep workload to be written")  # type: ignore[misc]
+        server.merge_patch(f"{collection}/w", {"metadata": {"labels": {"round": name}}}, METADATA.an_object)

@@ -120,6 +120,17 @@ def test_what_happened_while_it_was_away_is_written_when_it_is_back(space: Space
     assert [each["node"] for each in space.recent()] == [newer, node]
 
 
+def test_a_session_that_is_being_deleted_and_still_ready_when_it_comes_back_is_written(
+    space: Space, recorder: Restartable
+) -> None:
+    node = space.node("a")
+    space.workload()
+    recorder.component.kill()
+    space.delete_pod(space.session("ends", node, 1), grace=600)
+    recorder.component.start()
+    space.written(node)
+
+
 def test_live_pods_never_overwrite_a_newer_memory_of_pods_that_are_gone(space: Space, recorder: Restartable) -> None:
     older, newer = space.node("older"), space.node("newer")
     space.workload()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,3 +79,43 @@ def test_garbage_raises_nothing_else(data: bytes) -> None:
             read(data)
         except Undecodable:
             continue
+
+
+def nested(levels: int, inside: bytes = b"1") -> bytes:
+    return b'{"a":[' * (levels // 2) + inside + b"]}" * (levels // 2)
+
+
+def test_an_object_however_deep_costs_no_other_of_its_page() -> None:
+    page = wire.page(b'{"metadata":{"resourceVersion":"7"},"items":[{"n":1},{"n":2,"x":%s},{"n":3}]}' % nested(20_000))
+    read = msgspec.json.Decoder(dict[str, Any])
+    assert [wire.decode_deep(read, item)["n"] for item in page.items or ()] == [1, 2, 3]
+    assert page.version == "7"
+
+
+def test_an_event_of_an_object_however_deep_has_its_type_and_version() -> None:
+    event = wire.event(b'{"type":"MODIFIED","object":{"x":%s,"metadata":{"resourceVersion":"8"}}}' % nested(20_000))
+    assert (event.type, wire.version(event)) == ("MODIFIED", "8")
+
+
+json_values = st.recursive(
+    st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+)
+
+
+def cut(value: object, levels: int = wire.DEEPEST) -> object:
+    """The same by recursion."""
+    if isinstance(value, (list, dict)) and levels == 0:
+        return None
+    if isinstance(value, list):
+        return [cut(each, levels - 1) for each in value]
+    return {key: cut(each, levels - 1) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+@given(json_values, st.integers(0, wire.DEEPEST + 8), json_values)
+def test_what_lies_deeper_than_anybody_reads_is_null_and_nothing_else_changes(
+    inside: object, levels: int, beside: object
+) -> None:
+    value: object = inside
+    for _ in range(levels):
+        value = {'"[{\\': [value, beside]}
+    assert msgspec.json.decode(wire.shallow(msgspec.json.encode(value))) == cut(value)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lastnode.daemon.health import STUCK_SECONDS, live_checks, ready_checks, report
-from lastnode.kube.watch import Progress
+from lastnode.kube.observer import Progress
 
 
 def watch(resource: str, **progress: Any) -> Any:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from lastnode.kinds import DEFAULT_RESOURCES
+from lastnode.kube.unforeseen import Unforeseen
 from lastnode.memory import Entry, Memory
 from lastnode.objects import Controller, Node, Session, Workload
+from lastnode.outcome import JOURNAL, SessionRecord
 from lastnode.view import View
-from recorder.counting import record_of
-from recorder.life import Life
+from recorder.counting import MOST_WAITING, Counting, SessionLog, record_of
+from recorder.life import UNEXPLAINED, Explanation, Life
+from recorder.metrics import SessionMetrics
 from recorder.sessions import MOST_DUE, Sessions
+from tests.recorder.loops import running
+from tests.waiting import eventually
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RESOURCE = DEFAULT_RESOURCES[0]
@@ -204,3 +211,54 @@ def test_what_is_never_written_does_not_pile_up() -> None:
     for number in range(MOST_DUE + 5):
         world.ready(world.bound(f"s{number}"))
     assert world.sessions.uncounted == MOST_DUE
+
+
+class Unlucky:
+    """Who is asked why sessions moved, and told of it, and fails by a fault of its own over some of them."""
+
+    def explain(self, session: Session, wanted: Node) -> Explanation:
+        if session.name == "asked":
+            raise ZeroDivisionError
+        return UNEXPLAINED
+
+    def tell(self, workload: Workload, record: SessionRecord) -> None:
+        if record.pod == "told":
+            raise OverflowError
+
+
+def test_a_fault_of_ours_over_one_session_keeps_no_other_from_being_counted() -> None:
+    world, told, journal = World((entry(B),)), list[str](), SessionLog(10, "r")
+    unlucky: Any = Unlucky()
+    metrics = SessionMetrics(CollectorRegistry())
+    counting = Counting(unlucky, metrics, journal, unlucky, Unforeseen(told.append))
+    for name in ("asked", "told", "third"):
+        world.ready(world.bound(name))
+    world.settle()
+    with running(counting):
+        counting.inquire(world.counted[0])
+        for life in world.counted:
+            counting.count(life)
+        eventually(lambda: b"third" in journal.page(leading=True), "the third to be counted")
+    assert [record.pod for record in JOURNAL.decode(journal.page(leading=True)).sessions] == ["asked", "told", "third"]
+    assert told == ["outcomes"] * 2
+
+
+def test_where_more_sessions_wait_than_can_be_asked_about_they_are_counted_without_asking() -> None:
+    asked: list[str] = []
+
+    class Slow(Unlucky):
+        def explain(self, session: Session, wanted: Node) -> Explanation:
+            asked.append(session.name)
+            return UNEXPLAINED
+
+    unlucky: Any = Slow()
+    journal = SessionLog(10, "r")
+    counting = Counting(unlucky, SessionMetrics(CollectorRegistry()), journal, unlucky)
+    for number in range(MOST_WAITING + 50):
+        world = World((entry(B),))
+        world.ready(world.bound(f"s{number}"))
+        world.settle()
+        counting.count(world.counted[0])
+    with running(counting):
+        eventually(lambda: f'"s{MOST_WAITING + 49}"'.encode() in journal.page(leading=True), "the last to be counted")
+    assert asked == [f"s{number}" for number in range(50, MOST_WAITING + 50)]

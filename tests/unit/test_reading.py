@@ -110,10 +110,12 @@ def test_raw_parts_of_a_larger_message_read_the_same() -> None:
         ({"status__conditions": [{"type": "ContainersReady", "status": "True"}]}, None, False),
         ({"status__phase": "Failed"}, None, True),
         ({"status__phase": "Succeeded"}, None, True),
-        ({"metadata__deletionTimestamp": "2026-11-23T12:01:00Z"}, None, True),
+        ({"metadata__deletionTimestamp": "2026-11-23T12:01:00Z"}, READY_AT, False),
+        ({"metadata__deletionTimestamp": "2026-11-23T12:01:00Z", "status__conditions": None}, None, True),
+        ({"metadata__deletionTimestamp": "2026-11-23T12:01:00Z", "status__phase": "Failed"}, None, True),
     ],
 )
-def test_only_a_ready_pod_that_goes_on_has_a_ready_time(changes: Any, ready_at: Any, over: bool) -> None:
+def test_only_a_ready_pod_that_has_not_ended_has_a_ready_time(changes: Any, ready_at: Any, over: bool) -> None:
     got = session(**changes)
     assert (got.ready_at, got.over) == (ready_at, over)
 
@@ -312,7 +314,7 @@ def test_a_date_that_cannot_be_read_counts_as_absent_and_costs_nothing_else(date
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": date}
     got = session(metadata__creationTimestamp=date, status__conditions=[ready])
     assert (got.created_at, got.scheduled_after, got.ready_at, got.over) == (None, None, EARLIEST, False)
-    assert session(metadata__deletionTimestamp=date).over
+    assert session(metadata__deletionTimestamp=date, status__conditions=[]).over
 
 
 json_values = st.recursive(

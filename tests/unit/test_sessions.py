@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from lastnode.attribution import Verdict
 from lastnode.kinds import AGENT_RUNTIME
 from lastnode.kube.store import ObjectKey
+from lastnode.kube.unforeseen import Unforeseen
 from lastnode.memory import Crash, Entry, merge
 from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
 from lastnode.view import View
 from recorder.life import Pending, decide
-from recorder.sessions import Sessions
+from recorder.sessions import GONE_SECONDS, MOST_GONE, Sessions
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 KINDS = {"agentruntimes.example.com": "AgentRuntime", "codeinterpreters.example.com": "CodeInterpreter"}
@@ -31,8 +32,9 @@ Event = Callable[[View], None]
 class Followed:
     """Sessions that follow a view, and whom they scheduled and counted."""
 
-    def __init__(self, early_crash: float = 0) -> None:
+    def __init__(self, early_crash: float = 0, **parts: Any) -> None:
         self.view = View(ROWS)
+        self.passed = 0.0
         self.scheduled: list[WorkloadKey] = []
         self.verdicts: list[Verdict] = []
         self.sessions = Sessions(
@@ -43,6 +45,8 @@ class Followed:
             known=lambda: True,
             early_crash=early_crash,
             verdict=self.verdicts.append,
+            clock=lambda: self.passed,
+            **parts,
         )
         self.sessions.follow()
 
@@ -184,6 +188,48 @@ def test_a_session_that_went_while_it_waited_leaves_nothing() -> None:
     followed = Followed().play(seen(node()), seen(sandbox()), seen(session()), gone(session()), seen(workload()))
     assert followed.pending() == {W: None}
     assert followed.scheduled == []
+
+
+def test_what_a_sandbox_that_is_gone_said_of_its_workload_still_counts() -> None:
+    """Of a session that is seen later, or waits for its node; not of one of another Sandbox of that name."""
+    followed = Followed().play(*ALL[:3], gone(sandbox()), seen(session()))
+    assert followed.pending() == {W: Pending(workload().uid, (entry(),))}
+    assert followed.verdicts == [Verdict.FOUND]
+    other = Followed().play(*ALL[:3], gone(sandbox()), seen(changed(session(), controller_uid="another")))
+    assert other.pending() == {W: None}
+
+
+def test_what_a_sandbox_said_counts_after_another_took_its_name() -> None:
+    followed = Followed().play(*ALL[:3], seen(changed(sandbox(of="other"), uid="another")), seen(session()))
+    assert followed.pending() == {W: Pending(workload().uid, (entry(),))}
+
+
+def test_a_sandbox_that_is_gone_is_remembered_for_some_minutes_and_not_too_many_are() -> None:
+    followed = Followed()
+    for number in range(MOST_GONE + 10):
+        followed.play(seen(sandbox(f"s{number}")), gone(sandbox(f"s{number}")))
+    assert len(followed.sessions._gone) == MOST_GONE
+    followed.passed += GONE_SECONDS
+    assert len(followed.sessions._gone) == 0
+
+
+def test_what_is_over_is_never_ready_again() -> None:
+    deleted = changed(session(ready=None), over=True)
+    followed = Followed().play(
+        *ALL[:3], seen(session(ready=None)), seen(deleted), seen(changed(session(), version="3"))
+    )
+    assert followed.pending() == {W: None}
+
+
+def test_one_session_s_error_costs_no_other_that_waits_for_the_same() -> None:
+    told: list[str] = []
+    followed = Followed(unforeseen=Unforeseen(told.append)).play(ALL[0], ALL[2], seen(sandbox("s2")))
+    followed.play(seen(session()), seen(session("s2")))
+    broken = followed.sessions._lives["pod-s1"]
+    broken.session = None  # type: ignore[assignment]
+    followed.play(seen(workload()))
+    assert followed.pending() == {W: Pending(workload().uid, (entry("s2"),))}
+    assert told == ["sessions"]
 
 
 def crashed(at: float = 9, **fields: Any) -> Session:

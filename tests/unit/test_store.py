@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from lastnode.kube.store import Keys, ObjectKey, Store
+from lastnode.kube.unforeseen import MOST_SAID, Unforeseen
 from lastnode.objects import Node, Session
 
 Change = tuple[str | None, str | None]
@@ -178,3 +179,36 @@ def test_nor_does_one_that_a_list_does_not_show_any_more() -> None:
         store.upsert(session)
     store.retain(Keys(stays))
     assert list(store._objects) == ["a"]
+
+
+def test_a_listener_s_error_keeps_no_other_from_hearing_and_nothing_from_being_kept() -> None:
+    store: Store[Node] = Store()
+    told_of: list[str] = []
+    store.unforeseen = Unforeseen(told_of.append)
+
+    def fails(before: Node | None, after: Node | None) -> None:
+        raise OverflowError("date value out of range")
+
+    store.subscribe(fails)
+    changes = told(store)
+    for name in "ab":
+        store.upsert(node(name))
+    store.retain(Keys())
+    assert changes == [(None, "1"), (None, "1"), ("1", None), ("1", None)]
+    assert not store
+    assert told_of == ["listener"] * 4
+
+
+def test_an_error_that_nobody_foresaw_is_said_once_of_each_kind_and_counted_each_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    counted: list[str] = []
+    unforeseen = Unforeseen(counted.append)
+    for number in range(3 * MOST_SAID):
+        unforeseen("reading", ValueError(f"{number % 5}"))
+        unforeseen("watch", KeyError(number))
+    assert counted.count("reading") == counted.count("watch") == 3 * MOST_SAID
+    said = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(said) == MOST_SAID
+    assert sum(record.getMessage().startswith("reading") for record in said) == 5
+    assert all(record.exc_info for record in said)

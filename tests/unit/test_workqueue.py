@@ -1,12 +1,16 @@
-"""The queue's promises: at most once in it, never in two workers, delays kept, everybody woken at the end."""
+"""The queue's promises: at most once in it, never in two workers, rests kept, everybody woken at the end."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from threading import Barrier, Lock, Thread
+from typing import TypeVar
 
-from lastnode.kube.queue import WorkQueue
+from lastnode.kube.queue import Backoff, Done, WorkQueue
+from lastnode.kube.turns import FAILURES_AT_ONCE
+
+K = TypeVar("K", str, int)
 
 
 class Clock:
@@ -52,63 +56,99 @@ def test_a_key_added_while_in_work_comes_again_and_only_after_that_work() -> Non
     assert queue.idle()
 
 
-def test_a_delayed_key_comes_when_it_is_due_and_not_before() -> None:
+def test_a_key_that_rests_comes_when_its_rest_is_over_and_not_before() -> None:
     clock = Clock()
     queue: WorkQueue[str] = WorkQueue(clock)
-    queue.add("late", delay=5.0)
+    queue.add("rests")
+    assert queue.take() == "rests"
+    queue.done("rests", Done(rest=5.0, again=True))
     queue.add("now")
     clock.now += 4.999
     assert queue.take() == "now"
+    queue.done("now")
     queue.add("also now")
     assert queue.take() == "also now"
+    queue.done("also now")
     clock.now += 0.001
-    assert queue.take() == "late"
+    assert queue.take() == "rests"
 
 
-def test_of_several_delays_the_earliest_counts_and_the_key_comes_once() -> None:
+def test_what_is_added_during_a_rest_comes_after_it_and_once() -> None:
     clock = Clock()
     queue: WorkQueue[str] = WorkQueue(clock)
-    for delay in (9.0, 2.0, 5.0):
-        queue.add("a", delay)
+    queue.add("a")
+    assert queue.take() == "a"
+    queue.add("a")
+    queue.done("a", Done(rest=2.0))
+    for _ in range(3):
+        queue.add("a")
     assert len(queue) == 1
+    assert not queue.idle()
     clock.now += 2.0
     assert queue.take() == "a"
     queue.done("a")
     assert queue.idle()
-    clock.now += 100.0
-    queue.add("b")
-    assert queue.take() == "b"
 
 
-def test_an_immediate_add_overtakes_a_delay() -> None:
+def test_a_rest_that_nobody_cuts_short_leaves_nothing_behind() -> None:
     clock = Clock()
     queue: WorkQueue[str] = WorkQueue(clock)
-    queue.add("a", delay=60.0)
-    queue.add("a")
-    assert queue.take() == "a"
-    queue.done("a")
+    for number in range(1000):
+        queue.add(f"k{number}")
+        assert queue.take() == f"k{number}"
+        queue.done(f"k{number}", Done(rest=1.0))
+        clock.now += 0.5
+    assert len(queue._resting) <= 3
     assert queue.idle()
 
 
-def test_a_delay_does_not_put_off_what_is_due_already() -> None:
-    queue: WorkQueue[str] = WorkQueue(Clock())
-    queue.add("a")
-    queue.add("a", delay=60.0)
-    assert len(queue) == 1
-    assert queue.take() == "a"
-    queue.done("a")
-    assert queue.idle()
-
-
-def test_a_delayed_key_wakes_a_waiting_worker_by_itself() -> None:
+def test_a_key_at_the_end_of_its_rest_wakes_a_waiting_worker_by_itself() -> None:
     queue: WorkQueue[str] = WorkQueue()
-    taken: list[str | None] = []
+    queue.add("a")
+    assert queue.take() == "a"
+    queue.done("a", Done(rest=0.02, again=True))
+    assert _taken_by_another(queue) == "a"
+
+
+def test_nobody_gets_anything_during_a_pause_and_a_second_failure_does_not_make_it_longer() -> None:
+    clock = Clock()
+    backoff = Backoff(first=1.0, uniform=lambda low, high: high)
+    queue: WorkQueue[str] = WorkQueue(clock)
+    queue.add("a")
+    assert queue.pause(backoff) == 1.0
+    clock.now += 0.25
+    assert queue.pause(backoff) == 0.75
+    clock.now += 0.75
+    assert queue.take() == "a"
+    assert queue.pause(backoff) == 2.0
+
+
+def test_a_pause_ends_by_itself() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.pause(Backoff(first=0.02))
+    queue.add("a")
+    assert _taken_by_another(queue) == "a"
+
+
+def test_failed_work_is_given_out_again_without_anything_happening_once_its_failures_count_no_more() -> None:
+    queue: WorkQueue[int] = WorkQueue()
+    for key in range(FAILURES_AT_ONCE + 1):
+        queue.add(key)
+    for _ in range(FAILURES_AT_ONCE):
+        key = queue.take()
+        assert key is not None
+        queue.done(key, Done(well=False))
+    assert _taken_by_another(queue) == FAILURES_AT_ONCE
+
+
+def _taken_by_another(queue: WorkQueue[K]) -> K | None:
+    """What a worker gets that has to wait for it."""
+    taken: list[K | None] = []
     worker = Thread(target=lambda: taken.append(queue.take()))
     worker.start()
-    queue.add("a", delay=0.02)
     worker.join(10)
     queue.close()
-    assert taken == ["a"]
+    return taken[0] if taken else None
 
 
 def test_close_wakes_every_worker_and_leaves_the_rest_undone() -> None:
@@ -126,7 +166,7 @@ def test_close_wakes_every_worker_and_leaves_the_rest_undone() -> None:
 
 
 def test_two_workers_never_hold_the_same_key_and_every_add_is_followed_by_work() -> None:
-    queue: WorkQueue[int] = WorkQueue()
+    queue: WorkQueue[int] = WorkQueue(group=lambda key: key % 3, workers=4)
     lock, held, clashes = Lock(), Counter[int](), []
     wanted = dict.fromkeys(range(5), 0)
     seen = dict.fromkeys(range(5), 0)
@@ -140,7 +180,7 @@ def test_two_workers_never_hold_the_same_key_and_every_add_is_followed_by_work()
                 seen[key] = wanted[key]  # as a writer reads the newest state once it has the key
             with lock:
                 held[key] -= 1
-            queue.done(key)
+            queue.done(key, Done(rest=0.0001 if key % 2 else 0.0))
 
     start = Barrier(3)
 
@@ -150,7 +190,7 @@ def test_two_workers_never_hold_the_same_key_and_every_add_is_followed_by_work()
             key = number % 5
             with lock:
                 wanted[key] += 1
-            queue.add(key, delay=0.0001 if number % 7 == 0 else 0.0)
+            queue.add(key)
 
     workers = [Thread(target=work) for _ in range(4)]
     askers = [Thread(target=ask) for _ in range(3)]
