@@ -50,7 +50,7 @@ def pod_spec() -> dict[str, Any]:
 
 
 def remembering_workload() -> dict[str, Any]:
-    """An opted-in AgentRuntime with a full memory, five entries of the last hours."""
+    """An opted-in AgentRuntime with a full memory, eight entries of the last hours."""
     now = datetime.now(UTC)
     entries = [
         {
@@ -60,7 +60,7 @@ def remembering_workload() -> dict[str, Any]:
             "readyAt": (now - timedelta(hours=n)).isoformat(timespec="seconds"),
             "podUID": f"00000000-0000-4000-9000-00000000000{n}",
         }
-        for n in range(contract.MAX_RECENT_NODES)
+        for n in range(contract.DEFAULT_RECENT_NODES)
     ]
     workload = agent_runtime("w", sticky=True)
     workload["metadata"]["annotations"] = {

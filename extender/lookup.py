@@ -9,7 +9,7 @@ from extender.waiting import Allowance, Ending, Patience
 from lastnode.attribution import Attribution, Verdict
 from lastnode.kube.store import ObjectKey
 from lastnode.objects import Session
-from lastnode.ranking import Preference, nothing, rank
+from lastnode.ranking import WEIGHTS, Preference, Weights, nothing, rank
 from lastnode.reading import Pod, session_of
 from lastnode.reasons import Reason
 from lastnode.view import MemoryCache, View
@@ -41,7 +41,8 @@ def brief(
 class Lookup:
     """Answers from ``view``. ``synced``: whether the view is complete; ``ttl`` in seconds; ``clock``: wall time.
 
-    ``patience``: how to wait for a Sandbox; by default as kube-scheduler's serial loop can bear.
+    ``patience``: how to wait for a Sandbox; by default as kube-scheduler's serial loop can bear. ``weights``: unless a
+    workload says its own.
     """
 
     view: View
@@ -50,6 +51,7 @@ class Lookup:
     synced: Callable[[], bool]
     clock: Callable[[], float] = time.time
     patience: Patience = field(default_factory=brief)
+    weights: Weights = WEIGHTS
 
     def find(self, session: Session) -> Preference:
         """The nodes that ``session``'s workload would like it to run on, or why there are none."""
@@ -61,7 +63,11 @@ class Lookup:
         if not found.workload.sticky:
             return nothing(Reason.NOT_STICKY)
         now = datetime.fromtimestamp(self.clock(), UTC)
-        return rank(self.cache.recall(found.workload), now=now, ttl=self.ttl, nodes=self.view.nodes_by_name)
+        return rank(
+            self.cache.recall(found.workload), now=now, ttl=self.ttl, nodes=self.view.nodes_by_name,
+            relatives=self.view.groups.newest(found.workload),
+            weights=self.weights.of_a_workload(found.workload.older_weight),
+        )  # fmt: skip
 
     def remembered(self, session: Session) -> int:
         """A hash of what its workload remembers, to be compared with that of another time."""

@@ -16,7 +16,7 @@ from lastnode.injector import with_terms
 from lastnode.kube.errors import Undecodable
 from lastnode.kube.wire import decode
 from lastnode.objects import Session
-from lastnode.preference import PREFERRED, carries, terms
+from lastnode.preference import PREFERRED, carried, terms
 from lastnode.ranking import Preference
 from lastnode.reading import NOTHING, Pod
 from lastnode.reasons import Result
@@ -139,10 +139,8 @@ def prefer(spec: Spec, preference: Preference) -> Spec:
     :raises TypeError: the spec has another shape than a pod's.
     """
     affinity = spec.get("affinity") or {}
-    found = (affinity.get("nodeAffinity") or {}).get(PREFERRED)
-    return with_terms(
-        spec, terms(one for one in preference.nodes if not carries(found, one.node, one.hostname, weight=one.weight))
-    )
+    asked = carried((affinity.get("nodeAffinity") or {}).get(PREFERRED), preference.nodes)
+    return with_terms(spec, terms([one for one in preference.nodes if one.node not in asked]))
 
 
 def schedule_by(spec: Spec, scheduler: str) -> Spec:

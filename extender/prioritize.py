@@ -1,10 +1,10 @@
 """POST /prioritize: what kube-scheduler sends, and what it gets back: whatever is wrong, a valid answer at once.
 
 The wire types are untagged Go structs, so the field names are upper-case and Go would take any casing; both usual ones
-are read. Of 5,000 offered names not one becomes a string: the wanted one is looked for in the bytes.
+are read. Of 5,000 offered names not one becomes a string: the wanted ones, while few, are looked for in the bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -14,14 +14,15 @@ from extender.lookup import Lookup
 from extender.metrics import PrioritizeMetrics
 from lastnode.kube.errors import Undecodable
 from lastnode.kube.wire import decode
-from lastnode.preference import carries, scores
-from lastnode.ranking import Preference, Preferred
+from lastnode.preference import carried, scores
 from lastnode.reading import NOTHING, Pod
 from lastnode.reasons import Reason, Result
 
 NOBODY: Final = b"[]"
 # With these no workload that takes part stands behind a request: nothing but its own words.
 _NOBODYS: Final = (Reason.NOT_SYNCED, Reason.UNATTRIBUTED, Reason.AMBIGUOUS, Reason.NOT_STICKY)
+# Up to so many nodes are looked for in the bytes, 13 to 100 µs each in 5,000 names; of all names texts are 0.3 ms.
+SEARCHED: Final = 12
 
 
 class _Args(msgspec.Struct, gc=False):
@@ -66,14 +67,14 @@ class Request:
         self._names = _given(args.names, args.names_, args.camel)
         self._nodes = _given(args.nodes, args.nodes_)
 
-    def offers(self, node: str) -> bool:
-        """Whether ``node`` (a valid node name) is one of the feasible nodes that the scheduler asks about.
+    def offered(self, nodes: Collection[str]) -> set[str]:
+        """Which of these (valid node names) are among the feasible nodes that the scheduler asks about.
 
         :raises Undecodable: the names are of a wrong type.
         """
         if self._names:
-            return _among_names(self._names, node)
-        return bool(self._nodes) and node in _names_of(self._nodes)
+            return _among_names(self._names, nodes)
+        return _names_of(self._nodes).intersection(nodes) if self._nodes else set()
 
     def count(self) -> int:
         """How many nodes are offered: counted by commas where they are names, since a name cannot hold one."""
@@ -85,13 +86,13 @@ class Request:
             return 0
 
 
-def favour(offered: Sequence[Preferred]) -> bytes:
-    """The answer that gives these nodes their points and every other node none.
+def favour(scored: Mapping[str, int]) -> bytes:
+    """The answer that gives these nodes their scores and every other node none.
 
     Sparse, because kube-scheduler takes an absent host for 0. Without a trailing newline: Go before 1.27 does not
     keep a connection on which bytes are left after the JSON value.
     """
-    return msgspec.json.encode([{"Host": node, "Score": score} for node, score in scores(offered).items()])
+    return msgspec.json.encode([{"Host": node, "Score": score} for node, score in scored.items()])
 
 
 def _given(*spellings: msgspec.Raw) -> bytes:
@@ -99,12 +100,13 @@ def _given(*spellings: msgspec.Raw) -> bytes:
     return next((text for raw in spellings if (text := bytes(raw)) not in (b"", b"null")), b"")
 
 
-def _among_names(text: bytes, node: str) -> bool:
+def _among_names(text: bytes, nodes: Collection[str]) -> set[str]:
     if not text.startswith(b"["):
         raise Undecodable("NodeNames is not a list")
-    if b"\\" in text:  # escaped spellings are legal, though nobody writes node names so
-        return node in decode(_NAMES, text)
-    return f'"{node}"'.encode() in text
+    if len(nodes) > SEARCHED or b"\\" in text:  # escaped spellings are legal, though nobody writes node names so
+        names: list[str] = decode(_NAMES, text)
+        return set(nodes).intersection(names)
+    return {node for node in nodes if f'"{node}"'.encode() in text}
 
 
 def _names_of(nodes: bytes) -> set[str]:
@@ -136,19 +138,20 @@ class Prioritizer:
             return Result.NOT_OURS, NOBODY
         self.counters.offered(request.count())
         preference = self._lookup.find(session)
-        result, answer = _decide(request, preference)
-        first = preference.first
         whose = "" if preference.reason in _NOBODYS else session.namespace
-        self.decisions.note(whose, session.uid, result, first.node if first else "")
-        return result, answer
+        if preference.first is None:
+            self.decisions.note(whose, session.uid, preference.reason)
+            return preference.reason, NOBODY
+        asked = carried(request.pod.preferred_terms, preference.nodes)
+        offered = request.offered([one.node for one in preference.nodes])
+        scored = scores([one for one in preference.nodes if one.node in offered], asked)
+        first = preference.first.node
+        self.decisions.note(whose, session.uid, _result(first in scored, first in asked), first)
+        return _result(bool(scored), bool(asked)), favour(scored)
 
 
-def _decide(request: Request, preference: Preference) -> tuple[str, bytes]:
-    if not preference.nodes:
-        return preference.reason, NOBODY
-    found = request.pod.preferred_terms
-    wanted = [one for one in preference.nodes if not carries(found, one.node, one.hostname, weight=one.weight)]
-    if not wanted:
-        return Result.ALREADY_INJECTED, NOBODY
-    offered = [one for one in wanted if request.offers(one.node)]
-    return (Result.PREFERRED, favour(offered)) if offered else (Reason.NOT_OFFERED, NOBODY)
+def _result(scored: bool, asked: bool) -> str:
+    """Of some nodes: whether one got points, or the pod asks for one itself; else none of them was offered."""
+    if scored:
+        return Result.PREFERRED
+    return Result.ALREADY_INJECTED if asked else Reason.NOT_OFFERED

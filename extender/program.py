@@ -30,6 +30,7 @@ from lastnode.daemon.settings import address, fail, load
 from lastnode.daemon.threads import Crew, Flag
 from lastnode.kube import api
 from lastnode.kube.errors import ConfigError
+from lastnode.ranking import Weights
 from lastnode.view import MemoryCache, View
 
 PROG = "lastnode-extender"
@@ -52,6 +53,8 @@ class Extender:
         waits = WaitMetrics(registry)
 
         view = View(settings.kinds)
+        if settings.group_weight:
+            view.follow_groups()
         watches = view.watches(server, sessions=False, page_size=settings.page_size, observer=watch_metrics)
         watch_metrics.follow(watches, time.monotonic)
 
@@ -63,6 +66,7 @@ class Extender:
             cache,
             settings.memory_ttl,
             synced=lambda: all(watch.progress.synced for watch in watches),
+            weights=Weights(older=settings.older_weight, group=settings.group_weight),
         )
         brief = lookup.brief(waits.of("prioritize"))
         longer = Patience(mutate.SANDBOX_SECONDS, mutate.WAITING_AT_ONCE, waits.of("mutate"))

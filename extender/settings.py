@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
+from lastnode.contract import DEFAULT_GROUP_WEIGHT, DEFAULT_OLDER_WEIGHT, MOST_WEIGHT
 from lastnode.daemon.settings import Bind, CommonSettings, listed
 
 VERBS: Final = ("prioritize", "mutate")
@@ -30,6 +31,13 @@ class ExtenderSettings(CommonSettings):
         "prioritize",
         min_length=1,
         description="verbs that need such a certificate, by commas; probes and metrics never do",
+    )
+    older_weight: int = Field(
+        DEFAULT_OLDER_WEIGHT, ge=0, le=MOST_WEIGHT, description="what a workload's older nodes weigh beside the 100 of "
+        "its last one, unless its annotation says it; 0: nothing"
+    )  # fmt: skip
+    group_weight: int = Field(
+        DEFAULT_GROUP_WEIGHT, ge=0, le=MOST_WEIGHT, description="what the nodes of its cache group weigh; 0: nothing"
     )
     sticky_scheduler: str = Field(
         "", pattern=f"^({_NAME})?$", description="schedulerName that the webhook gives to pods which have a node to "

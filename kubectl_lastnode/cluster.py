@@ -9,11 +9,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from lastnode.groups import Groups, group_of
 from lastnode.kinds import Kind, ways
 from lastnode.kube import discovery, wire
 from lastnode.kube.api import Api
 from lastnode.kube.errors import ApiError, KubeError, NotFound, Refused, Undecodable, Unreachable
 from lastnode.kube.fetch import fetch
+from lastnode.memory import Memory
 from lastnode.nodes import unmistakable
 from lastnode.objects import Node, Workload
 from lastnode.outcome import JOURNAL, TOKEN_HEADER, Journal, SessionRecord
@@ -82,6 +84,17 @@ class Cluster:
         self.kinds = {kind.resource: kind for kind in kinds}
         self.ways = ways(kinds)
         self._warn = warn
+        self._groups: dict[str, Groups] = {}  # by namespace, once asked for
+
+    def relatives(self, workload: Workload) -> Memory:
+        """Where the workloads of its cache group ran lately."""
+        if group_of(workload, self.kinds) is None:
+            return ()
+        if workload.namespace not in self._groups:
+            made = self._groups[workload.namespace] = Groups(self.kinds)
+            for each in self.workloads(workload.namespace):
+                made.changed(None, each)
+        return self._groups[workload.namespace].newest(workload)
 
     def workloads(self, namespace: str = "") -> list[Workload]:
         """Of all kinds that are served; empty ``namespace``: everywhere.

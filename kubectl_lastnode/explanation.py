@@ -14,7 +14,8 @@ from lastnode.contract import MOVED_REASON_ANNOTATION
 from lastnode.memory import Entry, Memory, parse_text
 from lastnode.objects import Node, Session, Workload
 from lastnode.outcome import Outcome, SessionRecord, expect
-from lastnode.preference import carries
+from lastnode.preference import carried
+from lastnode.ranking import WEIGHTS, Preferred, Standing, Weights
 from lastnode.reasons import Meant, Reason
 
 Nodes = Mapping[str, Node]
@@ -36,9 +37,22 @@ class Source(Meant):
     DERIVED = "derived", "derived from the pod and the memory as they are now"
 
 
+class Ranked(msgspec.Struct, frozen=True):
+    """One node of a preference."""
+
+    node: str
+    weight: int
+    standing: Standing
+
+    @classmethod
+    def of(cls, one: Preferred) -> "Ranked":
+        return cls(one.node, one.weight, one.standing)
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """``asked``: term, extender, nobody, or empty where not known. ``entry``: the memory's entry of ``last_node``,
-    if it is still there. ``reason``/``meaning``: empty unless it moved. ``*_seconds``: None where not known."""
+    if it is still there. ``ranked``: what its workload would like now. ``reason``/``meaning``: empty unless it moved.
+    ``*_seconds``: None where not known."""
 
     namespace: str
     pod: str
@@ -49,6 +63,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     source: Source
     last_node: str = ""
     entry: Entry | None = None
+    ranked: list[Ranked] = []
     asked: str = ""
     node: str = ""
     outcome: str = ""
@@ -93,24 +108,37 @@ def from_event(event: Mapping[str, Any], *, exists: bool) -> Explanation:
     )  # fmt: skip
 
 
-def derived(live: Live, workload: Workload | None, nodes: Nodes, *, now: datetime, ttl: float) -> Explanation:
-    """From the live pod and the memory as it is now.
+def derived(
+    live: Live,
+    workload: Workload | None,
+    nodes: Nodes,
+    *,
+    now: datetime,
+    ttl: float,
+    relatives: Memory = (),
+    weights: Weights = WEIGHTS,
+) -> Explanation:
+    """From the live pod and the memory as it is now. ``relatives``: what its cache group remembers.
 
-    A term in the pod's spec is certain. Without one, the memory is taken as it was before the pod was made, as far as
+    Terms in the pod's spec are certain. Without them, the memory is taken as it was before the pod was made, as far as
     that can be seen: the session's own entry has replaced an older one of its node, if there was one.
     """
     session, memory = live.session, _memory(workload)
-    wanted = _asked_by_term(live.terms, memory, nodes)
+    weights = weights.of_a_workload(workload.older_weight if workload else None)
+    asked = _asked_by_terms(live.terms, memory, nodes, weights)
+    wanted = next((node for node, standing in asked.items() if standing is Standing.LAST), "")
     before = tuple(entry for entry in memory if _was_there(entry, session))
     recorded = any(entry.pod_uid == session.uid for entry in memory)
-    last = wanted or ("" if recorded else expect(before, now=now, ttl=ttl, nodes=nodes).last_node)
-    outcome, notes = _outcome(session, last, recorded=recorded and not wanted)
+    expected = expect(before, now=now, ttl=ttl, nodes=nodes, relatives=relatives)
+    last = wanted or ("" if recorded else expected.last_node)
+    warm = {one.name: Standing.OLDER for one in expected.older} | {one.name: Standing.GROUP for one in expected.group}
+    outcome, notes = _outcome(session, last, (warm | asked).get(session.node or ""), recorded=recorded and not wanted)
     if workload and not workload.sticky and not wanted:
         outcome, notes = None, ["Its workload is not sticky: nothing is remembered, and nothing was preferred."]
     return Explanation(
         namespace=session.namespace, pod=session.name, pod_uid=session.uid, exists=True, source=Source.DERIVED,
         workload=workload.name if workload else "", kind=workload.kind if workload else "", last_node=last,
-        entry=next((entry for entry in before if entry.node == last), None), asked="term" if wanted else "",
+        entry=next((entry for entry in before if entry.node == last), None), asked="term" if asked else "",
         node=session.node or "", outcome=str(outcome or ""), notes=notes,
         **_because(Reason.UNKNOWN if outcome is Outcome.MOVED else None),
         **_times(session.created_at, live.scheduled_at, session.ready_at),
@@ -134,7 +162,9 @@ def _time(event: Mapping[str, Any]) -> str:
     return event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or ""
 
 
-def _outcome(session: Session, last: str, *, recorded: bool) -> tuple[Outcome | None, list[str]]:
+def _outcome(
+    session: Session, last: str, ran_on: Standing | None, *, recorded: bool
+) -> tuple[Outcome | None, list[str]]:
     if session.node is None:
         return None, ["It is not bound to a node yet."]
     if recorded:
@@ -142,15 +172,25 @@ def _outcome(session: Session, last: str, *, recorded: bool) -> tuple[Outcome | 
     if session.ready_at is None:
         return None, ["It is not Ready: whether it counts as come back is decided then."]
     if not last:
-        return Outcome.FIRST, ["Nothing that is remembered now is older than this session."]
-    return (Outcome.REUSED if session.node == last else Outcome.MOVED), []
+        outcome = Outcome.GROUP if ran_on is Standing.GROUP else Outcome.FIRST
+        return outcome, ["Nothing that is remembered now is older than this session."]
+    if session.node == last:
+        return Outcome.REUSED, []
+    return (Outcome.OLDER if ran_on is Standing.OLDER else Outcome.MOVED), []
 
 
-def _asked_by_term(terms: object, memory: Memory, nodes: Nodes) -> str:
-    """The node that a term of ours in the pod's spec names, as far as memory or cluster know that node."""
-    known = [(entry.node, entry.hostname) for entry in memory]
-    known += [(node.name, node.hostname) for node in nodes.values()]
-    return next((node for node, hostname in known if carries(terms, node, hostname)), "")
+def _asked_by_terms(terms: object, memory: Memory, nodes: Nodes, weights: Weights) -> dict[str, Standing]:
+    """The nodes that terms of ours in the pod's spec name, as far as memory or cluster know those nodes; the last node
+    comes first."""
+    known = {entry.node: entry.hostname for entry in memory} | {node.name: node.hostname for node in nodes.values()}
+    asked: dict[str, Standing] = {}
+    for standing in Standing:
+        weight = weights.of(standing)
+        for node in carried(terms, [Preferred(node, hostname, "", weight) for node, hostname in known.items()]):
+            # Those beside the last node, in a term of its weight, are older ones.
+            first = standing is not Standing.LAST or not asked
+            asked.setdefault(node, standing if first else Standing.OLDER)
+    return asked
 
 
 def _was_there(entry: Entry, session: Session) -> bool:

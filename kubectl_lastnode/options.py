@@ -7,7 +7,7 @@ Connection options may stand before and after the command's name, as kubectl's m
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -18,13 +18,15 @@ from click.shell_completion import CompletionItem
 from kubectl_lastnode import SETTINGS
 from kubectl_lastnode.cluster import Cluster
 from kubectl_lastnode.output import visible
-from lastnode.contract import DEFAULT_MEMORY_TTL_SECONDS
+from lastnode.contract import DEFAULT_GROUP_WEIGHT, DEFAULT_MEMORY_TTL_SECONDS, DEFAULT_OLDER_WEIGHT
 from lastnode.daemon.settings import PREFIX, seconds
 from lastnode.kinds import DEFAULT_RESOURCES, kinds_of
 from lastnode.kube.access import contexts
 from lastnode.kube.api import Api, load, own_namespace
 from lastnode.kube.errors import KubeError
-from lastnode.objects import Workload
+from lastnode.memory import Memory
+from lastnode.objects import Node, Workload
+from lastnode.ranking import Preference, Weights, rank
 
 PROG = "kubectl lastnode"
 # A busy API server, or one that gets ready for a changed definition, asks for a second each time.
@@ -64,6 +66,12 @@ class Options:
         DEFAULT_MEMORY_TTL_SECONDS,
         "How long a placement counts; as the programs have it (default: 24h).",
         type=Duration(),
+    )
+    older_weight: int = _flag(
+        DEFAULT_OLDER_WEIGHT, "Of a workload's older nodes, in the same way (default: 10).", type=click.IntRange(0, 100)
+    )
+    group_weight: int = _flag(
+        DEFAULT_GROUP_WEIGHT, "Of its cache group's nodes, in the same way (default: 1).", type=click.IntRange(0, 100)
     )
     workload_resources: str = _flag(
         ",".join(DEFAULT_RESOURCES),
@@ -107,6 +115,17 @@ class Options:
         if not found:
             raise Failure(f"no workload {text} in namespace {self.current_namespace}")
         return found
+
+    @property
+    def weights(self) -> Weights:
+        """What the extender gives each node of a ranked list, but for what workloads say of their own."""
+        return Weights(older=self.older_weight, group=self.group_weight)
+
+    def preference(self, workload: Workload, memory: Memory, nodes: Mapping[str, Node] | None) -> Preference:
+        """The nodes that its next session would like now, with that memory."""
+        weights = self.weights.of_a_workload(workload.older_weight)
+        relatives = self.cluster.relatives(workload)
+        return rank(memory, now=self.now, ttl=self.memory_ttl, nodes=nodes, relatives=relatives, weights=weights)
 
     @property
     def now(self) -> datetime:

@@ -5,7 +5,7 @@ estimate of the time saved is that of the recording rules in deploy/chart.
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from statistics import fmean
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from lastnode.outcome import Outcome, SessionRecord
+from lastnode.outcome import RETURNING, WARM, Outcome, SessionRecord
 from lastnode.reasons import Reason
 
 K = TypeVar("K", bound=Hashable)
@@ -30,7 +30,7 @@ _EPOCH: Final = datetime(1970, 1, 5, tzinfo=UTC)
 
 
 class Saving(NamedTuple):
-    """An estimate: ``seconds`` of start-up time that ``sessions`` reused ones saved (negative if they were slower),
+    """An estimate: ``seconds`` of start-up time that ``sessions`` saved which came back (negative if they were slower),
     compared with ``moved`` moved ones."""
 
     seconds: float
@@ -63,21 +63,33 @@ class Startup(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Some sessions. ``reuse_ratio``: reused / (reused + moved), None where nothing could return. ``startup_seconds``:
-    None where no times are known."""
+    """Some sessions. ``reuse_ratio``: (reused + older) / (reused + older + moved), None where nothing could return.
+    ``startup_seconds``: None where no times are known."""
 
     name: str
     sessions: int
     first: int
+    group: int
     reused: int
+    older: int
     moved: int
     reuse_ratio: float | None
     startup_seconds: Startup | None
 
+    def of(self, outcome: Outcome) -> int:
+        """The sessions with that outcome."""
+        count: int = getattr(self, outcome)
+        return count
+
+    @property
+    def back(self) -> int:
+        """The sessions that came back to a node of their workload's memory."""
+        return self.reused + self.older
+
     @property
     def returning(self) -> int:
-        """The sessions that had a last node to come back to."""
-        return self.reused + self.moved
+        """The sessions that had a node to come back to."""
+        return self.back + self.moved
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -129,11 +141,10 @@ def in_window(record: SessionRecord, since: datetime) -> bool:
 def group(name: str, records: Sequence[SessionRecord]) -> Group:
     """These sessions in numbers, under a name."""
     counts = Counter(record.outcome for record in records)
-    first, reused, moved = (counts[outcome] for outcome in (Outcome.FIRST, Outcome.REUSED, Outcome.MOVED))
+    back, returning = (sum(counts[outcome] for outcome in some) for some in (WARM, RETURNING))
     return Group(
-        name=name, sessions=len(records), first=first, reused=reused, moved=moved,
-        reuse_ratio=reused / (reused + moved) if reused + moved else None,
-        startup_seconds=startup(startups(records)),
+        name=name, sessions=len(records), **{outcome.value: counts[outcome] for outcome in Outcome},
+        reuse_ratio=back / returning if returning else None, startup_seconds=startup(startups(records)),
     )  # fmt: skip
 
 
@@ -167,9 +178,9 @@ def reasons(records: Records) -> list[tuple[Reason, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], list(Reason).index(item[0])))
 
 
-def startups(records: Records, outcome: Outcome | None = None) -> list[float]:
-    """The known start-up times (s, ascending) of the sessions, or of those with that outcome."""
-    times = (record.startup_seconds for record in records if outcome in (None, record.outcome))
+def startups(records: Records, outcomes: Collection[Outcome] = tuple(Outcome)) -> list[float]:
+    """The known start-up times (s, ascending) of the sessions with these outcomes."""
+    times = (record.startup_seconds for record in records if record.outcome in outcomes)
     return sorted(time for time in times if time is not None)
 
 
@@ -179,26 +190,26 @@ def percentile(ascending: Sequence[float], share: float) -> float | None:
 
 
 def saving(records: Records) -> Saving | None:
-    """Kind by kind: the reused sessions, times how much longer the moved ones took on average.
+    """Kind by kind: the sessions that came back, times how much longer the moved ones took on average.
 
     Kinds without known times on both sides are left out; None where that leaves nothing.
     """
     total = Saving(0.0, 0, 0)
     for same in grouped(records, lambda record: record.kind).values():
-        reused, moved = startups(same, Outcome.REUSED), startups(same, Outcome.MOVED)
-        if reused and moved:
-            sessions = sum(record.outcome is Outcome.REUSED for record in same)
-            gain = sessions * (fmean(moved) - fmean(reused))
+        back, moved = startups(same, WARM), startups(same, [Outcome.MOVED])
+        if back and moved:
+            sessions = sum(record.outcome in WARM for record in same)
+            gain = sessions * (fmean(moved) - fmean(back))
             total = Saving(total.seconds + gain, total.sessions + sessions, total.moved + len(moved))
     return total if total.sessions else None
 
 
 def chance(records: Sequence[SessionRecord]) -> float | None:
-    """The share of returning sessions (0 to 1) that would come back if each was placed at random, each node as likely
-    as it was used by all of these sessions; None where none returned.
+    """The share of returning sessions (0 to 1) that would run on their last node if each was placed at random, each
+    node as likely as it was used by all of these sessions; None where none returned.
     """
     uses = Counter(record.node for record in records)
-    returning = [record for record in records if record.outcome is not Outcome.FIRST]
+    returning = [record for record in records if record.outcome in RETURNING]
     lasts = [record.node if record.outcome is Outcome.REUSED else record.last_node for record in returning]
     return fmean(uses[node] / len(records) for node in lasts) if lasts else None
 

@@ -15,10 +15,19 @@ STICKINESS_ENABLED: Final = "enabled"
 LAST_NODE: Final = "last-node"
 RECENT_NODES: Final = "recent-nodes"
 MOVED_REASON: Final = "moved-reason"
+OLDER_WEIGHT: Final = "older-weight"
+CACHE_GROUP: Final = "cache-group"
 
-MAX_RECENT_NODES: Final = 5
-# Of the annotation's text. What is written has at most half of it; longer text counts as absent, and is never parsed,
-# so that nobody can keep others waiting with it.
+# Of an older node, and of a cache group's, beside the last one's 100, unless it is set otherwise.
+DEFAULT_OLDER_WEIGHT: Final = 10
+DEFAULT_GROUP_WEIGHT: Final = 1
+# How many nodes a workload's memory holds: unless it is set otherwise, and at most.
+DEFAULT_RECENT_NODES: Final = 8
+MOST_RECENT_NODES: Final = 32
+# Of a cache group so many nodes are preferred: the newest ones.
+GROUP_NODES: Final = 32
+# Of the annotation's text. Longer text is not written, counts as absent, and is never parsed, so that nobody can keep
+# others waiting with it. Eight entries have at most half of it, 32 with long names would have more.
 MAX_RECENT_NODES_BYTES: Final = 8 * 1024
 DEFAULT_MEMORY_TTL_SECONDS: Final = 24 * 60 * 60.0
 # By so much another clock (a node's, another API server's, another replica's) may differ from one's own.
@@ -56,6 +65,9 @@ SANDBOX_RESOURCE: Final = "sandboxes.agents.x-k8s.io"
 SANDBOX_KIND: Final = "Sandbox"
 SANDBOX_GROUP: Final = "agents.x-k8s.io"
 
+# Of a preferred term, as the API server takes it.
+MOST_WEIGHT: Final = 100
+
 # The names are those of k8s.io/apimachinery's validation package (IsDNS1123Subdomain, IsValidLabelValue). They are
 # checked here because the API server does not check the values of a *preferred* node-affinity term: it stores them,
 # and kube-scheduler then refuses to schedule the pod at all.
@@ -65,6 +77,17 @@ MAX_LABEL_VALUE: Final = 63
 _LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
+
+
+def weight_of(text: str | None) -> int | None:
+    """What PREFIX/older-weight says, from 0 to 100; None where it says nothing of the kind."""
+    weight = int(text) if text and len(text) <= 3 and text.isascii() and text.isdigit() else None
+    return weight if weight is None or weight <= MOST_WEIGHT else None
+
+
+def group_name(text: str | None) -> str | None:
+    """What PREFIX/cache-group says; None where it says no label's value."""
+    return text if text and is_hostname_value(text) else None
 
 
 def is_node_name(text: str) -> bool:

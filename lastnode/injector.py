@@ -6,16 +6,17 @@ objects on the way to the new term are copied; the result shares everything else
 
 import copy
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from lastnode.contract import DEFAULT_MEMORY_TTL_SECONDS
+from lastnode.contract import DEFAULT_GROUP_WEIGHT, DEFAULT_MEMORY_TTL_SECONDS, DEFAULT_OLDER_WEIGHT
+from lastnode.groups import newest_of
 from lastnode.nodes import unmistakable
 from lastnode.objects import Node
 from lastnode.preference import PREFERRED, WEIGHT, Match, Term, check, is_same, term, terms
-from lastnode.ranking import rank
-from lastnode.workload import memory_of
+from lastnode.ranking import Weights, rank
+from lastnode.workload import read
 
 if TYPE_CHECKING:
     from kubernetes.client import V1PodSpec
@@ -60,17 +61,22 @@ def prefer_last_node(
     now: datetime | None = None,
     ttl: float = DEFAULT_MEMORY_TTL_SECONDS,
     nodes: Mapping[str, Node] | None = None,
+    relatives: Iterable[Mapping[str, Any]] = (),
     weight: int = WEIGHT,
+    older_weight: int = DEFAULT_OLDER_WEIGHT,
+    group_weight: int = DEFAULT_GROUP_WEIGHT,
     match: Match = "hostname",
 ) -> PodSpec:
-    """A pod spec like ``pod_spec`` that prefers the node where the workload's last session ran.
+    """A pod spec like ``pod_spec`` that prefers the nodes where the workload's sessions ran, the last one most.
 
     ``workload``: an AgentRuntime, CodeInterpreter or other configured kind, as the API server returns it.
     ``now``: with a time zone; the current time by default. ``ttl``: for how long a placement counts, in
     seconds from its readyAt; 0 for ever. ``nodes``: every node of the cluster by name; without them age alone
-    decides, and the node named may be gone, which does no harm. ``weight``, ``match``: as for
-    ``prefer_node``, but a node whose hostname label is not known, or that another one has too, is always
-    preferred by its name.
+    decides, and the node named may be gone, which does no harm. ``relatives``: workloads, of which those of the same
+    cache group count. ``weight``: of the last node; ``older_weight``: of the others, unless the workload's own
+    annotation says another; ``group_weight``: of those of its relatives. 0: not at all; never more than ``weight``.
+    ``match``: as for ``prefer_node``, but a node whose hostname label is not known, or that another one has too, is
+    always preferred by its name.
 
     The very same object comes back where there is no preference: the workload has not opted in, its pods come
     from a warm pool, it remembers no valid node, or for one of the reasons that ``prefer_node`` has.
@@ -80,10 +86,16 @@ def prefer_last_node(
     """
     _check_pod_spec(pod_spec)
     check(weight, match)
+    check(older_weight, match, "older_weight", least=0)
+    check(group_weight, match, "group_weight", least=0)
     _check_circumstances(now, ttl, nodes)
-    memory = memory_of(workload)
-    known = None if nodes is None else unmistakable(nodes)
-    preference = rank(memory, now=now or datetime.now(UTC), ttl=ttl, nodes=known, weight=weight)
+    told = read(workload)
+    others = [each.memory for each in map(read, relatives) if told.group and each.group == told.group]
+    weights = Weights(weight, older_weight, group_weight).of_a_workload(told.older_weight)
+    preference = rank(
+        told.memory, now=now or datetime.now(UTC), ttl=ttl, nodes=None if nodes is None else unmistakable(nodes),
+        relatives=newest_of(others), weights=weights,
+    )  # fmt: skip
     return with_terms(pod_spec, terms(preference.nodes, match))
 
 

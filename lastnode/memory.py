@@ -1,6 +1,6 @@
 """What is remembered of a workload's placements: entries, how they merge, and their text form.
 
-Pure. A memory is a tuple of entries, newest first, one a node, at most five. Merging two memories is commutative,
+Pure. A memory is a tuple of entries, newest first, one a node, at most 32. Merging two memories is commutative,
 associative and idempotent, so whatever order events arrive in, the same memory comes out.
 """
 
@@ -13,7 +13,7 @@ import msgspec
 from lastnode.contract import (
     CLOCK_TOLERANCE,
     LAST_NODE,
-    MAX_RECENT_NODES,
+    MOST_RECENT_NODES,
     RECENT_NODES,
     is_hostname_value,
     is_node_name,
@@ -87,7 +87,7 @@ def patch_body(workload: Workload, annotations: Mapping[str, str | None]) -> dic
 
 
 def merge(*memories: Iterable[Entry], now: datetime | None = None) -> Memory:
-    """One memory out of several: of each node its newest entry, newest first, at most five of them.
+    """One memory out of several: of each node its newest entry, newest first, at most ``MOST_RECENT_NODES``.
 
     An undated entry is older than any dated one, and is forgotten as soon as there is a dated one: its age is
     unknown, so it cannot be ranked among them. With a ``now``, entries that are dated ahead of it come after all other
@@ -101,7 +101,15 @@ def merge(*memories: Iterable[Entry], now: datetime | None = None) -> Memory:
                 newest[entry.node] = entry
     ranked = sorted(newest.values(), key=lambda entry: _order(entry, now), reverse=True)
     dated = [entry for entry in ranked if entry.ready_at is not None]
-    return tuple(dated[:MAX_RECENT_NODES] or ranked[:1])
+    return tuple(dated[:MOST_RECENT_NODES] or ranked[:1])
+
+
+def bounded(memory: Memory, most: int) -> Memory:
+    """The newest entries of it, as many as are kept: at most ``most``, and no more than the text may hold."""
+    kept = memory[:most]
+    while not may_be_recent_nodes(msgspec.json.encode(kept).decode()):
+        kept = kept[:-1]
+    return kept
 
 
 def add(known: Memory, placements: Memory, now: datetime) -> Memory:

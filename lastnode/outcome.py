@@ -5,13 +5,13 @@ The formats are JSON, camelCase, times in RFC 3339 UTC. Fields that are empty ar
 they do not know.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
 import msgspec
 
-from lastnode.memory import Memory
+from lastnode.memory import Entry, Memory
 from lastnode.objects import Node
 from lastnode.ranking import rank
 from lastnode.reasons import Meant, Reason
@@ -21,8 +21,27 @@ class Outcome(Meant):
     """What became of a session."""
 
     FIRST = "first", "nothing was remembered"
+    GROUP = "group", "nothing was remembered, and it ran on a node of its workload's cache group"
     REUSED = "reused", "it ran on the last node"
-    MOVED = "moved", "there was a last node, and it ran elsewhere"
+    OLDER = "older", "it ran on an older node of its workload's memory"
+    MOVED = "moved", "there was a last node, and it ran on none that is remembered"
+
+
+# A session came back: to a node that is warm.
+WARM: Final = (Outcome.REUSED, Outcome.OLDER)
+# It had somewhere to come back to.
+RETURNING: Final = (*WARM, Outcome.MOVED)
+
+
+class Machine(NamedTuple):
+    """A node as it is remembered. ``uid``: empty where that is not known."""
+
+    name: str
+    uid: str
+
+    def is_same(self, node: Node) -> bool:
+        """Whether ``node`` is it, and no other machine of its name."""
+        return self.name == node.name and self.uid in ("", node.uid)
 
 
 class Expected(NamedTuple):
@@ -30,48 +49,60 @@ class Expected(NamedTuple):
 
     ``wanted``: the node to come back to, None where no entry was valid. ``last_node`` and ``last_uid``: that node, else
     the newest entry's, which could not be it for ``reason``; empty where nothing was remembered. An entry that is VALID
-    without a ``wanted`` node is so by its age: the nodes were not known.
+    without a ``wanted`` node is so by its age: the nodes were not known. ``older``: the other nodes that were valid,
+    whatever they weigh. ``group``: the nodes of the cache group, where nothing of its own was remembered.
     """
 
     wanted: Node | None
     last_node: str
     last_uid: str
     reason: Reason
+    older: tuple[Machine, ...] = ()
+    group: tuple[Machine, ...] = ()
 
 
 NOTHING_EXPECTED: Final = Expected(None, "", "", Reason.NOTHING_REMEMBERED)
 
 
-def expect(memory: Memory, *, now: datetime, ttl: float, nodes: Mapping[str, Node] | None) -> Expected:
-    """What ``memory`` says at the moment of placement. ``ttl`` in seconds, 0 for ever; ``nodes``: every node by name,
-    None while they are not all known."""
-    preference = rank(memory, now=now, ttl=ttl, nodes=nodes)
-    first = preference.first
-    node = nodes.get(first.node) if first and nodes is not None else None
-    if node is not None:
-        return Expected(node, node.name, node.uid, preference.reason)
-    if first is not None:
-        return Expected(None, first.node, first.uid, preference.reason)
-    return Expected(None, memory[0].node, memory[0].node_uid, preference.reason) if memory else NOTHING_EXPECTED
+def expect(
+    memory: Memory, *, now: datetime, ttl: float, nodes: Mapping[str, Node] | None, relatives: Iterable[Entry] = ()
+) -> Expected:
+    """What ``memory`` says at the moment of placement, or, where it is empty, ``relatives``, what its cache group
+    remembers. ``ttl`` in seconds, 0 for ever; ``nodes``: every node by name, None while they are not all known."""
+    preference = rank(memory, now=now, ttl=ttl, nodes=nodes, relatives=() if memory else relatives)
+    found = tuple(Machine(one.node, one.uid) for one in preference.nodes)
+    if not memory:
+        return NOTHING_EXPECTED._replace(group=found)
+    if not found:
+        return Expected(None, memory[0].node, memory[0].node_uid, preference.reason)
+    last, *older = found
+    wanted = None if nodes is None else nodes.get(last.name)
+    return Expected(wanted, *last, preference.reason, tuple(older))
 
 
 def judge(expected: Expected, node: Node) -> tuple[Outcome, Reason | None]:
     """The outcome of a session that ran on ``node``. MOVED without a reason: the memory was valid, so that only the
     scheduler, the node and the pod can explain it."""
     if not expected.last_node:
-        return Outcome.FIRST, None
-    if expected.last_node == node.name and expected.last_uid in ("", node.uid):
+        return Outcome.GROUP if _among(expected.group, node) else Outcome.FIRST, None
+    if Machine(expected.last_node, expected.last_uid).is_same(node):
         return Outcome.REUSED, None
+    if _among(expected.older, node):
+        return Outcome.OLDER, None
     return Outcome.MOVED, None if expected.reason is Reason.VALID else expected.reason
+
+
+def _among(machines: Iterable[Machine], node: Node) -> bool:
+    return any(machine.is_same(node) for machine in machines)
 
 
 class SessionRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
     """One session that became Ready. ``pod``/``pod_uid``: its pod, in ``namespace``; ``workload`` and ``kind``: whose
     it was.
 
-    ``node``: where it ran; ``last_node``: where it should have come back to, empty for a first session; ``asked``: who
-    asked for that node: ``term`` (in the pod's spec: webhook or library), ``extender``, ``nobody``, or empty where that
-    is not known. ``reason``: set exactly when it moved. Times are the API server's, in whole seconds.
+    ``node``: where it ran; ``last_node``: where it should have come back to, empty where nothing was remembered;
+    ``asked``: who asked for that node: ``term`` (in the pod's spec: webhook or library), ``extender``, ``nobody``, or
+    empty where that is not known. ``reason``: set exactly when it moved. Times are the API server's, in whole seconds.
     """
 
     namespace: str
@@ -125,7 +156,8 @@ TOKEN_HEADER: Final = "X-Lastnode-Token"
 class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
     """What the extender answered kube-scheduler about a session's pod, the last time it was asked.
 
-    ``result`` as in ``lastnode_prioritize_total``; ``node``: the one it had in mind, empty where it had none.
+    ``node``: the one that it preferred most, empty where it had none; ``result``: what became of that one, or why there
+    is none, in the words of ``lastnode_prioritize_total``.
     """
 
     pod_uid: str = msgspec.field(name="podUID")

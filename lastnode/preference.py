@@ -1,6 +1,10 @@
 """The preference "this pod would like these nodes" as others read it: terms in a pod's spec, and an extender's scores.
 Pure.
 
+As terms: one a weight, for all its nodes with a hostname label, and one for each node without, since kube-apiserver
+allows a requirement about a field one value (ValidateNodeFieldSelectorRequirement, pkg/apis/core/validation). A node
+matches one of them. There are at most 64 nodes, so no more terms, and no more values in all of them.
+
 kube-scheduler's NodeAffinity plugin divides by the largest sum of weights that any feasible node reached, so the
 strongest term that is feasible gives its node the full 100, whatever its weight, times the plugin's default weight 2.
 As an extender's answer: score x weight x (MaxNodeScore 100 / MaxExtenderPriority 10), that is 10 x 2 x 10. Both are 200
@@ -9,7 +13,7 @@ and pkg/scheduler/framework/plugins/nodeaffinity.
 """
 
 import reprlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from lastnode.contract import HOSTNAME_LABEL, MAX_LABEL_VALUE, MAX_NODE_NAME, is_hostname_value, is_node_name
@@ -53,47 +57,93 @@ def term(node: str, *, hostname: str | None = None, weight: int = WEIGHT, match:
     if hostname:
         _check_text("hostname", hostname, is_hostname_value, _NO_HOSTNAME)
     if match == "name":
-        return {"weight": weight, "preference": _by_name(node)}
+        return {"weight": weight, "preference": _by_name([node])}
     if not hostname and not is_hostname_value(node):
         raise ValueError(
             f"node name {_shown.repr(node)} has {len(node)} characters and the label {HOSTNAME_LABEL} holds "
             f'at most {MAX_LABEL_VALUE}: pass the hostname that the label has, or match="name"'
         )
-    return {"weight": weight, "preference": _by_hostname(hostname or node)}
+    return {"weight": weight, "preference": _by_hostname([hostname or node])}
 
 
-def terms(preferred: Iterable[Preferred], match: Match = "hostname") -> list[Term]:
-    """One term a node. A node whose hostname label is not known is named by its name, whatever ``match`` says: the name
-    as a label's value might be one that no label can have."""
-    return [
-        term(one.node, hostname=one.hostname, weight=one.weight, match=match if one.hostname else "name")
-        for one in preferred
-    ]
+def terms(preferred: Sequence[Preferred], match: Match = "hostname") -> list[Term]:
+    """The terms for these nodes, strongest first.
+
+    A node whose hostname label is not known, or is none that a label could be, is named by its name, whatever
+    ``match`` says: kube-scheduler never schedules a pod with such a value. A hostname that two nodes have counts once.
+    """
+    hostnames: dict[str, int] = {}
+    names: dict[str, int] = {}
+    for one in preferred:
+        labelled = match == "hostname" and is_hostname_value(one.hostname)
+        (hostnames if labelled else names).setdefault(one.hostname if labelled else one.node, one.weight)
+    made = []
+    for weight in dict.fromkeys(one.weight for one in preferred):
+        check(weight, match)
+        values = [hostname for hostname, known in hostnames.items() if known == weight]
+        made += [{"weight": weight, "preference": _by_hostname(values)}] if values else []
+        made += [term(name, weight=weight, match="name") for name, known in names.items() if known == weight]
+    return made
 
 
-def scores(offered: Sequence[Preferred]) -> dict[str, int]:
-    """The extender's score of each of these nodes, all of which are offered; every other node has none.
+def scores(offered: Sequence[Preferred], carried: Collection[str] = ()) -> dict[str, int]:
+    """The extender's score of each of these nodes that has one, all of which are offered; every other node has none.
 
-    Relative to the strongest of them, rounded half up, as NodeAffinity makes of the terms.
+    Relative to the strongest of them, rounded half up, which is what NodeAffinity makes of the terms, as far as the
+    steps of an extender's score can say it (20 points). ``carried``: those that the pod's own terms give their points.
     """
     strongest = max((one.weight for one in offered), default=0)
-    return {one.node: (2 * EXTENDER_SCORE * one.weight + strongest) // (2 * strongest) for one in offered}
+    given = {one.node: (2 * EXTENDER_SCORE * one.weight + strongest) // (2 * strongest) for one in offered}
+    return {node: score for node, score in given.items() if score and node not in carried}
+
+
+def carried(terms: object, preferred: Sequence[Preferred]) -> list[str]:
+    """Which of these nodes a pod's terms ask for already, in the order of the terms; in either rendering.
+
+    ``terms``: the list at spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution of the pod, in
+    builtins; None where it has none. A term is ours if it has one requirement, a weight that one of these nodes has,
+    and none but these nodes: which of the weights was whose may have changed since it was made. Never raises: what is
+    no list of terms holds none of ours.
+    """
+    if not preferred or not terms or not isinstance(terms, list | tuple):
+        return []
+    known = {
+        HOSTNAME_LABEL: {one.hostname: one.node for one in reversed(preferred) if one.hostname},
+        NODE_NAME_FIELD: {one.node: one.node for one in preferred},
+    }
+    weights = {one.weight for one in preferred}
+    asked = [asked for found in terms if (asked := _asked(found, weights))]
+    nodes = [[known[key].get(value, "") for value in values] for key, values in asked]
+    return [*dict.fromkeys(node for term in nodes if all(term) for node in term)]
 
 
 def carries(terms: object, node: str, hostname: str | None = None, *, weight: int = WEIGHT) -> bool:
-    """Whether a pod already has this preference: one of its terms is ours for ``node``, in either rendering.
+    """Whether a pod already asks, with this weight, for this one node; see :func:`carried`.
 
-    ``terms``: the list at spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution of the
-    pod, in builtins; None where it has none. ``hostname``: the label that leads to the node; empty where none
-    does, so that only a term with the node's name counts; None where that is not known: then the name is taken
-    for the label. Only a term of this weight with this one requirement counts. Never raises: what is no list of
-    terms holds none of ours.
+    ``hostname``: the label that leads to the node; empty where none does, so that only a term with the node's name
+    counts; None where that is not known: then the name is taken for the label.
     """
-    if not terms or not isinstance(terms, list | tuple):
-        return False
-    label = node if hostname is None else hostname
-    ours = [_by_name(node), *([_by_hostname(label)] if label else [])]
-    return any(is_same(found, {"weight": weight, "preference": one}) for found in terms for one in ours)
+    return bool(carried(terms, [Preferred(node, node if hostname is None else hostname, "", weight)]))
+
+
+def _asked(found: object, weights: Iterable[int]) -> tuple[str, list[str]] | None:
+    """The key and the values of a term with one of these weights and the one requirement "key In values", the key being
+    the hostname label or the name's field; None for any other."""
+    values = _values_of(found)
+    for weight in weights:
+        for key, preference in ((HOSTNAME_LABEL, _by_hostname(values)), (NODE_NAME_FIELD, _by_name(values))):
+            if values and is_same(found, {"weight": weight, "preference": preference}):
+                return key, values
+    return None
+
+
+def _values_of(found: object) -> list[str]:
+    """The values of a term's only requirement; empty where it has another shape."""
+    preference = found.get("preference") if isinstance(found, Mapping) else None
+    parts = _filled(preference).values() if isinstance(preference, Mapping) else ()
+    requirements = [each for part in parts if isinstance(part, list) for each in part]
+    values = requirements[0].get("values") if len(requirements) == 1 and isinstance(requirements[0], Mapping) else None
+    return values if isinstance(values, list) and all(isinstance(value, str) for value in values) else []
 
 
 def is_same(found: object, ours: Term) -> bool:
@@ -106,12 +156,12 @@ def is_same(found: object, ours: Term) -> bool:
     return isinstance(preference, Mapping) and _filled(preference) == ours["preference"]
 
 
-def check(weight: int, match: str) -> None:
+def check(weight: int, match: str, what: str = "weight", least: int = 1) -> None:
     """Refuses a weight that the API server would refuse, or an unknown match: ValueError, or TypeError."""
     if not isinstance(weight, int) or isinstance(weight, bool):
-        raise TypeError(f"weight must be an int, not {type(weight).__name__}")
-    if not 1 <= weight <= WEIGHT:
-        raise ValueError(f"weight must be from 1 to {WEIGHT}, not {weight}")
+        raise TypeError(f"{what} must be an int, not {type(weight).__name__}")
+    if not least <= weight <= WEIGHT:
+        raise ValueError(f"{what} must be from {least} to {WEIGHT}, not {weight}")
     if match not in ("hostname", "name"):
         raise ValueError(f'match must be "hostname" or "name", not {_shown.repr(match)}')
 
@@ -123,12 +173,12 @@ def _check_text(what: str, text: str, is_valid: Callable[[str], bool], otherwise
         raise ValueError(otherwise.format(_shown.repr(text)))
 
 
-def _by_hostname(hostname: str) -> dict[str, Any]:
-    return {"matchExpressions": [{"key": HOSTNAME_LABEL, "operator": "In", "values": [hostname]}]}
+def _by_hostname(hostnames: list[str]) -> dict[str, Any]:
+    return {"matchExpressions": [{"key": HOSTNAME_LABEL, "operator": "In", "values": hostnames}]}
 
 
-def _by_name(node: str) -> dict[str, Any]:
-    return {"matchFields": [{"key": NODE_NAME_FIELD, "operator": "In", "values": [node]}]}
+def _by_name(nodes: list[str]) -> dict[str, Any]:
+    return {"matchFields": [{"key": NODE_NAME_FIELD, "operator": "In", "values": nodes}]}
 
 
 def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:

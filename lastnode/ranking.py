@@ -1,15 +1,46 @@
-"""Which of the remembered nodes a workload would like now, each with a weight, or why there is none. Pure."""
+"""Which of the nodes that are remembered a workload would like now, each with a weight, or why there is none. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from enum import StrEnum
+from functools import partial
 from typing import Final, NamedTuple
 
+from lastnode.contract import DEFAULT_GROUP_WEIGHT, DEFAULT_OLDER_WEIGHT, GROUP_NODES, MOST_WEIGHT
 from lastnode.memory import Entry, Memory, is_ahead, is_its_node
 from lastnode.objects import Node
 from lastnode.reasons import Reason
 
 # Of the last node: the largest that the API server takes, because the preference should be seen beside the user's own.
-LAST_NODE_WEIGHT: Final = 100
+LAST_NODE_WEIGHT: Final = MOST_WEIGHT
+
+
+class Standing(StrEnum):
+    """What a node is to a workload: its last node, an older one of its own memory, or one of its cache group's."""
+
+    LAST = "last"
+    OLDER = "older"
+    GROUP = "group"
+
+
+class Weights(NamedTuple):
+    """From 0, not at all, to 100, by standing. No node weighs more than the last one, whatever is set."""
+
+    last: int = LAST_NODE_WEIGHT
+    older: int = DEFAULT_OLDER_WEIGHT
+    group: int = DEFAULT_GROUP_WEIGHT
+
+    def of_a_workload(self, older: int | None) -> "Weights":
+        """These, but for what it says itself of its older nodes, if anything."""
+        return self if older is None else self._replace(older=older)
+
+    def of(self, standing: Standing) -> int:
+        """The weight that a node of this standing gets."""
+        weight: int = getattr(self, standing)
+        return min(self.last, weight)
+
+
+WEIGHTS: Final = Weights()
 
 
 class Preferred(NamedTuple):
@@ -20,6 +51,7 @@ class Preferred(NamedTuple):
     hostname: str
     uid: str
     weight: int
+    standing: Standing = Standing.LAST
 
 
 class Preference(NamedTuple):
@@ -46,22 +78,33 @@ def rank(
     now: datetime,
     ttl: float,
     nodes: Mapping[str, Node] | None,
-    weight: int = LAST_NODE_WEIGHT,
+    relatives: Iterable[Entry] = (),
+    weights: Weights = WEIGHTS,
 ) -> Preference:
-    """What ``memory`` says now: the newest entry that is valid.
+    """What ``memory`` says now: its newest valid entry, the last node; its other valid ones, the older nodes; and those
+    of ``relatives``, what its cache group remembers, newest first. Each node once, with its strongest weight.
 
     ``ttl`` in seconds from readyAt, 0 for ever. ``nodes``: every node by name, without labels that several have
-    (lastnode.nodes), or None where there are none to look at; then age alone decides. Where no entry is valid, the
-    reason is the newest one's: that is the one the user expects.
+    (lastnode.nodes), or None where there are none to look at; then age alone decides. Where nothing is preferred, the
+    reason is the newest entry's: that is the one the user expects. At most ``MOST_RECENT_NODES`` own nodes come in,
+    and ``GROUP_NODES`` of the group.
     """
-    reasons = []
-    for entry in memory:
-        reason = validity(entry, now=now, ttl=ttl, nodes=nodes)
-        if reason is Reason.VALID:
-            # Labels change: what was written down counts only where there is no node to look at.
-            hostname = entry.hostname if nodes is None else nodes[entry.node].hostname
-            return Preference((Preferred(entry.node, hostname, entry.node_uid, weight),), reason)
-        reasons.append(reason)
+    judge = partial(validity, now=now, ttl=ttl, nodes=nodes)
+    reasons = [judge(entry) for entry in memory]
+    own = [entry for entry, reason in zip(memory, reasons, strict=True) if reason is Reason.VALID]
+    group = [entry for entry in relatives if judge(entry) is Reason.VALID][:GROUP_NODES]
+    ranked: dict[str, Preferred] = {}
+    for standing, entries in ((Standing.LAST, own[:1]), (Standing.OLDER, own[1:]), (Standing.GROUP, group)):
+        weight = weights.of(standing)
+        for entry in entries:
+            known = ranked.get(entry.node)
+            if known is None:
+                ranked[entry.node] = _preferred(entry, nodes, weight, standing)
+            elif weight > known.weight > 0:  # an own node that is not wanted does not come in as its group's
+                ranked[entry.node] = known._replace(weight=weight)
+    preferred = sorted((one for one in ranked.values() if one.weight), key=lambda one: -one.weight)
+    if preferred:
+        return Preference(tuple(preferred), Reason.VALID)
     return nothing(reasons[0] if reasons else Reason.NOTHING_REMEMBERED)
 
 
@@ -73,6 +116,14 @@ def validity(entry: Entry, *, now: datetime, ttl: float, nodes: Mapping[str, Nod
     if ttl and entry.ready_at is not None and (now - entry.ready_at).total_seconds() >= ttl:
         return Reason.EXPIRED
     return Reason.VALID if nodes is None else _state(entry, nodes.get(entry.node))
+
+
+def _preferred(entry: Entry, nodes: Mapping[str, Node] | None, weight: int, standing: Standing) -> Preferred:
+    # Labels change: what was written down counts only where there is no node to look at.
+    live = None if nodes is None else nodes.get(entry.node)
+    if live is None:
+        return Preferred(entry.node, entry.hostname, entry.node_uid, weight, standing)
+    return Preferred(live.name, live.hostname, live.uid, weight, standing)
 
 
 def _state(entry: Entry, node: Node | None) -> Reason:

@@ -13,14 +13,18 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from lastnode.contract import (
+    CACHE_GROUP,
     HOSTNAME_LABEL,
     LAST_NODE,
     LEAVING_TAINTS,
     MAX_NODE_NAME,
+    OLDER_WEIGHT,
     RECENT_NODES,
     STICKINESS,
+    group_name,
     is_hostname_value,
     may_be_recent_nodes,
+    weight_of,
 )
 from lastnode.kinds import Kind, Sessions, way_of
 from lastnode.kube.errors import Undecodable
@@ -155,6 +159,8 @@ def read_workload(kind: Kind, data: bytes | msgspec.Raw, *, whole: bool = False)
         kind=kind.name or sys.intern(part.kind),
         sticky=sticky,
         created_at=utc(part.metadata.creation_timestamp),
+        older_weight=weight_of(annotations.get(kind.annotation(OLDER_WEIGHT))),
+        cache_group=_shared(group_name(annotations.get(kind.annotation(CACHE_GROUP)))),
     )
 
 

@@ -11,6 +11,7 @@ from cachetools import TLRUCache, TTLCache
 
 from lastnode.attribution import Attribution, attribute
 from lastnode.contract import CLOCK_TOLERANCE
+from lastnode.groups import Groups
 from lastnode.kinds import BUILT_IN, Kind, ways
 from lastnode.kube.api import Api
 from lastnode.kube.observer import NOBODY, Observer
@@ -101,7 +102,7 @@ class _Successors:
 
 class View:
     """One store a resource. ``workloads``: resource ("plural.group") -> store. Empty until the watches that
-    :meth:`watches` makes run."""
+    :meth:`watches` makes run, and ``groups`` until :meth:`follow_groups` too."""
 
     def __init__(self, kinds: Sequence[Kind] = BUILT_IN) -> None:
         self.kinds = {kind.resource: kind for kind in kinds}
@@ -112,11 +113,16 @@ class View:
         self.workloads: dict[str, Store[Workload]] = {resource: Store() for resource in self.kinds}
         for store in self.workloads.values():
             _Successors().attend(store)
+        self.groups = Groups(self.kinds)
 
     @property
     def nodes_by_name(self) -> Mapping[str, Node]:
         """As the memory's rules want them; for looking up, not for going through."""
         return self.nodes.within("")
+
+    def follow_groups(self) -> None:
+        """Have ``groups`` know what the workloads of each cache group remember; call it before the watches start."""
+        self.groups.follow(self.workloads.values())
 
     def workload(self, key: WorkloadKey) -> Workload | None:
         """The workload as last seen."""

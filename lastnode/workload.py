@@ -8,7 +8,8 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
-from lastnode.contract import STICKINESS
+from lastnode.contract import CACHE_GROUP, OLDER_WEIGHT, STICKINESS, group_name, weight_of
+from lastnode.groups import Group
 from lastnode.kinds import kind_named
 from lastnode.memory import Memory, parse
 
@@ -26,8 +27,17 @@ _shown = reprlib.Repr()
 _shown.maxstring = 80
 
 
-def memory_of(workload: Mapping[str, Any]) -> Memory:
-    """What a workload remembers; nothing where it has not opted in, or to no effect. Fields that are absent or null are
+class Told(NamedTuple):
+    """What a workload says of its next session: its ``memory``, how much its older nodes weigh, None: as usual, and its
+    cache group, None where it has none."""
+
+    memory: Memory = ()
+    older_weight: int | None = None
+    group: Group | None = None
+
+
+def read(workload: Mapping[str, Any]) -> Told:
+    """What a workload says; nothing where it has not opted in, or to no effect. Fields that are absent or null are
     off or empty.
 
     Raises TypeError for a field of the wrong type and ValueError for a missing kind, in one line: it begins
@@ -44,9 +54,17 @@ def memory_of(workload: Mapping[str, Any]) -> Memory:
     enabled = spec.part("nodeStickiness").field("enabled", bool)
     # Only a kind with pools gives the field a meaning here: another kind may use the name as it likes.
     warm_pool_size = spec.field("warmPoolSize", int) if kind.pooled else None
-    annotations = _checked_annotations(whole.part("metadata").part("annotations"))
+    metadata = whole.part("metadata")
+    annotations = _checked_annotations(metadata.part("annotations"))
     sticky = kind.is_sticky(enabled, annotations.get(kind.annotation(STICKINESS)), warm_pool_size)
-    return parse(annotations, kind.prefix) if sticky else ()
+    if not sticky:
+        return Told()
+    group = group_name(annotations.get(kind.annotation(CACHE_GROUP)))
+    return Told(
+        parse(annotations, kind.prefix),
+        weight_of(annotations.get(kind.annotation(OLDER_WEIGHT))),
+        Group(metadata.field("namespace", str) or "", kind.prefix, group) if group else None,
+    )
 
 
 class _Part(NamedTuple):

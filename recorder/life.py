@@ -9,13 +9,14 @@ import msgspec
 
 from lastnode import memory
 from lastnode.attribution import Attribution, Verdict
+from lastnode.contract import DEFAULT_RECENT_NODES
 from lastnode.memory import Crash, Entry, Memory
 from lastnode.objects import Node, Session, Workload
 from lastnode.outcome import Expected
 from lastnode.reasons import Meant, Reason
 
 # While a workload cannot be written, its sessions go on crashing: of those crashes only the latest are kept. There are
-# five entries at most to take back, and those of older crashes are seldom among them.
+# 32 entries at most to take back, and those of older crashes are seldom among them.
 MAX_CRASHES: Final = 64
 
 
@@ -54,12 +55,17 @@ class Write(Meant):
 
 
 def decide(
-    workload: Workload | None, known: Memory, pending: Pending, nodes: Mapping[str, Node] | None, now: datetime
+    workload: Workload | None,
+    known: Memory,
+    pending: Pending,
+    nodes: Mapping[str, Node] | None,
+    now: datetime,
+    most: int = DEFAULT_RECENT_NODES,
 ) -> Memory | Write:
     """The memory to write, or why there is nothing to write.
 
     ``known``: the memory that ``workload`` carries. ``nodes``: every node by name, for leaving out those that are gone
-    or replaced; None while they are not all known.
+    or replaced; None while they are not all known. ``most``: how many entries are kept.
     """
     if workload is None:
         return Write.GONE
@@ -72,6 +78,7 @@ def decide(
     merged = memory.take_back(memory.add(kept, pending.memory, now), pending.crashes)
     if nodes is not None:
         merged = memory.prune(merged, nodes)
+    merged = memory.bounded(merged, most)
     if merged == memory.merge(known, now=now) and workload.last_node == (merged[0].node if merged else None):
         return Write.UNCHANGED
     return merged
@@ -123,9 +130,11 @@ class Life:
 
     @property
     def strayed_from(self) -> Node | None:
-        """The node that it should have come back to, where it is bound elsewhere."""
-        wanted = self.expected.wanted if self.expected else None
-        return wanted if wanted is not None and wanted.name != self.session.node else None
+        """The node that it should have come back to, where it is bound to none that is remembered."""
+        wanted, older = (self.expected.wanted, self.expected.older) if self.expected else (None, ())
+        if wanted is None or self.session.node in (wanted.name, *(one.name for one in older)):
+            return None
+        return wanted
 
 
 # A pod that is found Ready so long after it was bound may have been Ready before; a start that takes longer, because it

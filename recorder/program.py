@@ -57,6 +57,7 @@ class Recorder:
         session_metrics = metrics.SessionMetrics(registry, settings.namespace_metrics)
 
         view = View(settings.kinds)
+        view.follow_groups()
         session_metrics.follow(view.workloads.values())
         watches = view.watches(server, sessions=True, page_size=settings.page_size, observer=watch_metrics)
         watch_metrics.follow(watches, time.monotonic)
@@ -77,6 +78,7 @@ class Recorder:
         writer = Writer(
             server, view, sessions, queue, cache, record_metrics,
             leadership=leadership, nodes_known=lambda: watches[0].progress.synced, unforeseen=unforeseen,
+            recent_nodes=settings.recent_nodes,
         )  # fmt: skip
         elector = _elector(settings, server, leadership, sessions.schedule_all) if settings.leader_elect else None
         loops = {"writers": writer.moved_at, "outcomes": counting.moved_at}

@@ -210,7 +210,7 @@ class Sessions:
         late = session.ready_at is not None or not self.known()
         life = Life(session, found, late=late, counts=new and not session.over and is_of_interest(found))
         if life.counts and not late and found.workload is not None:
-            life.expected = self._expect(self.recall(found.workload))
+            life.expected = self._expect(found.workload, self.recall(found.workload))
         self._lives[session.uid] = life
         if life.strayed_from is not None:
             self.inquire(life)
@@ -258,14 +258,15 @@ class Sessions:
             return
         if life.expected is None:
             others = tuple(entry for entry in memory if entry.pod_uid != life.session.uid)
-            life.expected = self._expect(others, life.session.created_at if life.late else None)
+            life.expected = self._expect(workload, others, life.session.created_at if life.late else None)
         self._due.setdefault(workload.workload_key, deque(maxlen=MOST_DUE)).append(life)
 
-    def _expect(self, memory: Memory, at: datetime | None = None) -> Expected:
-        if not memory:
+    def _expect(self, workload: Workload, memory: Memory, at: datetime | None = None) -> Expected:
+        relatives = () if memory else self.view.groups.newest(workload)
+        if not memory and not relatives:
             return NOTHING_EXPECTED
         nodes = self.view.nodes_by_name if self.known() else None
-        return expect(memory, now=at or self.now(), ttl=self.ttl, nodes=nodes)
+        return expect(memory, now=at or self.now(), ttl=self.ttl, nodes=nodes, relatives=relatives)
 
     def _wait_for(self, life: Life, awaited: Awaited | None) -> None:
         """Have it wait for that, and for nothing else."""

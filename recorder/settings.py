@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
+from lastnode.contract import DEFAULT_RECENT_NODES, MOST_RECENT_NODES
 from lastnode.daemon.settings import Bind, CommonSettings, Seconds, listed
 from recorder.why.extenders import NONE
 
@@ -52,6 +53,9 @@ class RecorderSettings(CommonSettings):
     )  # fmt: skip
     namespace_metrics: int = Field(
         0, ge=0, le=1000, description="count sessions by namespace too, so many by name and the rest together; 0: not"
+    )
+    recent_nodes: int = Field(
+        DEFAULT_RECENT_NODES, ge=1, le=MOST_RECENT_NODES, description="nodes that a workload's memory holds: the newest"
     )
     writers: int = Field(8, ge=1, le=64, description="workloads written at the same time")
 

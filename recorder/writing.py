@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from threading import Event
 from typing import Any, Final
 
+from lastnode.contract import DEFAULT_RECENT_NODES
 from lastnode.kube.api import METADATA, Api
 from lastnode.kube.discovery import NotServed, collection_path, object_path
 from lastnode.kube.election import Leadership
@@ -39,7 +40,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Writer:
-    """``work`` runs in as many threads as shall write at once; the queue keeps one workload in one of them."""
+    """``work`` runs in as many threads as shall write at once; the queue keeps one workload in one of them.
+
+    ``recent_nodes``: how many entries a memory keeps.
+    """
 
     api: Api
     view: View
@@ -50,6 +54,7 @@ class Writer:
     _: KW_ONLY
     leadership: Leadership
     nodes_known: Callable[[], bool]
+    recent_nodes: int = DEFAULT_RECENT_NODES
     unforeseen: Unforeseen = Unforeseen()  # noqa: RUF009 (it only logs)
     clock: Callable[[], float] = time.time
 
@@ -111,7 +116,8 @@ class Writer:
         workload = self.view.workload(key)
         known = self.cache.recall(workload) if workload else ()
         nodes = self.view.nodes_by_name if self.nodes_known() else None
-        decision = decide(workload, known, pending, nodes, datetime.fromtimestamp(self.clock(), UTC))
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        decision = decide(workload, known, pending, nodes, now, self.recent_nodes)
         if isinstance(decision, Write):
             return self._settle(key, pending, decision)
         return NOTHING_DONE if workload is None else self._write_memory(workload, decision, pending)

@@ -58,9 +58,10 @@ def test_a_demo_that_cannot_start_its_cluster_fails_with_one_line() -> None:
 
 
 def test_a_session_is_first_reused_or_moved_by_where_the_one_before_ran() -> None:
-    assert outcome_of("a", None) == "first"
-    assert outcome_of("a", "a") == "reused"
-    assert outcome_of("b", "a") == "moved"
+    assert outcome_of("a", []) == "first"
+    assert outcome_of("a", ["b", "a"]) == "reused"
+    assert outcome_of("b", ["b", "a"]) == "older"
+    assert outcome_of("c", ["b", "a"]) == "moved"
 
 
 def test_totals_count_only_their_own_arm_and_only_sessions_that_could_come_back() -> None:

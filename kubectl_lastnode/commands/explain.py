@@ -10,13 +10,14 @@ import msgspec
 
 from kubectl_lastnode import explanation
 from kubectl_lastnode.cluster import RECORDER, read_journals
-from kubectl_lastnode.explanation import Explanation, Live
+from kubectl_lastnode.explanation import Explanation, Live, Ranked
 from kubectl_lastnode.options import Failure, Options, output, pod_names, warn
 from kubectl_lastnode.output import age, document, measured, tinted, visible
 from lastnode.attribution import Attribution, attribute
 from lastnode.kube.discovery import NotServed
 from lastnode.kube.errors import KubeError, NotFound, Refused
 from lastnode.kube.wire import decode
+from lastnode.memory import parse_text
 from lastnode.objects import Node, Session, Workload
 from lastnode.outcome import SessionRecord
 from lastnode.reading import Pod, read_controller, session_of
@@ -62,6 +63,7 @@ def lines(found: Explanation, now: datetime) -> list[str]:
         ("Workload", f"{found.kind} {found.namespace}/{found.workload}" if found.workload else "not known"),
         ("Source", found.source.meaning),
         ("Preferred", (found.last_node or "nothing that is known") + since),
+        ("Ranked now", ", ".join(f"{one.node} {one.weight} ({one.standing})" for one in found.ranked) or "-"),
         ("Asked by", _ASKED.get(found.asked, found.asked) if found.last_node else "-"),
         ("Ran on", f"{found.node or '<none>'}: {tinted(found.outcome or 'unknown')}"),
         ("Start-up", _startup(found)),
@@ -83,7 +85,9 @@ def _explain(options: Options, namespace: str, name: str) -> Explanation:
     uid = live.session.uid if live else ""
     record = explanation.newest_record(_sessions(options, uid), namespace, name, uid)
     if record is not None:
-        return explanation.from_record(record, _recorded_workload(options, record), exists=live is not None)
+        workload = _recorded_workload(options, record)
+        found = explanation.from_record(record, workload, exists=live is not None)
+        return _with_ranks(options, found, workload)
     event = explanation.newest_event(_events(options, namespace), name, uid)
     if event is not None:
         return explanation.from_event(event, exists=live is not None)
@@ -91,9 +95,21 @@ def _explain(options: Options, namespace: str, name: str) -> Explanation:
         raise Failure(f"no pod {name} in namespace {namespace}, and neither a journal nor an Event knows it")
     whose = _whose(options, live.session)
     nodes: Mapping[str, Node] = options.cluster.nodes() or {}
-    found = explanation.derived(live, whose.workload, nodes, now=options.now, ttl=options.memory_ttl)
+    relatives = options.cluster.relatives(whose.workload) if whose.workload else ()
+    found = explanation.derived(
+        live, whose.workload, nodes,
+        now=options.now, ttl=options.memory_ttl, relatives=relatives, weights=options.weights,
+    )  # fmt: skip
     notes = [] if whose.workload else [f"Whose session it is cannot be known: {whose.verdict}."]
-    return msgspec.structs.replace(found, notes=[*found.notes, *notes])
+    return _with_ranks(options, msgspec.structs.replace(found, notes=[*found.notes, *notes]), whose.workload)
+
+
+def _with_ranks(options: Options, found: Explanation, workload: Workload | None) -> Explanation:
+    if workload is None or not workload.sticky:
+        return found
+    memory = parse_text(workload.last_node, workload.recent_nodes)
+    preference = options.preference(workload, memory, options.cluster.nodes())
+    return msgspec.structs.replace(found, ranked=[Ranked.of(one) for one in preference.nodes])
 
 
 def _live(options: Options, namespace: str, name: str) -> Live | None:

@@ -49,7 +49,7 @@ def list_command(options: Options, everywhere: bool, form: str | None, no_header
 def cells(one: Remembered, now: datetime) -> dict[str, str]:
     """The cells by their headings."""
     newest = one.memory[0] if one.memory else None
-    stands_in = one.preferred not in (None, one.last_node)
+    stands_in = newest is not None and one.preferred not in (None, one.last_node)
     return {
         "NAMESPACE": one.namespace,
         "KIND": one.kind,

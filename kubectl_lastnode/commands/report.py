@@ -14,9 +14,10 @@ from kubectl_lastnode.cluster import RECORDER, read_journals
 from kubectl_lastnode.options import Duration, Failure, Options, output, warn
 from kubectl_lastnode.output import age, document, measured, moment, plural, share, table, visible
 from kubectl_lastnode.summary import Group, Summary, in_window, summarise
+from lastnode.outcome import Outcome
 from lastnode.reasons import Reason
 
-_CSV = ("by", "name", "sessions", "first", "reused", "moved", "reuse_ratio",
+_CSV = ("by", "name", "sessions", "first", "group", "reused", "older", "moved", "reuse_ratio",
         "startup_mean_seconds", "startup_p50_seconds", "startup_p95_seconds")  # fmt: skip
 
 
@@ -29,9 +30,9 @@ def report(options: Options, form: str | None, since: float | None, html: str | 
     """How often sessions came back, why the others did not, and what that saved.
 
     The numbers are those of the recorders' own journals: their newest 10,000 sessions each, since they were started.
-    All namespaces count; -n looks at one. The reuse ratio is reused / (reused + moved): first sessions have nothing to
-    come back to. The time saved is an estimate, as if each reused session would have taken as long as those of its kind
-    that moved.
+    All namespaces count; -n looks at one. The reuse ratio is (reused + older) / (reused + older + moved): first ones,
+    in a cache group or not, have nothing to come back to. The time saved is an estimate, as if each session that came
+    back would have taken as long as those of its kind that moved.
 
     \b
     Examples:
@@ -98,7 +99,7 @@ def _print_tables(summary: Summary) -> None:
     for rows in _tables(summary):
         click.echo(f"\n{table(rows)}")
     seconds = summary.saved_seconds_estimate
-    saved = f"{measured(seconds)} of waiting, in {plural(summary.total.reused, 'reused session')}."
+    saved = f"{measured(seconds)} of waiting, in {plural(summary.total.back, 'session')} that came back."
     none = "Time saved: no estimate, since no kind has sessions that came back and sessions that moved."
     click.echo(f"\n{none if seconds is None else f'Time saved (an estimate): {saved}'}")
 
@@ -107,8 +108,8 @@ def _tables(summary: Summary) -> Iterable[list[list[str]]]:
     """Headings and rows."""
     for heading, groups in (("KIND", summary.by_kind), ("NAMESPACE", summary.by_namespace)):
         total = [msgspec.structs.replace(summary.total, name="<all>")] if len(groups) > 1 else []
-        yield [[heading, "SESSIONS", "FIRST", "REUSED", "MOVED", "REUSE"]] + [
-            [one.name, *map(str, (one.sessions, one.first, one.reused, one.moved)), share(one.reuse_ratio)]
+        yield [[heading, "SESSIONS", *(outcome.upper() for outcome in Outcome), "REUSE"]] + [
+            [one.name, str(one.sessions), *(str(one.of(outcome)) for outcome in Outcome), share(one.reuse_ratio)]
             for one in (*groups, *total)
         ]
     if summary.by_reason:

@@ -6,16 +6,18 @@ from datetime import datetime, timedelta
 import click
 import msgspec
 
+from kubectl_lastnode.explanation import Ranked
 from kubectl_lastnode.options import Options, output, workload_names
 from kubectl_lastnode.output import age, document, short, table, visible
-from lastnode.memory import parse_text
+from lastnode.memory import Memory, parse_text
 from lastnode.objects import Node, Workload
-from lastnode.ranking import validity
+from lastnode.ranking import Preference, Standing, validity
 from lastnode.reasons import Reason
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One entry of the memory. ``status``: a :class:`Reason`. ``expires_at``: None where it never does."""
+    """One entry of the memory. ``status``: a :class:`Reason`. ``expires_at``: None where it never does. ``weight``:
+    what its node weighs for the next session, 0 where it is not preferred."""
 
     node: str
     hostname: str
@@ -24,11 +26,12 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ready_at: datetime | None
     expires_at: datetime | None
     status: Reason
+    weight: int
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One workload. ``last_node``: its newest entry's; ``preferred``: where its next session would be sent,
-    if anywhere; ``reason``: why the *newest* entry is or is not that."""
+    if anywhere; ``reason``: why the *newest* entry is or is not that; ``ranked``: all nodes that it would like."""
 
     namespace: str
     kind: str
@@ -40,6 +43,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     preferred: str | None
     reason: Reason
     memory: list[Placement]
+    ranked: list[Ranked]
 
 
 @click.command(short_help="What is remembered of one workload, and until when.")
@@ -64,35 +68,58 @@ def show(options: Options, workload: str, form: str | None) -> None:
         whose = visible(f"{one.kind} {one.namespace}/{one.name}")
         click.echo(f"{whose}: {'sticky' if one.sticky else 'not sticky'}")
         rows = [
-            [f"  {past.node}", past.hostname or "<unknown>", age(past.ready_at, now), expiry(past, now), past.status]
+            [
+                f"  {past.node}",
+                past.hostname or "<unknown>",
+                age(past.ready_at, now),
+                expiry(past, now),
+                str(past.weight),
+                past.status,
+            ]
             for past in one.memory
         ]
-        heads = ["  NODE", "HOSTNAME", "AGE", "EXPIRES-IN", "STATUS"]
+        rows += [
+            [f"  {each.node}", "<unknown>", "-", "-", str(each.weight), each.standing]
+            for each in one.ranked
+            if each.standing is Standing.GROUP
+        ]
+        heads = ["  NODE", "HOSTNAME", "AGE", "EXPIRES-IN", "WEIGHT", "STATUS"]
         click.echo(table([heads, *rows]) if rows else "  Nothing is remembered.")
 
 
-def remembered(workload: Workload, nodes: Mapping[str, Node] | None, ttl: float, now: datetime) -> Remembered:
+def remembered(
+    workload: Workload, preference: Preference, nodes: Mapping[str, Node] | None, ttl: float, now: datetime
+) -> Remembered:
     """``nodes``: every node by name, None where they are not known; ``ttl`` in seconds, 0 for ever. Pure."""
+    ranked = [Ranked.of(one) for one in preference.nodes if workload.sticky]
+    weights = {one.node: one.weight for one in ranked if one.standing is not Standing.GROUP}
     memory = [
         Placement(
             **msgspec.structs.asdict(entry), status=validity(entry, now=now, ttl=ttl, nodes=nodes),
+            weight=weights.get(entry.node, 0),
             expires_at=entry.ready_at + timedelta(seconds=ttl) if ttl and entry.ready_at else None,
         )
-        for entry in parse_text(workload.last_node, workload.recent_nodes)
+        for entry in _memory(workload)
     ]  # fmt: skip
-    valid = (entry.node for entry in memory if entry.status is Reason.VALID)
     return Remembered(
         namespace=workload.namespace, kind=workload.kind, name=workload.name, resource=workload.resource,
         uid=workload.uid, sticky=workload.sticky, memory=memory, last_node=memory[0].node if memory else None,
-        preferred=next(valid, None) if workload.sticky else None,
+        preferred=ranked[0].node if ranked else None, ranked=ranked,
         reason=memory[0].status if memory else Reason.NOTHING_REMEMBERED,
     )  # fmt: skip
+
+
+def _memory(workload: Workload) -> Memory:
+    return parse_text(workload.last_node, workload.recent_nodes)
 
 
 def look_up(options: Options, workloads: Sequence[Workload]) -> list[Remembered]:
     """With the nodes as they are now, in the order of names."""
     nodes = options.cluster.nodes() if workloads else {}
-    made = [remembered(workload, nodes, options.memory_ttl, options.now) for workload in workloads]
+    made = [
+        remembered(one, options.preference(one, _memory(one), nodes), nodes, options.memory_ttl, options.now)
+        for one in workloads
+    ]
     return sorted(made, key=lambda one: (one.namespace, one.kind, one.name))
 
 

@@ -20,7 +20,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kubectl_lastnode import output, summary
 from kubectl_lastnode.output import every, percent
-from kubectl_lastnode.summary import Timeline, group, grouped, multiples, percentile, ranked, round_width, startups
+from kubectl_lastnode.summary import (
+    Group,
+    Timeline,
+    group,
+    grouped,
+    multiples,
+    percentile,
+    ranked,
+    round_width,
+    startups,
+)
 from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import MOVED
 
@@ -35,7 +45,9 @@ _WITHIN: Final = {1: "1s", 2: "2s", 5: "5s", 10: "10s", 20: "20s", 30: "30s", 60
 # In this order bars are stacked, from the axis up.
 _OUTCOMES: Final = {
     Outcome.REUSED: "ran on its last node",
+    Outcome.OLDER: "ran on an older node of its memory",
     Outcome.MOVED: "had a last node and ran elsewhere",
+    Outcome.GROUP: "nothing was remembered; ran on a node of its cache group",
     Outcome.FIRST: "nothing was remembered",
 }
 
@@ -88,9 +100,15 @@ def environment() -> Environment:
     )  # fmt: skip
     words = (output.percent, output.plural, output.roughly, output.brief, output.moment)
     made.globals |= {word.__name__: word for word in words}
-    made.globals |= {"outcomes": _OUTCOMES, "known_reasons": MOVED, "few": FEW}
+    made.globals |= {"outcomes": _OUTCOMES, "all_outcomes": list(Outcome), "known_reasons": MOVED, "few": FEW}
+    made.globals["shares_of"] = shares_of
     made.filters["duration"] = output.duration
     return made
+
+
+def shares_of(counts: Group, whole: float) -> list[tuple[Outcome, float]]:
+    """Its sessions by outcome as parts of ``whole``, in the order of bars."""
+    return [(outcome, counts.of(outcome) / whole) for outcome in _OUTCOMES]
 
 
 def _written(value: object) -> object:
@@ -119,7 +137,7 @@ def _sections(records: Records, start: datetime, end: datetime) -> Section:
 
 def _startup(records: Records) -> Section | None:
     """How long sessions took to start, by outcome; None where that is known of none."""
-    times = {outcome: ascending for outcome in _OUTCOMES if (ascending := startups(records, outcome))}
+    times = {outcome: ascending for outcome in _OUTCOMES if (ascending := startups(records, [outcome]))}
     if not times:
         return None
     within = [

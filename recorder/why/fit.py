@@ -145,9 +145,8 @@ def asks_for(pod: Seen, node: str, hostname: str) -> bool:
     label that only this node has, empty where there is none."""
     terms = [each.preference for each in pod.node_affinity.preferred or () if each.preference]
     found = [each for term in terms for each in (*(term.match_expressions or ()), *(term.match_fields or ()))]
-    asked = [(each.key, each.operator, each.values) for each in found]
-    by_label = bool(hostname) and (HOSTNAME_LABEL, "In", [hostname]) in asked
-    return by_label or (NODE_NAME_FIELD, "In", [node]) in asked
+    asked = {(each.key, value) for each in found if each.operator == "In" for value in each.values or ()}
+    return not asked.isdisjoint({(HOSTNAME_LABEL, hostname or None), (NODE_NAME_FIELD, node)})
 
 
 def _selects(pod: Seen, node: Seen) -> bool:

@@ -25,14 +25,19 @@ WRITTEN_SECONDS = 20.0
 class Arm:
     """Workloads that are treated alike. ``injected``: their pods' specs go through prefer_last_node.
 
-    ``last_nodes``: workload -> the node of its session before, as this program saw it; not what lastnode remembers.
+    ``former``: workload -> the nodes of its sessions before, as this program saw it; not what lastnode remembers.
     """
 
     name: str
     sticky: bool
     injected: bool
     workloads: list[Object]
-    last_nodes: dict[str, str] = field(default_factory=dict)
+    former: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def last_nodes(self) -> dict[str, str]:
+        """The last of these."""
+        return {workload: nodes[-1] for workload, nodes in self.former.items()}
 
 
 def make_arm(sessions: Sessions, name: str, count: int, *, sticky: bool, injected: bool = False) -> Arm:
@@ -65,9 +70,9 @@ class Rounds:
         for (arm, workload), key in zip(pairs, keys, strict=True):
             name = workload["metadata"]["name"]
             node, seconds = seen[key].node, seen[key].seconds or 0.0
-            outcome = outcome_of(node, arm.last_nodes.get(name))
+            outcome = outcome_of(node, arm.former.get(name, ()))
             runs.append(Run(arm.name, workload["kind"], name, session, node, outcome, seconds))
-            arm.last_nodes[name] = node
+            arm.former.setdefault(name, []).append(node)
             if arm.sticky:
                 self._await_written(workload, key)
         for sandbox in sandboxes:
@@ -77,7 +82,7 @@ class Rounds:
 
     def one(self, arm: Arm, workload: Object, session: str) -> Run:
         """A single session of one workload."""
-        alone = Arm(arm.name, arm.sticky, arm.injected, [workload], arm.last_nodes)
+        alone = Arm(arm.name, arm.sticky, arm.injected, [workload], arm.former)
         return self.run([alone], session)[0]
 
     def _sandbox(self, arm: Arm, workload: Object, session: str) -> Object:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Outcome = Literal["first", "reused", "moved"]
+Outcome = Literal["first", "reused", "older", "moved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,13 @@ class Run:
     seconds: float
 
 
-def outcome_of(node: str, last_node: str | None) -> Outcome:
-    """``last_node``: where the workload's session before this one ran, None for its first."""
-    if last_node is None:
+def outcome_of(node: str, former: Sequence[str]) -> Outcome:
+    """``former``: where the workload's sessions before this one ran, the last one last."""
+    if not former:
         return "first"
-    return "reused" if node == last_node else "moved"
+    if node == former[-1]:
+        return "reused"
+    return "older" if node in former else "moved"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from testbed.demo.outcome import Outcome, Run, Total
 
-_COLOURS: dict[Outcome, str] = {"first": "blue", "reused": "green", "moved": "yellow"}
+_COLOURS: dict[Outcome, str] = {"first": "blue", "reused": "green", "older": "green", "moved": "yellow"}
 
 
 def print_arm(console: Console, title: str, runs: Sequence[Run]) -> None:

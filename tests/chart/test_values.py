@@ -61,6 +61,8 @@ def test_helm_lint_has_nothing_to_say(helm: Path, setup: str) -> None:
         ("recorder.settings.lease-name=x", "at '/recorder/settings': additional properties 'lease-name' not allowed"),
         ("recorder.settings.extenderUrl=ftp://x", "at '/recorder/settings/extenderUrl': 'ftp://x' does not match"),
         ("recorder.settings.extenderCa=ca.pem", "at '/recorder/settings/extenderCa': 'ca.pem' does not match"),
+        ("recorder.settings.recentNodes=33", "at '/recorder/settings/recentNodes': maximum: got 33, want 32"),
+        ("preference.olderWeight=101", "at '/preference/olderWeight': maximum: got 101, want 100"),
         ("recorder.settings.sessionLog=-1", "at '/recorder/settings/sessionLog': minimum: got -1, want 0"),
         ("recorder.port=70000", "at '/recorder/port': maximum: got 70,000, want 65,535"),
         ("recorder.resources.requests.memory=lots", "at '/recorder/resources/requests/memory': 'lots' does not match"),
@@ -222,7 +224,11 @@ def test_what_is_set_for_one_component_is_found_in_its_pods_and_in_no_other(helm
 
 @pytest.mark.parametrize(
     ("where", "programs"),
-    [("settings", (RecorderSettings, ExtenderSettings)), ("recorder.settings", (RecorderSettings,))],
+    [
+        ("settings", (RecorderSettings, ExtenderSettings)),
+        ("recorder.settings", (RecorderSettings,)),
+        ("preference", (ExtenderSettings,)),
+    ],
 )
 def test_every_setting_is_a_flag_in_camel_case(where: str, programs: tuple[type[BaseSettings], ...]) -> None:
     flags = {re.sub("([A-Z])", r"_\1", name).lower() for name in value_of(where)}  # type: ignore[attr-defined]

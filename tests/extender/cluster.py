@@ -238,8 +238,8 @@ class Wire:
             raise AssertionError(f"expected {result!r}, got {last}") from error
 
     def expect_node(self, node: str, pod: Mapping[str, Any], nodes: Sequence[str], seconds: float = 15) -> None:
-        """Ask until ``node`` is the one preferred."""
-        eventually(lambda: self.ask(pod, nodes).hosts == favoured(node), f"{node} to be preferred", seconds)
+        """Ask until ``node`` is the one preferred most."""
+        eventually(lambda: self.ask(pod, nodes).hosts[:1] == favoured(node), f"{node} to be preferred", seconds)
 
 
 def extender_args(pod: Mapping[str, Any], nodes: Sequence[str]) -> bytes:
@@ -247,6 +247,6 @@ def extender_args(pod: Mapping[str, Any], nodes: Sequence[str]) -> bytes:
     return json.dumps({"Pod": pod, "Nodes": None, "NodeNames": list(nodes)}).encode()
 
 
-def favoured(node: str) -> list[Object]:
-    """The answer that prefers ``node``."""
-    return [{"Host": node, "Score": 10}]
+def favoured(node: str, *older: str) -> list[Object]:
+    """The answer that prefers ``node``, and some older ones less."""
+    return [{"Host": node, "Score": 10}, *({"Host": name, "Score": 1} for name in older)]

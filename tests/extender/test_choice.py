@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from lastnode import prefer_node
-from lastnode.contract import LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION, WORKLOAD_KIND_LABEL, WORKLOAD_NAME_LABEL
+from lastnode.contract import (
+    AGENTCUBE_PREFIX,
+    CACHE_GROUP,
+    LAST_NODE_ANNOTATION,
+    RECENT_NODES_ANNOTATION,
+    WORKLOAD_KIND_LABEL,
+    WORKLOAD_NAME_LABEL,
+)
 from testbed.errors import ApiError
 from testbed.stack import Stack
 from testbed.workloads import agent_runtime, code_interpreter
@@ -238,7 +245,7 @@ def test_an_older_recent_node_steps_in_for_one_that_cannot_be_had(
     stack: Stack, wire: Wire, nodes: Nodes, namespace: str, a: str, b: str, pod: Any, reason: str, befalls: Befall
 ) -> None:
     create(stack, sticky_runtime("w", namespace, entry(nodes[a]), entry(nodes[b], HOUR)))
-    assert wire.expect("preferred", pod, list(nodes)).hosts == favoured(a)
+    assert wire.expect("preferred", pod, list(nodes)).hosts == favoured(a, b)
     befalls(stack, a)
     wire.expect_node(b, pod, list(nodes))
     cordon(stack, b)
@@ -276,6 +283,43 @@ def test_a_node_that_the_scheduler_does_not_offer_is_not_answered(
     create(stack, sticky_runtime("w", namespace, entry(nodes[a])))
     wire.expect("preferred", pod, list(nodes))
     assert wire.expect("not_offered", pod, [b, f"{a}-too", a[:-1]]).body == b"[]"
+
+
+# A cache group
+
+
+def test_a_workload_without_a_memory_goes_by_its_group_as_long_as_there_is_one(
+    stack: Stack, wire: Wire, nodes: Nodes, namespace: str, a: str, b: str, pod: Any
+) -> None:
+    named = f"{AGENTCUBE_PREFIX}/{CACHE_GROUP}"
+
+    def member(name: str, *entries: Any) -> Any:
+        made = sticky_runtime(name, namespace, *entries)
+        made["metadata"].setdefault("annotations", {})[named] = "images"
+        return create(stack, made)
+
+    workload, relative = member("w"), member("relative", entry(nodes[a]))
+    wire.expect_node(a, pod, list(nodes))
+    # Its memory changes, it opts out, it is another's relative, it is gone.
+    stack.api.patch(path_of(relative), {"metadata": remembering({"metadata": {}}, entry(nodes[b]))["metadata"]})
+    wire.expect_node(b, pod, list(nodes))
+    for takes, gives in [
+        ({"spec": {"nodeStickiness": {"enabled": False}}}, {"spec": {"nodeStickiness": {"enabled": True}}}),
+        ({"metadata": {"annotations": {named: "data"}}}, {"metadata": {"annotations": {named: "images"}}}),
+    ]:
+        stack.api.patch(path_of(relative), takes)
+        wire.expect("nothing_remembered", pod, list(nodes))
+        stack.api.patch(path_of(relative), gives)
+        wire.expect_node(b, pod, list(nodes))
+    # What it remembers itself is stronger.
+    stack.api.patch(path_of(workload), {"metadata": remembering({"metadata": {}}, entry(nodes[a]))["metadata"]})
+    wire.expect_node(a, pod, list(nodes))
+    stack.api.patch(
+        path_of(workload), {"metadata": {"annotations": {LAST_NODE_ANNOTATION: None, RECENT_NODES_ANNOTATION: None}}}
+    )
+    wire.expect_node(b, pod, list(nodes))
+    stack.api.delete(path_of(relative))
+    wire.expect("nothing_remembered", pod, list(nodes))
 
 
 # How its label leads to it

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
 
-from extender import prefer_node
+from extender import prefer_last_node, prefer_node
+from lastnode.contract import AGENTCUBE_PREFIX, CACHE_GROUP, HOSTNAME_LABEL, OLDER_WEIGHT
+from lastnode.preference import PREFERRED
 from testbed.component import Component
 from testbed.stack import Stack
 from tests.extender.cluster import (
@@ -31,6 +34,7 @@ POOL = "points"
 NODES = [f"points-{number}" for number in range(10)]
 WANTED = NODES[6]
 POINTS = 200
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 _FINAL = re.compile(r"\"Calculated node's final score for pod\" pod=\"(?P<pod>[^\"]+)\" node=\"(?P<node>[^\"]+)\" "
                     r"score=(?P<score>-?\d+)")  # fmt: skip
@@ -65,12 +69,12 @@ def final_scores(scheduler: Component, pod: dict[str, Any]) -> dict[str, int]:
     return {line["node"]: int(line["score"]) for line in lines if line["pod"] == name}
 
 
-def placed(stack: Stack, scheduler: Component, pod: dict[str, Any]) -> Placed:
+def placed(stack: Stack, scheduler: Component, pod: dict[str, Any], feasible: list[str] = NODES) -> Placed:
     """Where the scheduler puts the pod on the idle cluster, and how it scored the nodes for it."""
     node = place(stack, pod)
     try:
         scores = eventually(lambda: final_scores(scheduler, pod), f"scores of {path_of(pod)} in {scheduler.log}")
-        assert sorted(scores) == NODES
+        assert sorted(scores) == feasible
         return Placed(node, scores)
     finally:
         remove(stack, pod)
@@ -126,6 +130,81 @@ def test_a_term_for_another_node_counts_beside_the_extenders_answer(
     plain = placed(stack, scheduler, session_pod(namespace, "plain", spec=pod_spec(POOL))).scores
     scores = placed(stack, scheduler, pod).scores
     assert (scores[WANTED] - plain[WANTED], scores[other] - plain[other]) == (POINTS, POINTS)
+
+
+# A workload that remembers three nodes, for which each face must say the same.
+
+LAST, OLDER = NODES[6], [NODES[2], NODES[3]]
+OWN = NODES[4]  # what the pod's user prefers
+THEIRS = NODES[8]  # where a workload of the same cache group ran
+
+
+class Case(NamedTuple):
+    """``points``: what is added to a node's score; ``without``: a node that the pod excludes itself."""
+
+    points: dict[str, int]
+    older_weight: str | None = None
+    without: str = "nothing"
+    own: int | None = None
+    remembered: tuple[str, ...] = (LAST, *OLDER)
+    group: bool = False
+
+
+CASES = {
+    "the last node and older ones": Case({LAST: 200, OLDER[0]: 20, OLDER[1]: 20}),
+    "the last node is not feasible": Case({OLDER[0]: 200, OLDER[1]: 200}, without=LAST),
+    "an older node is not feasible": Case({LAST: 200, OLDER[1]: 20}, without=OLDER[0]),
+    "all alike": Case({LAST: 200, OLDER[0]: 200, OLDER[1]: 200}, older_weight="100"),
+    "the last one only": Case({LAST: 200}, older_weight="0"),
+    "the last one only, and not feasible": Case({}, older_weight="0", without=LAST),
+    "beside a term of the user's own": Case({LAST: 200, OWN: 200, OLDER[0]: 20, OLDER[1]: 20}, own=100),
+    "the group alone": Case({THEIRS: 200}, remembered=(), group=True),
+    "the group where the last node is not feasible": Case({THEIRS: 200}, without=LAST, remembered=(LAST,), group=True),
+    "older nodes before the group": Case(
+        {OLDER[0]: 200, THEIRS: 20}, without=LAST, remembered=(LAST, OLDER[0]), group=True
+    ),
+}
+# A weight of 1 beside 100 is 2 points of a term; the extender's steps are 20.
+ROUNDED = 2
+
+
+def affinity_of(case: Case, *, plain: bool = False) -> dict[str, Any]:
+    excluded = {"key": HOSTNAME_LABEL, "operator": "NotIn", "values": [case.without]}
+    required = {"nodeSelectorTerms": [{"matchExpressions": [excluded]}]}
+    own = {"matchExpressions": [{"key": HOSTNAME_LABEL, "operator": "In", "values": [OWN]}]}
+    preferred = [] if plain or case.own is None else [{"weight": case.own, "preference": own}]
+    return {"nodeAffinity": {REQUIRED: required, PREFERRED: preferred}}
+
+
+FACES = ["terms", "extender", "both", "a term for the last node, and the extender"]
+COMBINED = [(name, face) for name, case in CASES.items() for face in FACES[: 4 if case.remembered else 3]]
+
+
+@pytest.mark.parametrize(("named", "face"), COMBINED)
+def test_a_ranked_list_has_the_same_points_by_terms_by_the_extender_and_by_both(
+    stack: Stack, scheduler: Component, wire: Wire, nodes: dict[str, Any], namespace: str, named: str, face: str
+) -> None:
+    case = CASES[named]
+    entries = [entry(nodes[name], timedelta(minutes=age)) for age, name in enumerate(case.remembered, 1)]
+    said = {OLDER_WEIGHT: case.older_weight, CACHE_GROUP: "images" if case.group else None}
+    annotations = {f"{AGENTCUBE_PREFIX}/{name}": text for name, text in said.items() if text}
+    both = (sticky_runtime("several", namespace, *entries), sticky_runtime("relative", namespace, entry(nodes[THEIRS])))
+    for each in both:
+        each["metadata"]["annotations"] = each["metadata"].get("annotations", {}) | annotations
+    workload, relative = (create(stack, each) for each in both)
+    asked = [name for name in NODES if name != case.without]
+    known = session_pod(namespace, workload="several")
+    wire.expect("preferred" if case.points else "not_offered", known, asked)
+    spec = pod_spec(POOL, affinity=affinity_of(case))
+    if face in ("terms", "both"):
+        spec = prefer_last_node(spec, workload, relatives=[relative])
+    elif face != "extender":
+        spec = prefer_node(spec, LAST)
+    pod = session_pod(namespace, "pod", workload=None if face == "terms" else "several", spec=spec)
+    plain = session_pod(namespace, "plain", spec=pod_spec(POOL, affinity=affinity_of(case, plain=True)))
+    before, after = (placed(stack, scheduler, one, asked).scores for one in (plain, pod))
+    added = {name: after[name] - before[name] for name in asked if abs(after[name] - before[name]) > ROUNDED}
+    assert added == case.points
 
 
 def test_the_extender_is_not_asked_when_only_one_node_is_feasible(

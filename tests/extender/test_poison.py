@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from extender import prefer_last_node, prefer_node
-from lastnode.contract import HOSTNAME_LABEL, LAST_NODE_ANNOTATION
+from lastnode.contract import (
+    AGENTCUBE_PREFIX,
+    HOSTNAME_LABEL,
+    LAST_NODE_ANNOTATION,
+    OLDER_WEIGHT,
+    RECENT_NODES_ANNOTATION,
+)
 from lastnode.preference import PREFERRED
 from testbed.component import Component
 from testbed.errors import ApiError
@@ -114,6 +122,37 @@ def long_remembered(stack: Stack, namespace: str) -> dict[str, Any]:
     workload = agent_runtime("w", namespace=namespace, sticky=True)
     workload["metadata"]["annotations"] = {LAST_NODE_ANNOTATION: LONG_NAME}
     return create(stack, workload)
+
+
+# As anybody who may write a workload could leave it: names and hostnames that no node and no label can have, long ones,
+# one twice, and a hostname that is another node's.
+POISON = [
+    {"node": LONG_NAME, "hostname": LONG_NAME},
+    {"node": "poison-0", "hostname": "no label/value"},
+    {"node": "Node_1", "hostname": "poison-1"},
+    {"node": "n" * 254},
+    {"node": "poison-1", "hostname": "poison-2"},
+    {"node": "poison-2", "hostname": "poison-2"},
+    *({"node": f"gone-{number}.{'x' * 60}", "hostname": f"gone-{number}"} for number in range(40)),
+]
+
+
+@pytest.mark.parametrize("older_weight", ["100", "1", "101", "-1", "ten"])
+def test_whatever_the_annotations_hold_the_session_is_scheduled(
+    stack: Stack, scheduler: Component, wire: Wire, nodes: list[str], namespace: str, older_weight: str
+) -> None:
+    workload = agent_runtime("w", namespace=namespace, sticky=True)
+    now = datetime.now(UTC)
+    texts = [{"readyAt": (now - timedelta(minutes=age)).isoformat()} | one for age, one in enumerate(POISON)]
+    workload["metadata"]["annotations"] = {
+        RECENT_NODES_ANNOTATION: json.dumps(texts), f"{AGENTCUBE_PREFIX}/{OLDER_WEIGHT}": older_weight,
+    }  # fmt: skip
+    made = create(stack, workload)
+    wire.expect("preferred", session_pod(namespace, workload="w"), nodes)
+    for spec in (pod_spec(POOL), prefer_last_node(pod_spec(POOL), made)):
+        pod = session_pod(namespace, workload="w", spec=spec)
+        assert place(stack, pod) in nodes
+        remove(stack, pod)
 
 
 def test_a_session_comes_back_to_a_node_with_a_long_name_by_the_extender(

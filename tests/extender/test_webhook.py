@@ -109,6 +109,26 @@ def test_a_session_s_pod_is_created_with_the_preference_beside_what_its_author_w
     assert terms(cluster.pod(spec=spec)) == [own, preference(LAST)]
 
 
+def test_a_pod_comes_with_a_term_a_weight_and_one_more_for_each_node_without_a_hostname(cluster: Cluster) -> None:
+    (bare,) = make_nodes(cluster.stack, ["bare"]).values()
+    relabel(cluster.stack, "bare", None)
+    nodes = [cluster.nodes[LAST], cluster.nodes[NODES[0]], cluster.nodes[NODES[1]], bare]
+    entries = [entry(node, timedelta(minutes=age)) for age, node in enumerate(nodes, 1)]
+    name = f"several-{next(_numbers)}"
+    create(cluster.stack, sticky_runtime(name, "default", *entries))
+    older = {"weight": 10, "preference": {"matchExpressions": [
+        {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODES[0], NODES[1]]}
+    ]}}  # fmt: skip
+    by_name = {"weight": 10, "preference": {"matchFields": [
+        {"key": "metadata.name", "operator": "In", "values": ["bare"]}
+    ]}}  # fmt: skip
+    eventually(lambda: terms(cluster.pod(workload=name)) == [preference(LAST), older, by_name], "a pod with all terms")
+    # What the library said of the last node stays, and the rest is added.
+    partly = prefer_node(pod_spec(), LAST)
+    assert terms(cluster.pod(workload=name, spec=partly)) == [preference(LAST), older, by_name]
+    assert cluster.counted(workload=name, spec=cluster.pod(workload=name)["spec"]) == {"already_injected": 1}
+
+
 def test_the_pod_of_a_sandbox_made_just_before_it_has_the_preference(cluster: Cluster) -> None:
     name = f"sandbox-{next(_numbers)}"
     owner = create(cluster.stack, sandbox(name, "default", {WORKLOAD_NAME_LABEL: "w"}))

@@ -24,7 +24,7 @@ with atheris.instrument_imports(include=["extender", "lastnode", "recorder"]):
 
     from extender.http import create_app
     from extender.waiting import Patience
-    from lastnode.contract import AGENTCUBE_PREFIX, MAX_RECENT_NODES, is_hostname_value, is_node_name
+    from lastnode.contract import AGENTCUBE_PREFIX, MOST_RECENT_NODES, is_hostname_value, is_node_name
     from lastnode.memory import merge, parse, parse_text, render
     from tests.extender.golden import NODES, WANTED, known, load
     from tests.extender.golden.edits import FIELDS, parent, places
@@ -135,7 +135,7 @@ def read_and_write(data: bytes) -> None:
     last_node, _, recent = data.decode("utf-8", "surrogateescape").partition("\x00")
     memory = parse_text(last_node, recent)
     assert memory == merge(memory)
-    assert len(memory) <= MAX_RECENT_NODES
+    assert len(memory) <= MOST_RECENT_NODES
     for entry in memory:
         assert is_node_name(entry.node)
         assert not entry.hostname or is_hostname_value(entry.hostname)

@@ -41,6 +41,10 @@ def reused(pod: str, *, ready: datetime, took: float = 2.0, **what: Any) -> Sess
     return record(pod, ready=ready, took=took, **fields | what)
 
 
+def older(pod: str, *, ready: datetime, took: float = 2.0, **what: Any) -> SessionRecord:
+    return reused(pod, ready=ready, took=took, **{"outcome": Outcome.OLDER, "last_node": "there"} | what)
+
+
 def journal(*records: SessionRecord, since: datetime, replica: str = "r-1", dropped: int = 0) -> Journal:
     return Journal(replica=replica, leading=True, since=since, dropped=dropped, sessions=list(records))
 

@@ -22,7 +22,7 @@ _REASONS = {
     Reason.UNAWARE: 1,
 }
 # Median start-up in seconds: with the image on the node, and without.
-_SECONDS = {Outcome.REUSED: 3.0, Outcome.MOVED: 14.0, Outcome.FIRST: 17.0}
+_SECONDS = {Outcome.REUSED: 3.0, Outcome.OLDER: 3.5, Outcome.MOVED: 14.0, Outcome.GROUP: 8.0, Outcome.FIRST: 17.0}
 
 
 def sessions(count: int, *, seed: int = 7, hours: float = 72, nodes: int = 60) -> list[SessionRecord]:
@@ -47,9 +47,10 @@ def _session(random: Random, i: int, ready: datetime, nodes: int, last_nodes: di
     workload = f"agent-{min(899, int(random.expovariate(1 / 180))):03}"
     last = last_nodes.get(workload, "")
     drained = timedelta(hours=23) < NOW - ready < timedelta(hours=24, minutes=30)
-    outcome = Outcome.FIRST
+    outcome = Outcome.GROUP if random.random() < 0.3 else Outcome.FIRST
     if last:
-        outcome = Outcome.REUSED if random.random() < (0.25 if drained else 0.84) else Outcome.MOVED
+        chance = random.random() / (0.3 if drained else 1)
+        outcome = Outcome.REUSED if chance < 0.74 else Outcome.OLDER if chance < 0.84 else Outcome.MOVED
     node = last if outcome is Outcome.REUSED else _other(random, nodes, last)
     last_nodes[workload] = node
     took = timedelta(seconds=round(_SECONDS[outcome] * random.lognormvariate(0, 0.7)))

@@ -105,9 +105,24 @@ def test_show_lists_the_whole_memory_of_one_workload(remembering: Space) -> None
     assert done.returncode == 0, done.stderr
     title, heading, first, second = done.stdout.splitlines()
     assert title == f"AgentRuntime {remembering.name}/node-cordoned: sticky"
-    assert heading.split() == ["NODE", "HOSTNAME", "AGE", "EXPIRES-IN", "STATUS"]
-    assert first.endswith("node_cordoned")
-    assert second.endswith("valid")
+    assert heading.split() == ["NODE", "HOSTNAME", "AGE", "EXPIRES-IN", "WEIGHT", "STATUS"]
+    assert first.split()[-2:] == ["0", "node_cordoned"]
+    assert second.split()[-2:] == ["100", "valid"]
+
+
+def test_show_ranks_the_nodes_by_what_they_weigh_for_the_next_session_the_group_s_last(space: Space) -> None:
+    last, older, theirs = (space.node(name) for name in ("last", "older", "theirs"))
+    group = {f"{contract.AGENTCUBE_PREFIX}/{contract.CACHE_GROUP}": "images"}
+    space.workload("w", annotations=group | memory([(last, 1.0), (older, 2.0)]))
+    space.workload("relative", annotations=group | memory([(theirs, 1.0), (last, 1.0)]))
+    space.workload("stranger", annotations=memory([(space.node("strange"), 1.0)]))
+    found = parsed(space.stack.cp.kubeconfig, "show", "w", "-n", space.name)
+    ranked = [(each["node"], each["weight"], each["standing"]) for each in found["ranked"]]
+    assert ranked == [(last, 100, "last"), (older, 10, "older"), (theirs, 1, "group")]
+    words = ("show", "w", "-n", space.name, "--older-weight", "100", "--group-weight", "0")
+    lines = run(space.stack.cp.kubeconfig, *words).stdout.splitlines()
+    assert [line.split()[0] for line in lines[2:]] == [last, older]
+    assert [line.split()[-2] for line in lines[2:]] == ["100", "100"]
 
 
 @pytest.mark.parametrize("kind", ["codeinterpreter", "CodeInterpreter", "codeinterpreters", f"codeinterpreters.{OURS}"])

@@ -45,7 +45,7 @@ _records = st.builds(
 def test_every_session_has_one_outcome_and_is_in_one_group(records: list[SessionRecord]) -> None:
     total = summary.group("", records)
     groups = [group for _, group in summary.ranked(records, lambda record: (record.namespace, record.kind))]
-    assert total.sessions == len(records) == total.first + total.reused + total.moved
+    assert total.sessions == len(records) == sum(getattr(total, outcome) for outcome in Outcome)
     assert sum(map(len, groups)) == len(records)
     assert [*map(len, groups)] == sorted(map(len, groups), reverse=True)
     assert sum(count for _, count in summary.reasons(records)) == total.moved
@@ -54,10 +54,11 @@ def test_every_session_has_one_outcome_and_is_in_one_group(records: list[Session
 @given(st.lists(_records))
 def test_the_ratio_is_of_the_sessions_that_had_a_last_node(records: list[SessionRecord]) -> None:
     outcomes = Counter(record.outcome for record in records)
-    returning = outcomes[Outcome.REUSED] + outcomes[Outcome.MOVED]
+    back = outcomes[Outcome.REUSED] + outcomes[Outcome.OLDER]
+    returning = back + outcomes[Outcome.MOVED]
     ratio = summary.group("", records).reuse_ratio
     assert (ratio is None) == (returning == 0)
-    assert ratio is None or ratio == outcomes[Outcome.REUSED] / returning
+    assert ratio is None or ratio == back / returning
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1), st.floats(0.01, 1))
@@ -118,7 +119,9 @@ def test_the_time_saved_adds_up_kinds_and_leaves_out_those_that_cannot_be_compar
     records = [
         *_timed("slow", Outcome.REUSED, [5, 15] * 10),
         *_timed("slow", Outcome.MOVED, [60, 80]),
-        *_timed("quick", Outcome.REUSED, [3] * 9),
+        *_timed("quick", Outcome.REUSED, [3] * 6),
+        *_timed("quick", Outcome.OLDER, [3] * 3),
+        *_timed("quick", Outcome.GROUP, [99]),
         *_timed("quick", Outcome.MOVED, [1]),
         *_timed("never-moved", Outcome.REUSED, [1] * 1000),
         _session(kind="slow", outcome=Outcome.REUSED, ready_at=None),
@@ -185,8 +188,8 @@ def test_the_headline_numbers_are_those_of_the_sessions() -> None:
     records = sessions(800)
     outcomes = Counter(record.outcome for record in records)
     text = _text(_page(records))
-    returning = outcomes[Outcome.REUSED] + outcomes[Outcome.MOVED]
-    assert f"{outcomes[Outcome.REUSED]} of {returning} returning sessions" in text
+    back = outcomes[Outcome.REUSED] + outcomes[Outcome.OLDER]
+    assert f"{back} of {back + outcomes[Outcome.MOVED]} returning sessions" in text
     assert ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in Outcome) in text
 
 

@@ -15,7 +15,7 @@ import yaml
 
 from lastnode.reasons import Reason
 from testbed.stack import Stack
-from tests.kubectl.journal import journal, moved, record, reused, served
+from tests.kubectl.journal import journal, moved, older, record, reused, served
 from tests.kubectl.terminal import parsed, run
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -29,7 +29,7 @@ def urls() -> Iterator[str]:
     twice = moved("both", Reason.NO_ROOM, ready=LATELY, took=12)
     first = [record("f", ready=LONG_AGO), reused("r1", ready=LONG_AGO, took=1),
              moved("both", Reason.UNKNOWN, ready=LATELY, took=12, asked="")]  # fmt: skip
-    second = [twice, reused("r2", ready=LATELY, took=3, namespace=TEAM),
+    second = [twice, older("r2", ready=LATELY, took=3, namespace=TEAM),
               moved("m", Reason.TAINTED, ready=LATELY, took=8, namespace=TEAM),
               record("c", ready=LATELY, kind="CodeInterpreter")]  # fmt: skip
     with ExitStack() as stack:
@@ -46,8 +46,9 @@ def report(stack: Stack, urls: str, *words: str) -> Any:
 
 def test_reuse_is_counted_once_a_session_over_all_replicas(stack: Stack, urls: str) -> None:
     found = report(stack, urls)
-    assert {key: found["total"][key] for key in ("sessions", "first", "reused", "moved", "reuseRatio")} == {
-        "sessions": 6, "first": 2, "reused": 2, "moved": 2, "reuseRatio": 0.5,
+    told = ("sessions", "first", "group", "reused", "older", "moved", "reuseRatio")
+    assert {key: found["total"][key] for key in told} == {
+        "sessions": 6, "first": 2, "group": 0, "reused": 1, "older": 1, "moved": 2, "reuseRatio": 0.5,
     }  # fmt: skip
     assert [each["name"] for each in found["byKind"]] == ["AgentRuntime", "CodeInterpreter"]
     assert {each["name"]: each["moved"] for each in found["byReason"]} == {"no_room": 1, "tainted": 1}
@@ -57,7 +58,7 @@ def test_reuse_is_counted_once_a_session_over_all_replicas(stack: Stack, urls: s
 def test_start_up_times_are_told_by_outcome_and_the_time_saved_is_an_estimate(stack: Stack, urls: str) -> None:
     found = report(stack, urls)
     times = {each["name"]: each["startupSeconds"] for each in found["byOutcome"]}
-    assert times["reused"] == {"count": 2, "mean": 2.0, "p50": 1.0, "p95": 3.0}
+    assert times["older"] == {"count": 1, "mean": 3.0, "p50": 3.0, "p95": 3.0}
     assert times["moved"] == {"count": 2, "mean": 10.0, "p50": 8.0, "p95": 12.0}
     assert found["savedSecondsEstimate"] == 2 * (10.0 - 2.0)
 
@@ -83,11 +84,12 @@ def test_since_and_namespace_narrow_it(stack: Stack, urls: str) -> None:
 def test_the_table_is_for_people(stack: Stack, urls: str) -> None:
     text = run(stack.cp.kubeconfig, "report", "--recorder-url", urls).stdout
     rows = [line.split() for line in text.splitlines()]
-    assert ["AgentRuntime", "5", "1", "2", "2", "50.0%"] in rows
-    assert ["<all>", "6", "2", "2", "2", "50.0%"] in rows
-    assert ["reused", "2", "2.0s", "1.0s", "3.0s"] in rows
+    assert ["KIND", "SESSIONS", "FIRST", "GROUP", "REUSED", "OLDER", "MOVED", "REUSE"] in rows
+    assert ["AgentRuntime", "5", "1", "0", "1", "1", "2", "50.0%"] in rows
+    assert ["<all>", "6", "2", "0", "1", "1", "2", "50.0%"] in rows
+    assert ["reused", "1", "1.0s", "1.0s", "1.0s"] in rows
     assert "tainted         1          50.0%   the node has a taint that the pod does not tolerate" in text
-    assert text.endswith("Time saved (an estimate): 16.0s of waiting, in 2 reused sessions.\n")
+    assert text.endswith("Time saved (an estimate): 16.0s of waiting, in 2 sessions that came back.\n")
 
 
 def test_csv_and_yaml_hold_the_same_numbers(stack: Stack, urls: str) -> None:

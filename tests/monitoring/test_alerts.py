@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from lastnode.contract import DEFAULT_RECENT_NODES
 from testbed.credentials import NOBODY
 from testbed.stack import Stack
 from testbed.webhook import write_certificate
@@ -132,7 +133,8 @@ def test_a_certificate_that_nobody_renews_is_told(broken: Broken, tmp_path: Path
 
 
 def test_sessions_that_run_elsewhere_lower_the_ratio(broken: Broken) -> None:
-    nodes = itertools.cycle([broken.space.node("here"), broken.space.node("there")])
+    # Far more than are remembered, so that each is forgotten when its turn comes again, however late it was written.
+    nodes = itertools.cycle([broken.space.node(f"away-{number}") for number in range(5 * DEFAULT_RECENT_NODES)])
     broken.space.workload("wandering")
     broken.rests("LastnodeReuseRatioLow")
     broken.fires("LastnodeReuseRatioLow", meanwhile=lambda: broken.session("wandering", next(nodes)))

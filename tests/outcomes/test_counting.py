@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from lastnode import contract
 from lastnode.outcome import SessionRecord
 from lastnode.reasons import Reason
 from testbed.stack import Stack
@@ -59,6 +60,47 @@ def test_where_nothing_is_known_of_an_extender_the_reason_is_unknown(space: Spac
     (first, moved) = sessions(space, 2)
     assert (first.outcome, first.pod) == ("first", "one")
     assert (moved.outcome, moved.reason, moved.last_node, moved.asked) == ("moved", Reason.UNKNOWN, a, "")
+
+
+def test_a_session_on_an_older_node_came_back_and_nothing_tells_of_a_move(space: Space) -> None:
+    a, b, c = (space.node(name) for name in "abc")
+    workload = space.workload()
+    for number, node in enumerate((a, b)):
+        space.session(f"first-{number}", node, number)
+        space.written(node)
+    sessions(space, 2)
+    # Together: what one of them writes is nothing to the others.
+    together = [space.pod(f"s{node[-1]}", node, sandbox=space.sandbox(f"s{node[-1]}")) for node in (a, b, c)]
+    for second, pod in enumerate(reversed(together), 5):
+        space.status(pod, "Running", second)
+    found = {record.pod: record for record in sessions(space, 5)}
+    assert [found[f"s{letter}"].outcome for letter in "abc"] == ["older", "reused", "moved"]
+    assert {found[f"s{letter}"].last_node for letter in "abc"} == {b}
+    assert (found["sa"].reason, found["sc"].reason) == (None, Reason.UNKNOWN)
+    assert space.metric('lastnode_sessions_total{kind="AgentRuntime",outcome="older",reason=""}') == 1
+    uid = workload["metadata"]["uid"]
+    events = space.api.get(f"/api/v1/namespaces/{space.name}/events?fieldSelector=involvedObject.uid={uid}")["items"]
+    assert {event["related"]["name"] for event in events} <= {"first-1", "sc"}
+
+
+def test_the_first_session_of_a_workload_on_a_node_of_its_cache_group_is_told_apart(space: Space) -> None:
+    a, b = space.node("a"), space.node("b")
+    group = {f"{contract.AGENTCUBE_PREFIX}/{contract.CACHE_GROUP}": "images"}
+    space.workload("relative", annotations=group)
+    space.session("theirs", a, 1, "relative")
+    space.written(a, "relative")
+    space.workload(annotations=group)
+    space.session("one", a, 2)
+    space.written(a)
+    space.session("two", b, 3)
+    (first, second) = sessions(space, 2)
+    assert (first.outcome, first.last_node, first.reason) == ("group", "", None)
+    assert (second.outcome, second.last_node) == ("moved", a)
+    space.workload("stranger")
+    space.session("three", a, 4, "stranger")
+    space.written(a, "stranger")
+    record = eventually(lambda: [r for r in journal(space.stack) if r.pod == "three"], "the stranger's session")[0]
+    assert record.outcome == "first"
 
 
 def test_a_session_that_is_ready_again_is_not_counted_again(space: Space) -> None:
@@ -132,11 +174,11 @@ def test_only_the_replica_that_writes_counts(space: Space) -> None:
 
 
 def test_a_workload_that_moves_all_the_time_is_not_told_each_time(space: Space) -> None:
-    nodes = [space.node("a"), space.node("b")]
+    nodes = [space.node(name) for name in "abcd"]
     workload = space.workload()
-    for number in range(4):
-        space.session(f"s{number}", nodes[number % 2], number)
-        space.written(nodes[number % 2])
+    for number, node in enumerate(nodes):
+        space.session(f"s{number}", node, number)
+        space.written(node)
     sessions(space, 4)
     space.stack.wait(
         lambda: space.metric('lastnode_session_events_total{result="suppressed"}') == 2, "two to be told off"

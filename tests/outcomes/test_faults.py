@@ -136,5 +136,6 @@ def _agree(runs: list[Run], records: dict[str, SessionRecord], history: dict[str
             continue
         nodes = history[run.workload]
         last = next((node for node in nodes if node not in lost), nodes[0] if nodes else "")
-        outcome = "first" if not last else "reused" if run.node == last else "moved"
+        others = [node for node in nodes if node not in lost]
+        outcome = "first" if not last else "reused" if run.node == last else "older" if run.node in others else "moved"
         assert (record.node, record.last_node, record.outcome) == (run.node, last, outcome), (record, nodes, lost)

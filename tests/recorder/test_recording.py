@@ -10,7 +10,7 @@ from threading import Event, Thread
 import msgspec
 import pytest
 
-from lastnode.contract import LAST_NODE_ANNOTATION, MAX_RECENT_NODES, RECENT_NODES_ANNOTATION, STICKINESS_ANNOTATION
+from lastnode.contract import DEFAULT_RECENT_NODES, LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION, STICKINESS_ANNOTATION
 from lastnode.kinds import AGENT_RUNTIME
 from lastnode.kube import api
 from lastnode.kube.api import METADATA
@@ -314,8 +314,8 @@ def test_a_node_without_the_hostname_label_is_remembered_without_one(space: Spac
     assert "hostname" not in space.recent()[0]
 
 
-def test_at_most_five_nodes_are_remembered_newest_first_each_once(space: Space) -> None:
-    nodes = [space.node(f"n{number}") for number in range(MAX_RECENT_NODES + 2)]
+def test_at_most_eight_nodes_are_remembered_newest_first_each_once(space: Space) -> None:
+    nodes = [space.node(f"n{number}") for number in range(DEFAULT_RECENT_NODES + 2)]
     space.workload()
     for second, node in enumerate([*nodes, nodes[-2]]):
         space.session(f"s{second}", node, ready_at=second)
@@ -323,7 +323,7 @@ def test_at_most_five_nodes_are_remembered_newest_first_each_once(space: Space) 
     space.settled()
     wanted = [nodes[-2], nodes[-1], *reversed(nodes[2:-2])]
     assert [entry["node"] for entry in space.recent()] == wanted
-    assert len(wanted) == MAX_RECENT_NODES
+    assert len(wanted) == DEFAULT_RECENT_NODES
 
 
 def test_an_older_ready_seen_later_never_overwrites_a_newer_one(space: Space) -> None:

@@ -217,7 +217,7 @@ def test_the_recorder_s_own_settings_do_not_trouble_the_extender(monkeypatch: py
 
 
 def test_what_only_kubectl_lastnode_has_troubles_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in set(KUBECTL) - set(RecorderSettings.model_fields):
+    for name in set(KUBECTL) - RecorderSettings.model_fields.keys() - ExtenderSettings.model_fields.keys():
         monkeypatch.setenv(f"LASTNODE_{name.upper()}", "http://localhost:8889")
     assert settings().writers == 8
     assert load(ExtenderSettings, "lastnode-extender", []).tls_cert is None

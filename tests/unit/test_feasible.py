@@ -167,7 +167,7 @@ def test_the_pods_own_selector_and_required_terms_count(spec: dict[str, Any], al
         (expression(HOSTNAME, "In", "host-a"), True),
         ({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}]}, True),
         (expression(HOSTNAME, "In", "host-b"), False),
-        (expression(HOSTNAME, "In", "host-a", "host-b"), False),
+        (expression(HOSTNAME, "In", "host-b", "host-a"), True),
         (expression("zone", "In", "host-a"), False),
     ],
 )

@@ -373,15 +373,74 @@ def test_with_nodes_to_look_at_only_a_usable_one_is_preferred(nodes: dict[str, N
     assert bool(at_last(remembered(), nodes=nodes)) == preferred
 
 
-def test_the_newest_node_that_can_be_used_is_preferred() -> None:
-    nodes = node("node-1", cordoned=True) | node("node-2") | node("node-3")
-    memory = [remembered(f"node-{number}", age=number) for number in (1, 2, 3)]
-    assert at_last(*memory, nodes=nodes) == [term("node-2")]
+def test_the_newest_node_that_can_be_used_is_preferred_most_and_the_older_ones_share_a_weaker_term() -> None:
+    nodes = node("node-1", cordoned=True) | node("node-2") | node("node-3") | node("node-4")
+    memory = [remembered(f"node-{number}", age=number) for number in (1, 2, 3, 4)]
+    assert said(at_last(*memory, nodes=nodes)) == [(100, ["node-2"]), (10, ["node-3", "node-4"])]
 
 
 def test_a_label_that_two_nodes_have_is_not_used() -> None:
     nodes = {name: Node(name=name, uid="uid-1", hostname="localhost", ready=True) for name in (NODE, "node-2")}
     assert at_last(remembered(hostname="localhost"), nodes=nodes) == [term(NODE, match="name")]
+
+
+def said(terms: list[dict[str, Any]]) -> list[tuple[int, list[str]]]:
+    return [(each["weight"], each["preference"]["matchExpressions"][0]["values"]) for each in terms]
+
+
+@pytest.mark.parametrize(
+    ("argument", "annotation", "weight"),
+    [(20, None, 20), (20, "30", 30), (20, "0", None), (0, "1", 1), (20, "101", 20), (20, "many", 20), (20, "", 20)],
+)
+def test_how_much_older_nodes_weigh_is_said_by_the_workload_else_by_the_call(
+    argument: int, annotation: str | None, weight: int | None
+) -> None:
+    memory = [remembered(f"node-{number}", age=number, hostname=f"host-{number}") for number in (1, 2)]
+    annotations = {} if annotation is None else {"runtime.agentcube.io/older-weight": annotation}
+    spec = prefer_last_node({}, workload(*memory, annotations=annotations), now=NOW, older_weight=argument)
+    assert said(preferred_in(spec)) == [(100, ["host-1"]), *([(weight, ["host-2"])] if weight else [])]
+
+
+def test_a_pod_that_prefers_the_last_node_already_gets_the_older_ones_beside_it() -> None:
+    memory = [remembered(f"node-{number}", age=number, hostname=f"host-{number}") for number in (1, 2)]
+    spec = prefer_last_node(prefer_node({}, "node-1", hostname="host-1"), workload(*memory), now=NOW)
+    assert said(preferred_in(spec)) == [(100, ["host-1"]), (10, ["host-2"])]
+
+
+GROUP = {"runtime.agentcube.io/cache-group": "images"}
+
+
+def test_the_nodes_of_relatives_come_last_and_are_all_that_a_first_session_has() -> None:
+    relative = workload(remembered("node-2", hostname="host-2"), remembered("node-1", age=90), annotations=GROUP)
+    own = workload(remembered("node-1"), annotations=GROUP)
+    spec = prefer_last_node({}, own, now=NOW, relatives=[relative])
+    assert said(preferred_in(spec)) == [(100, ["host-1"]), (1, ["host-2"])]
+    first = prefer_last_node({}, workload(annotations=GROUP), now=NOW, relatives=[relative], group_weight=7)
+    assert said(preferred_in(first)) == [(7, ["host-2", "host-1"])]
+    assert prefer_last_node(first, workload(annotations=GROUP), now=NOW, relatives=[relative], group_weight=0) is first
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        workload(remembered()),
+        workload(remembered(), annotations={"runtime.agentcube.io/cache-group": "data"}),
+        workload(remembered(), annotations=GROUP, nodeStickiness={"enabled": False}),
+        workload(remembered(), annotations=GROUP) | {"metadata": {"namespace": "another"}},
+        workload(remembered("node-1", age=DAY + 1), annotations=GROUP),
+    ],
+    ids=["no group", "another group", "not opted in", "another namespace", "too long ago"],
+)
+def test_who_is_no_relative_says_nothing(stranger: dict[str, Any]) -> None:
+    spec: dict[str, Any] = {}
+    assert prefer_last_node(spec, workload(annotations=GROUP), now=NOW, relatives=[stranger]) is spec
+
+
+@pytest.mark.parametrize("name", ["", " ", "no label's value", "x" * 64])
+def test_a_group_that_no_label_could_hold_is_none(name: str) -> None:
+    annotations, spec = {"runtime.agentcube.io/cache-group": name}, dict[str, Any]()
+    relative = workload(remembered(), annotations=annotations)
+    assert prefer_last_node(spec, workload(annotations=annotations), now=NOW, relatives=[relative]) is spec
 
 
 ENABLED = {"runtime.agentcube.io/node-stickiness": "enabled"}
@@ -529,6 +588,8 @@ def test_any_object_handed_over_is_read_or_refused_in_one_line(owner: Any) -> No
         ({"ttl": timedelta(hours=1)}, TypeError, "ttl must be a number of seconds, not a timedelta"),
         ({"nodes": [NODE]}, TypeError, "nodes must be a mapping of names to nodes, not a list"),
         ({"weight": 101}, ValueError, "weight must be from 1 to 100"),
+        ({"older_weight": -1}, ValueError, "older_weight must be from 0 to 100, not -1"),
+        ({"group_weight": 101}, ValueError, "group_weight must be from 0 to 100, not 101"),
         ({"match": "label"}, ValueError, 'match must be "hostname" or "name"'),
     ],
 )

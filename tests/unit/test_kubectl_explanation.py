@@ -9,9 +9,11 @@ import pytest
 from kubectl_lastnode import explanation
 from kubectl_lastnode.explanation import Explanation, Live
 from lastnode.contract import MOVED_REASON_ANNOTATION
+from lastnode.memory import Entry
 from lastnode.objects import Node, Session, Workload, pack
 from lastnode.outcome import Outcome
-from lastnode.preference import term
+from lastnode.preference import term, terms
+from lastnode.ranking import Preferred
 from lastnode.reasons import Reason
 from tests.kubectl.journal import moved, record
 
@@ -49,8 +51,16 @@ def derive(pod: Session, of: Workload | None, terms: object = None) -> Explanati
         ((("b", "other", 10),), "b", "moved"),
         ((("b", "later", 1), ("a", "other", 10)), "a", "reused"),
         ((("gone", "other", 10),), "gone", "moved"),
+        ((("b", "other", 10), ("a", "another", 20)), "b", "older"),
     ],
-    ids=["nothing", "the same node", "another node", "what came later does not count", "the node is gone"],
+    ids=[
+        "nothing",
+        "the same node",
+        "another node",
+        "what came later does not count",
+        "the node is gone",
+        "an older one",
+    ],
 )
 def test_the_memory_as_it_was_before_the_session_tells_its_outcome(memory: Any, last: str, outcome: str) -> None:
     found = derive(session(), workload(*memory))
@@ -68,6 +78,23 @@ def test_a_term_in_the_spec_is_certain_whatever_the_memory_says_now() -> None:
     found = derive(session(), workload(("a", "mine", 4)), [term("b")])
     assert (found.last_node, found.outcome, found.asked) == ("b", "moved", "term")
     assert derive(session(), None, [term("a", match="name")]).outcome == "reused"
+
+
+def test_terms_tell_an_older_node_from_the_last_one_even_after_its_own_placement_was_written() -> None:
+    ranked = [Preferred("b", "b", "", 100), Preferred("a", "a", "", 10)]
+    found = derive(session(), workload(("a", "mine", 4)), terms(ranked))
+    assert (found.last_node, found.outcome, found.asked, found.reason) == ("b", "older", "term", "")
+    alike = [Preferred("b", "b", "", 100), Preferred("a", "a", "", 100)]
+    assert derive(session(), workload(("a", "mine", 4)), terms(alike)).outcome == "older"
+
+
+def test_without_a_memory_a_node_of_the_group_tells_the_outcome_and_its_term_who_asked() -> None:
+    relatives = (Entry("a", "a", "", NOW - timedelta(hours=1), "theirs"),)
+    pod, scheduled = session(), CREATED + timedelta(seconds=4)
+    found = explanation.derived(Live(pod, None, scheduled), workload(), NODES, now=NOW, ttl=0, relatives=relatives)
+    assert (found.last_node, found.outcome, found.asked) == ("", "group", "")
+    asked = derive(pod, workload(), terms([Preferred("a", "a", "", 1), Preferred("b", "b", "", 1)]))
+    assert (asked.last_node, asked.outcome, asked.asked) == ("", "group", "term")
 
 
 def test_somebody_else_s_term_is_no_wish_for_a_last_node() -> None:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from kubectl_lastnode.cluster import Journals, join
 from kubectl_lastnode.summary import group, percentile, saving, summarise
-from lastnode.outcome import SessionRecord
+from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import Reason
-from tests.kubectl.journal import journal, moved, record, reused
+from tests.kubectl.journal import journal, moved, older, record, reused
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -24,6 +24,13 @@ def test_sessions_that_had_nothing_to_come_back_to_do_not_count_for_the_ratio() 
     assert group("", [record("f", ready=NOW)]).reuse_ratio is None
     assert group("", [record("f", ready=NOW), reused("r", ready=NOW)]).reuse_ratio == 1.0
     assert group("", [moved("m", Reason.EXPIRED, ready=NOW)]).reuse_ratio == 0.0
+
+
+def test_an_older_node_is_one_to_come_back_to_and_one_of_the_group_is_not() -> None:
+    returning = [reused("r", ready=NOW), older("o", ready=NOW), moved("m", Reason.EXPIRED, ready=NOW)]
+    found = group("", [*returning, record("g", ready=NOW, outcome=Outcome.GROUP)])
+    assert (found.back, found.returning, found.reuse_ratio) == (2, 3, 2 / 3)
+    assert (found.first, found.group, found.reused, found.older, found.moved) == (0, 1, 1, 1, 1)
 
 
 @pytest.mark.parametrize(("q", "value"), [(0.5, 2.0), (0.95, 4.0), (0.0, 1.0), (1.0, 4.0), (0.75, 3.0)])
@@ -43,6 +50,7 @@ def test_a_quantile_is_the_smallest_value_that_its_share_does_not_exceed(times: 
 def test_time_is_saved_only_against_sessions_of_the_same_kind() -> None:
     back = reused("r", ready=NOW, took=2)
     assert saved([back, moved("m", Reason.EXPIRED, ready=NOW, took=12)]) == 10
+    assert saved([back, older("o", ready=NOW, took=4), moved("m", Reason.EXPIRED, ready=NOW, took=12)]) == 18
     assert saved([back, moved("m", Reason.EXPIRED, ready=NOW, took=12, kind="CodeInterpreter")]) is None
     assert saved([reused("r", ready=NOW, took=12), moved("m", Reason.EXPIRED, ready=NOW, took=2)]) == -10
 

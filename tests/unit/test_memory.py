@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastnode import memory as memories
-from lastnode.contract import AGENTCUBE_PREFIX, LAST_NODE_ANNOTATION, RECENT_NODES_ANNOTATION
-from lastnode.memory import Crash, Entry, Memory, add, is_ahead, merge, parse_text, prune, take_back
+from lastnode.contract import AGENTCUBE_PREFIX, LAST_NODE_ANNOTATION, MAX_RECENT_NODES_BYTES, RECENT_NODES_ANNOTATION
+from lastnode.memory import Crash, Entry, Memory, add, bounded, is_ahead, merge, parse_text, prune, take_back
 from lastnode.objects import Node
 from lastnode.status import EARLIEST, LATEST
 from tests.unit.strategies import entries, label_values, node_names
@@ -25,7 +25,10 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = 24 * 60 * 60.0
 DAY_OF_ENTRIES = datetime(2026, 11, 23, tzinfo=UTC)
 
-entry_lists = st.lists(entries, max_size=12)
+# Few nodes, each several times; or more of them than a memory holds.
+entry_lists = st.lists(entries, max_size=12) | st.lists(st.integers(0, 45), min_size=33, max_size=60).map(
+    lambda numbers: [Entry(f"node-{number}", ready_at=NOW + timedelta(seconds=i)) for i, number in enumerate(numbers)]
+)
 instants = st.datetimes(EARLIEST.replace(tzinfo=None), LATEST.replace(tzinfo=None), timezones=st.just(UTC))
 dated_entries = st.builds(
     Entry,
@@ -109,14 +112,30 @@ def test_entries_that_arrive_one_by_one_in_any_order_make_the_same_memory(one: l
 
 
 @given(entry_lists)
-def test_a_memory_holds_at_most_five_entries_newest_first_and_one_a_node(one: list[Entry]) -> None:
+def test_a_memory_holds_at_most_32_entries_newest_first_and_one_a_node(one: list[Entry]) -> None:
     memory = merge(one)
-    assert len(memory) <= 5
+    assert len(memory) <= 32
     assert len({kept.node for kept in memory}) == len(memory)
     if len(memory) > 1:
         dates = [kept.ready_at for kept in memory if kept.ready_at is not None]
         assert len(dates) == len(memory)
         assert dates == sorted(dates, reverse=True)
+
+
+@given(entry_lists)
+def test_what_is_kept_are_the_newest_entries_that_the_text_may_hold(one: list[Entry]) -> None:
+    memory = merge(one)
+    assert bounded(memory, 8) == memory[:8]
+    assert bounded(memory, 32) == memory
+
+
+@pytest.mark.parametrize(("length", "kept"), [(10, 32), (253, 18)])
+def test_a_memory_of_long_names_keeps_no_more_than_the_largest_text(length: int, kept: int) -> None:
+    uid = "8d0f2f6e-0000-4000-8000-000000000000"
+    many = merge([Entry(f"{i:02}{'x' * (length - 2)}", "h" * 40, uid, at(-i), uid) for i in range(32)])
+    text = render(bounded(many, 32))[RECENT_NODES_ANNOTATION] or ""
+    assert len(text.encode()) <= MAX_RECENT_NODES_BYTES
+    assert parse({RECENT_NODES_ANNOTATION: text}) == many[:kept]
 
 
 @given(entry_lists)
@@ -131,7 +150,7 @@ def test_what_merging_drops_is_older_than_what_it_keeps(one: list[Entry]) -> Non
         if same_node is not None:
             assert given_entry.ready_at <= same_node
         else:
-            assert len(memory) == 5
+            assert len(memory) == 32
             assert oldest is not None
             assert given_entry.ready_at <= oldest
 
@@ -270,7 +289,7 @@ def test_text_over_8_kb_counts_as_absent_and_one_of_8_kb_does_not() -> None:
 
 def test_the_longest_memory_that_is_written_can_be_read_again() -> None:
     longest = [Entry(f"{number:02}" + "n" * 251, "h" * 63, "u" * 36, at(number), "p" * 36) for number in range(20)]
-    memory = merge(longest)
+    memory = bounded(merge(longest), 32)
     assert parse_text(None, render(memory)[RECENT_NODES_ANNOTATION]) == memory
 
 

@@ -21,6 +21,7 @@ from recorder.why.inquiry import Explanation, conclude
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 A = Node(name="a", uid="uid-a", hostname="a", ready=True)
 B = Node(name="b", uid="uid-b", hostname="b", ready=True)
+OLDER = Entry(node="b", hostname="b", node_uid="uid-b", ready_at=NOW - timedelta(hours=2), pod_uid="p1")
 ENTRY = Entry(node="a", hostname="a", node_uid="uid-a", ready_at=NOW - timedelta(hours=1), pod_uid="p0")
 
 
@@ -55,6 +56,9 @@ def test_the_sets_of_reasons_hold_each_once() -> None:
         ((ENTRY,), {"a": Node(name="a", uid="new", hostname="a", ready=True)},
          Node(name="a", uid="new", hostname="a", ready=True), (Outcome.MOVED, Reason.NODE_REPLACED)),
         ((Entry(node="a"),), {"a": A}, A, (Outcome.REUSED, None)),
+        ((ENTRY, OLDER), {"a": A, "b": B}, B, (Outcome.OLDER, None)),
+        ((ENTRY, OLDER), {"b": B}, B, (Outcome.REUSED, None)),
+        ((ENTRY, OLDER), {"a": A}, Node(name="b", uid="new", hostname="b", ready=True), (Outcome.MOVED, None)),
     ],
 )  # fmt: skip
 def test_an_outcome_is_judged_by_where_the_pod_really_ran(
@@ -68,6 +72,14 @@ def test_an_expired_memory_explains_a_move_and_does_not_deny_a_return() -> None:
     assert judge(then, B) == (Outcome.MOVED, Reason.EXPIRED)
     assert judge(then, A) == (Outcome.REUSED, None)
     assert then.last_node == "a"
+
+
+def test_without_a_memory_of_its_own_a_session_may_run_on_a_node_of_the_group() -> None:
+    then = expect((), now=NOW, ttl=86400, nodes={"a": A, "b": B}, relatives=[ENTRY])
+    assert judge(then, A) == (Outcome.GROUP, None)
+    assert judge(then, B) == (Outcome.FIRST, None)
+    own = expect((OLDER,), now=NOW, ttl=86400, nodes={"a": A, "b": B}, relatives=[ENTRY])
+    assert judge(own, A) == (Outcome.MOVED, None)
 
 
 def test_nothing_remembered_has_no_last_node() -> None:

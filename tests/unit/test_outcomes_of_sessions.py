@@ -16,7 +16,6 @@ from lastnode.kube.unforeseen import Unforeseen
 from lastnode.memory import Entry, Memory
 from lastnode.objects import Controller, Node, Session, Workload
 from lastnode.outcome import JOURNAL, SessionRecord
-from lastnode.reasons import Reason
 from lastnode.view import View
 from recorder.counting import MOST_WAITING, Counting, SessionLog, record_of
 from recorder.life import UNEXPLAINED, Explanation, Life
@@ -98,6 +97,24 @@ def test_nobody_is_asked_about_a_session_that_came_back() -> None:
     assert (world.outcomes(), world.asked) == (["reused"], [])
 
 
+def test_nobody_is_asked_about_a_session_on_an_older_node_and_it_did_not_move() -> None:
+    world = World((entry(B), entry(A, age=timedelta(hours=2))))
+    world.ready(world.bound("s", "a"))
+    world.settle()
+    assert (world.outcomes(), world.asked) == (["older"], [])
+    assert [(record.last_node, record.reason) for record in map(record_of, world.counted)] == [("b", None)]
+
+
+def test_sessions_that_start_together_and_become_ready_in_any_order_come_back_to_what_was_remembered_before() -> None:
+    world = World((entry(B), entry(A, age=timedelta(hours=2))))
+    together = [world.bound(f"s{number}", "ab"[number % 2]) for number in range(8)]
+    for number in (5, 2, 7, 0, 1, 6, 3, 4):
+        world.ready(together[number])
+    world.settle()
+    assert sorted(world.outcomes()) == ["older"] * 4 + ["reused"] * 4
+    assert world.asked == []
+
+
 def test_what_another_replica_wrote_is_let_go() -> None:
     world = World()
     world.ready(world.bound("s"))
@@ -136,7 +153,7 @@ def test_while_the_recorder_starts_no_older_entry_steps_in_for_a_node_that_is_no
     world.ready(session)
     world.settle()
     (record,) = [record_of(life) for life in world.counted]
-    assert (record.outcome, record.last_node, record.reason) == ("moved", "b", Reason.UNKNOWN)
+    assert (record.outcome, record.last_node, record.reason) == ("older", "b", None)
 
 
 def test_a_session_that_ends_before_it_is_ready_came_to_nothing() -> None:

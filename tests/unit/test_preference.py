@@ -7,7 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastnode.preference import EXTENDER_SCORE, EXTENDER_WEIGHT, POINTS, WEIGHT, Match, carries, term
+from lastnode.contract import is_hostname_value, is_node_name
+from lastnode.preference import (
+    EXTENDER_SCORE,
+    EXTENDER_WEIGHT,
+    POINTS,
+    WEIGHT,
+    Match,
+    carried,
+    carries,
+    scores,
+    term,
+    terms,
+)
+from lastnode.ranking import Preferred
 from tests.unit.strategies import NEAR_MISSES, NODE, OURS, label_values, node_names, preferred_terms
 
 # Of the scheduler: pkg/scheduler/schedule_one.go, staging/src/k8s.io/kube-scheduler (extender/v1, framework).
@@ -119,16 +132,16 @@ def test_a_refusal_is_one_readable_line(arguments: dict[str, Any]) -> None:
 def test_a_pod_that_has_the_term_among_its_own_is_known(
     ours: dict[str, Any], before: list[dict[str, Any]], after: list[dict[str, Any]]
 ) -> None:
-    terms = [*before, ours, *after]
-    unchanged = copy.deepcopy(terms)
-    assert carries(terms, NODE)
-    assert not carries(terms[:1], "node-3")
-    assert terms == unchanged
+    found = [*before, ours, *after]
+    unchanged = copy.deepcopy(found)
+    assert carries(found, NODE)
+    assert not carries(found[:1], "node-3")
+    assert found == unchanged
 
 
 @given(st.lists(preferred_terms, max_size=5))
-def test_a_users_own_terms_are_not_taken_for_ours(terms: list[dict[str, Any]]) -> None:
-    assert not carries(terms, NODE)
+def test_a_users_own_terms_are_not_taken_for_ours(found: list[dict[str, Any]]) -> None:
+    assert not carries(found, NODE)
 
 
 @pytest.mark.parametrize("near_miss", NEAR_MISSES)
@@ -170,5 +183,111 @@ def test_a_term_with_something_unknown_in_it_is_not_ours() -> None:
 
 
 @given(json_values | st.lists(json_values, max_size=3))
-def test_garbage_holds_no_term_of_ours_and_raises_nothing(terms: object) -> None:
-    assert not carries(terms, NODE)
+def test_garbage_holds_no_term_of_ours_and_raises_nothing(found: object) -> None:
+    assert not carries(found, NODE)
+    assert terms(RANKED)
+    assert not carried(found, RANKED)
+
+
+# Several nodes
+
+
+def preferred(node: str, weight: int, hostname: str | None = None) -> Preferred:
+    return Preferred(node, node if hostname is None else hostname, "", weight)
+
+
+RANKED = [preferred("a", 100), preferred("b", 10), preferred("c", 10), preferred("bare", 10, ""), preferred("g", 1)]
+
+ranked_nodes = st.lists(
+    st.builds(preferred, node_names(), st.sampled_from([100, 10, 1]), st.text(max_size=70) | label_values),
+    max_size=12,
+    unique_by=lambda one: one.node,
+).map(lambda found: sorted(found, key=lambda one: -one.weight))
+
+
+def test_nodes_of_one_weight_share_a_term_and_one_without_a_hostname_has_its_own() -> None:
+    assert terms(RANKED) == [
+        term("a"),
+        {"weight": 10, "preference": by_hostname("b", "c")},
+        term("bare", weight=10, match="name"),
+        term("g", weight=1),
+    ]
+
+
+def test_by_name_each_node_has_a_term_since_the_api_server_allows_a_field_one_value() -> None:
+    assert terms(RANKED, "name") == [term(one.node, weight=one.weight, match="name") for one in RANKED]
+
+
+def test_a_hostname_that_two_nodes_have_counts_once_with_its_strongest_weight() -> None:
+    assert terms([preferred("a", 100, "same"), preferred("b", 10, "same")]) == [term("a", hostname="same")]
+
+
+@given(ranked_nodes, st.sampled_from(["hostname", "name"]))
+def test_whatever_is_ranked_no_term_could_keep_a_pod_from_being_scheduled(found: list[Preferred], match: Match) -> None:
+    """kube-scheduler refuses a value that no label can have, kube-apiserver a field with a bad or a second value."""
+    for made in terms(found, match):
+        assert 1 <= made["weight"] <= 100
+        (kind, [requirement]) = next(iter(made["preference"].items()))
+        assert requirement["operator"] == "In"
+        if kind == "matchFields":
+            assert requirement["key"] == "metadata.name"
+            assert [is_node_name(value) for value in requirement["values"]] == [True]
+        else:
+            assert requirement["key"] == "kubernetes.io/hostname"
+            assert requirement["values"]
+            assert all(is_hostname_value(value) for value in requirement["values"])
+
+
+@given(ranked_nodes)
+def test_a_node_is_in_one_term_only_so_that_no_weights_add_up(found: list[Preferred]) -> None:
+    made = terms(found)
+    named = [v for each in made for part in each["preference"].values() for one in part for v in one["values"]]
+    usable = {one.hostname for one in found if is_hostname_value(one.hostname)}
+    by_name = [one.node for one in found if not is_hostname_value(one.hostname)]
+    assert sorted(named) == sorted([*usable, *by_name])
+    assert [each["weight"] for each in made] == sorted((each["weight"] for each in made), reverse=True)
+
+
+@given(ranked_nodes, st.sampled_from(["hostname", "name"]), st.lists(preferred_terms, max_size=3))
+def test_a_pod_with_our_terms_among_its_own_carries_every_node(
+    found: list[Preferred], match: Match, own: list[dict[str, Any]]
+) -> None:
+    hostnames = [one.hostname for one in found]
+    if len({*hostnames}) == len(hostnames):
+        assert {*carried([*own, *terms(found, match)], found)} >= {one.node for one in found}
+
+
+def test_a_node_is_carried_whatever_it_weighed_when_the_term_was_made() -> None:
+    """The memory may have changed between the pod's creation and the scheduler's call."""
+    before = terms([preferred("b", 100), preferred("a", 10)])
+    assert carried(before, RANKED) == ["b", "a"]
+
+
+def test_a_term_that_names_any_other_node_or_has_another_weight_is_the_users() -> None:
+    assert carried([{"weight": 10, "preference": by_hostname("b", "another")}], RANKED) == []
+    assert carried([{"weight": 11, "preference": by_hostname("b", "c")}], RANKED) == []
+
+
+def test_scores_are_relative_to_the_strongest_that_is_offered() -> None:
+    assert scores(RANKED) == {"a": 10, "b": 1, "c": 1, "bare": 1}
+    assert scores(RANKED[1:]) == {"b": 10, "c": 10, "bare": 10, "g": 1}
+    assert scores(RANKED[-1:]) == {"g": 10}
+    assert scores([]) == {}
+
+
+def test_a_node_that_the_pod_asks_for_itself_gets_no_score_and_is_still_the_measure() -> None:
+    assert scores(RANKED, ["a"]) == {"b": 1, "c": 1, "bare": 1}
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=8))
+def test_a_score_is_what_node_affinity_makes_of_the_weight_to_the_step_of_a_score(weights: list[int]) -> None:
+    found = [preferred(f"n-{i}", weight) for i, weight in enumerate(weights)]
+    given_scores = scores(found)
+    for one in found:
+        of_the_term = MAX_NODE_SCORE * one.weight // max(weights) * NODE_AFFINITY_PLUGIN_WEIGHT
+        of_the_extender = given_scores.get(one.node, 0) * EXTENDER_WEIGHT * (MAX_NODE_SCORE // MAX_EXTENDER_PRIORITY)
+        assert abs(of_the_term - of_the_extender) <= POINTS // EXTENDER_SCORE // 2 + NODE_AFFINITY_PLUGIN_WEIGHT
+
+
+def by_hostname(*hostnames: str) -> dict[str, Any]:
+    return {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [*hostnames]}]}

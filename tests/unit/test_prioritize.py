@@ -17,7 +17,6 @@ from extender.prioritize import Prioritizer, Request, favour
 from lastnode.contract import SESSION_LABEL, WORKLOAD_NAME_LABEL
 from lastnode.kube.errors import Undecodable
 from lastnode.objects import Node, Workload
-from lastnode.ranking import Preferred
 from lastnode.view import MemoryCache, View
 from tests.unit.strategies import NODE, OURS, node_names, pod_specs, preferred_terms
 
@@ -105,7 +104,7 @@ def test_offered_names_are_found_and_counted_as_plain_json_would(
         request = Request(body)
         assert request.count() == len(offered)
         for name in {NODE, *offered, *(name[:-1] for name in offered if len(name) > 1)}:
-            assert request.offers(name) is (name in offered)
+            assert request.offered([name]) == {name}.intersection(offered)
 
 
 @given(spellings, names)
@@ -121,7 +120,7 @@ def test_the_preferred_node_is_answered_exactly_when_it_is_offered(
 def test_names_in_escaped_spelling_are_the_same_names(offered: list[str]) -> None:
     escaped = "[" + ",".join('"' + "".join(f"\\u{ord(c):04x}" for c in name) + '"' for name in offered) + "]"
     request = Request(f'{{"Pod": {json.dumps(POD)}, "NodeNames": {escaped}}}'.encode())
-    assert request.offers(NODE) is (NODE in offered)
+    assert request.offered([NODE]) == {NODE}.intersection(offered)
     assert request.count() == len(offered)
 
 
@@ -148,4 +147,4 @@ def test_bytes_that_are_no_utf8_are_refused_as_such() -> None:
 
 
 def test_an_answer_is_integers_without_a_newline() -> None:
-    assert favour([Preferred(NODE, NODE, "", 100)]) == b'[{"Host":"node-1","Score":10}]'
+    assert favour({NODE: 10}) == b'[{"Host":"node-1","Score":10}]'

@@ -18,7 +18,7 @@ from lastnode.kube.unforeseen import Unforeseen
 from lastnode.memory import Crash, Entry, merge
 from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
 from lastnode.view import View
-from recorder.life import Pending
+from recorder.life import Pending, decide
 from recorder.sessions import GONE_SECONDS, MOST_GONE, Sessions
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -114,6 +114,28 @@ def test_the_four_of_a_session_may_come_in_any_order(events: list[Event]) -> Non
     followed = Followed().play(*events)
     assert followed.pending() == {W: Pending(workload().uid, (entry(),))}
     assert W in followed.scheduled
+
+
+TOGETHER = {f"s{number}": (f"n{number % 10}", number) for number in range(12)}
+
+
+@given(st.permutations(list(TOGETHER)), st.sets(st.sampled_from(list(TOGETHER)), max_size=3))
+def test_sessions_that_start_together_end_in_a_memory_of_the_newest_distinct_nodes(
+    order: list[str], crashed: set[str]
+) -> None:
+    """In whatever order they become Ready; those that crash at once take back only what is their own."""
+    followed = Followed(early_crash=30).play(seen(workload()), *(seen(node(f"n{number}")) for number in range(10)))
+    for name, (on, _) in TOGETHER.items():
+        followed.play(seen(sandbox(name)), seen(session(name, on, None)))
+    for name in order:
+        on, ready = TOGETHER[name]
+        fate = {"crashed_at": NOON + timedelta(seconds=ready + 1)} if name in crashed else {}
+        followed.play(seen(changed(session(name, on, ready), **fate)))
+    pending = followed.sessions.pending(W)
+    assert pending is not None
+    left = merge(entry(name, on, ready) for name, (on, ready) in TOGETHER.items())
+    kept = [each for each in left if each.pod_uid.removeprefix("pod-") not in crashed]
+    assert decide(workload(), (), pending, None, NOON + timedelta(minutes=1)) == tuple(kept[:8])
 
 
 SESSIONS = {f"s{number}": (f"n{number % 3}", number * 7 % 5, f"w{number % 2}") for number in range(6)}
