@@ -17,6 +17,9 @@ from lastnode.kube.store import Store
 from lastnode.memory import Entry, Memory, merge, parse_text
 from lastnode.objects import Workload
 
+# Of those that changed last. All of them are gone through when one forgets a node (some 10 ms then), and a tenant may
+# put as many into a group as it likes.
+MOST_MEMBERS: Final = 1000
 # A workload's own nodes are no relatives' nodes: so many more are looked at.
 _LOOKED_AT: Final = GROUP_NODES + MOST_RECENT_NODES
 
@@ -58,11 +61,13 @@ class _Members:
     def put(self, uid: str, placed: _Placements) -> None:
         """What a member remembers now; nothing of one that has left."""
         self.entries = None
-        former = self.placed.pop(uid, {})
+        self.placed.pop(uid, None)
         if placed:
             self.placed[uid] = placed
-        lost = {machine for machine, ready_at in former.items() if placed.get(machine, 0.0) < ready_at}
-        if self.newest is None or any(each.by == uid and each.machine in lost for each in self.newest):
+        if len(self.placed) > MOST_MEMBERS:
+            del self.placed[next(iter(self.placed))]
+        lost = (each.by == uid and placed.get(each.machine, 0.0) < each.ready_at for each in self.newest or ())
+        if self.newest is None or any(lost):
             self.newest = None
         else:
             self.newest = _ranked([*self.newest, *_of(uid, placed)])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastnode.contract import GROUP_NODES
-from lastnode.groups import Group, Groups, group_of, newest_of
+from lastnode.groups import MOST_MEMBERS, Group, Groups, group_of, newest_of
 from lastnode.kinds import BUILT_IN
 from lastnode.memory import Entry, parse_text
 from lastnode.objects import Workload, pack
@@ -123,3 +123,11 @@ def test_whatever_changes_come_the_index_knows_what_is_remembered_now(changes: l
         groups.changed(each, None)
     assert groups.newest(asked) == ()
     assert len(groups) == 0
+
+
+def test_a_group_goes_by_so_many_workloads_that_changed_last_that_nobody_waits_for_a_large_one() -> None:
+    names = [f"w{number}" for number in range(MOST_MEMBERS)]
+    groups = index(workload("first", ("gone", 0)), *(workload(name, ("n1", 9), ("n2", 5)) for name in names))
+    for name in names:
+        groups.changed(workload(name, ("n1", 9), ("n2", 5)), workload(name, ("n1", 9)))
+    assert newest(groups, workload("new")) == ["n1"]
