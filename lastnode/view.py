@@ -15,8 +15,9 @@ from lastnode.groups import Groups
 from lastnode.kinds import BUILT_IN, Kind, ways
 from lastnode.kube.api import Api
 from lastnode.kube.observer import NOBODY, Observer
+from lastnode.kube.pages import PAGE_SIZE
 from lastnode.kube.store import ObjectKey, Store
-from lastnode.kube.watch import PAGE_SIZE, ListWatch
+from lastnode.kube.watch import ListWatch
 from lastnode.memory import Memory, parse_text
 from lastnode.nodes import Nodes
 from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey

@@ -12,7 +12,7 @@ from benchmarks import population, process
 from benchmarks.recorder.bench import Bench, Figure, node_names, seconds
 from lastnode.kube import wire
 from lastnode.kube.api import Api
-from lastnode.kube.watch import PAGE_SIZE
+from lastnode.kube.pages import PAGE_SIZE
 
 IDLE_SECONDS: Final = 30.0
 _SYNCS: Final = 3

@@ -18,8 +18,9 @@ import msgspec
 from lastnode.kube import wire
 from lastnode.kube.api import JSON, METADATA, Api, Stream
 from lastnode.kube.discovery import NotServed, collection_path
-from lastnode.kube.errors import Gone, KubeError, Oversized, Silent, Undecodable
+from lastnode.kube.errors import Gone, KubeError, Silent, Undecodable
 from lastnode.kube.observer import NOBODY, Observer, Progress
+from lastnode.kube.pages import PAGE_SIZE, Pages
 from lastnode.kube.queue import Backoff
 from lastnode.kube.store import Keys, Record, Store, is_newer
 from lastnode.kube.unforeseen import MOST_SAID
@@ -35,10 +36,6 @@ WATCH_SECONDS: Final = (300, 600)
 # A watch that lived this long was healthy: the next one starts at once. A shorter one counts as a failure, which is
 # what keeps a server that closes every watch at once from being asked a thousand times a second.
 HEALTHY_SECONDS: Final = 5.0
-PAGE_SIZE: Final = 500
-# Objects have up to 1.5 MB each: a page of those alone would be more than a program may take. At 10 KB an object a page
-# has 5 MB.
-PAGE_BYTES: Final = 8 * 1024 * 1024
 # An API server that is starting may not know its CRDs yet. Objects seen before are given up only when it has said so
 # this many times in a row, with the back-off between.
 BELIEVED_ABSENCES: Final = 3
@@ -70,8 +67,8 @@ class ListWatch(Generic[R]):
         self.progress = Progress(self.clock())
         self.store.unforeseen = self.observer.unforeseen
         self._skipped: set[str] = set()  # why, as far as it was said
-        self._limit = self.page_size
         self._accept = METADATA if self.metadata_only else JSON
+        self._pages = Pages(self.api, self.selectors, self._accept.a_list, self.page_size)
         self._path: str | None = None
         self._version: str | None = None  # where the next watch starts; None: list first
         self._absences = 0  # answers in a row that the resource is not served
@@ -121,8 +118,7 @@ class ListWatch(Generic[R]):
     def _compare(self, path: str, version: str) -> None:
         """Whether the server still has what was seen. After its etcd was restored from a copy it has not, and says
         nothing to a watch from a version that is yet to come: then everything is listed, at once."""
-        query = {**self.selectors, "limit": "1"}
-        now = wire.page(self.api.get(path, query, self._accept.a_list)).version
+        now = self._pages.version(path)
         if is_newer(version, now):
             log.warning("%s: the version went back from %s to %s", self.resource, version, now)
             self.observer.failed(self.resource, "gone")
@@ -198,46 +194,25 @@ class ListWatch(Generic[R]):
 
     def _list(self, path: str) -> str:
         """Every object, page by page; returns the version to watch from."""
-        started = self.clock()
-        seen = Keys()
-        token, version = self._take_page(path, "", seen)
-        while token and not self._stopping.is_set():
-            token, version = self._take_page(path, token, seen)
-        if not self._stopping.is_set():
-            self.store.retain(seen)
-            taken = self.clock() - started
-            log.info(
-                "%s: %d objects listed in %.2f s", self.resource, len(seen), taken, extra={"resource": self.resource}
-            )
-            self.observer.listed(self.resource, taken, len(seen))
+        started, seen, version = self.clock(), Keys(), ""
+        for page in self._pages.of(path):
+            self._heard()
+            self._take(page, seen)
+            version = page.version
+            del page
+            if self._stopping.is_set():
+                return version
+        self.store.retain(seen)
+        taken = self.clock() - started
+        log.info("%s: %d objects listed in %.2f s", self.resource, len(seen), taken, extra={"resource": self.resource})
+        self.observer.listed(self.resource, taken, len(seen))
         return version
 
-    def _take_page(self, path: str, token: str, seen: Keys) -> tuple[str, str]:
-        """One page into the store; returns the next one's token and the list's version. Nothing else of the page is
-        kept: at 10 KB an object it is 5 MB, and must be gone before the next one comes."""
-        page = wire.page(self._get_page(path, token))
-        self._heard()
+    def _take(self, page: wire.Page, seen: Keys) -> None:
         for item in page.items or ():
             if (obj := self._decode_object(item)) is not None:
                 seen.add(obj)
                 self.store.upsert(obj)
-        return page.token, page.version
-
-    def _get_page(self, path: str, token: str) -> bytes:
-        """Fewer objects where they are large, until one answer holds them."""
-        while True:
-            query = {**self.selectors, "limit": str(self._limit)} | ({"continue": token} if token else {})
-            try:
-                data = self.api.get(path, query, self._accept.a_list, most=PAGE_BYTES)
-            except Oversized:
-                if self._limit == 1:
-                    raise
-                self._limit = max(1, self._limit // 4)
-                self._heard()
-            else:
-                if len(data) <= PAGE_BYTES // 2:
-                    self._limit = min(self.page_size, self._limit * 2)
-                return data
 
     def _watch(self, path: str, version: str) -> None:
         """One connection, until the server or :meth:`stop` ends it.

@@ -10,8 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from lastnode.kube.pages import PAGE_BYTES
 from lastnode.kube.queue import Backoff
-from lastnode.kube.watch import HEALTHY_SECONDS, PAGE_BYTES, ListWatch
+from lastnode.kube.watch import HEALTHY_SECONDS, ListWatch
 from testbed.stack import Stack
 from tests.recorder.followed import Followed
 from tests.recorder.httpproxy import Answer, Asked, HttpProxy, refusal
