@@ -82,11 +82,11 @@ class Extender:
             counts = TlsMetrics(registry)
             self._tls = Tls(files, counts)
             self._tls.load()
-            self._crew.add("certificate-files", self._tls.run, self._tls.stop)
+            self._crew.add("certificate-files", self._tls)
             if files.client_ca is not None:
                 self.app = known_clients(self.app, settings.client_ca_verbs.split(","), counts.no_certificate)
         for watch in watches:
-            self._crew.add(f"watch-{watch.resource}", watch.run, watch.stop)
+            self._crew.add(f"watch-{watch.resource}", watch)
 
     def context(self) -> ssl.SSLContext:
         """For the next connection; only with ``files``."""

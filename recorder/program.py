@@ -82,8 +82,7 @@ class Recorder:
         )  # fmt: skip
         elector = _elector(settings, server, leadership, sessions.schedule_all) if settings.leader_elect else None
         loops = {"writers": writer.moved_at, "outcomes": counting.moved_at}
-        if elector:
-            loops["elector"] = elector.moved_at
+        loops |= {"elector": elector.moved_at} if elector else {}
         live, ready = health.live_checks(watches, loops), health.ready_checks(watches, current=True)
         pages = Pages(live, ready, {
             "/metrics": Shared(CONTENT_TYPE, lambda: exposition(registry)),
@@ -93,14 +92,13 @@ class Recorder:
 
         self.port = served.server_port
         self.crew = Crew(ended)
-        self.crew.add("pages", served.run, served.stop)
-        self.crew.add("outcomes", counting.run, counting.stop)
-        for number in range(settings.writers):
-            self.crew.add(f"writer-{number}", writer.work, writer.stop)
+        self.crew.add("pages", served)
+        self.crew.add("outcomes", counting)
+        self.crew.add("writer", writer, threads=settings.writers)
         for watch in watches:
-            self.crew.add(f"watch-{watch.resource}", watch.run, watch.stop)
+            self.crew.add(f"watch-{watch.resource}", watch)
         if elector:
-            self.crew.add("elector", elector.run, elector.stop)
+            self.crew.add("elector", elector)
 
 
 def _counting(

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Writer:
-    """``work`` runs in as many threads as shall write at once; the queue keeps one workload in one of them.
+    """``run`` goes on in as many threads as shall write at once; the queue keeps one workload in one of them.
 
     ``recent_nodes``: how many entries a memory keeps.
     """
@@ -67,7 +67,7 @@ class Writer:
         self._begun: dict[WorkloadKey, float] = {}  # what is being written, and when that began (monotonic seconds)
         self._stopping = Event()
 
-    def work(self) -> None:
+    def run(self) -> None:
         """Write until :meth:`stop`; failures are retried through the queue, never raised."""
         while (key := self.queue.take()) is not None:
             self._begun[key] = time.monotonic()
@@ -86,7 +86,7 @@ class Writer:
         return min(list(self._begun.values()), default=time.monotonic())
 
     def stop(self) -> None:
-        """Let every :meth:`work` return after the write it is in."""
+        """Let every :meth:`run` return after the write it is in."""
         self._stopping.set()
         self.queue.close()
 

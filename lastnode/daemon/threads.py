@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
+from typing import Protocol
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,17 @@ class Flag:
         self._set.put(None)
 
 
+class Worker(Protocol):
+    """What a thread is for."""
+
+    def run(self) -> None:
+        """Until :meth:`stop`, which any thread may call."""
+
+    def stop(self) -> None: ...
+
+
 class Crew:
-    """``add`` what shall run and how to stop it, then ``start``; ``stop`` ends the last added first.
+    """``add`` what shall run, then ``start``; ``stop`` ends the last added first.
 
     ``ended``: set when a thread died, and from outside when somebody asks to stop.
     """
@@ -40,9 +50,12 @@ class Crew:
         self.ended = ended
         self.failed = False
 
-    def add(self, name: str, run: Callable[[], None], stop: Callable[[], None]) -> None:
-        self._threads.append(Thread(target=self._guard, args=(name, run), name=name, daemon=True))
-        self._stops.append(stop)
+    def add(self, name: str, worker: Worker, threads: int = 1) -> None:
+        """``threads``: in which its ``run`` goes on at the same time."""
+        self._threads += [
+            Thread(target=self._guard, args=(name, worker.run), name=name, daemon=True) for _ in range(threads)
+        ]
+        self._stops.append(worker.stop)
 
     def start(self) -> None:
         for thread in self._threads:
