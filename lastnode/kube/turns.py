@@ -23,12 +23,16 @@ MOST_DOUBTFUL: Final = 1024
 
 
 class Turns(Generic[K]):
-    """``group`` of a key; ``workers``: how many keys are worked on at once. Of these one group has three quarters at
-    most, and all doubtful ones together have half. ``now`` is monotonic seconds everywhere."""
+    """``group`` of a key; ``workers``: how many keys are worked on at once. Of these one group has seven of eight at
+    most, and all doubtful ones together have half. ``now`` is monotonic seconds everywhere.
+
+    So a group that turns slow for the first time, with much waiting, leaves the others an eighth until what it has at
+    work ends, and half from then on.
+    """
 
     def __init__(self, group: Callable[[K], Hashable], workers: int) -> None:
         self._group = group
-        self._most_of_one = workers - workers // 4
+        self._most_of_one = workers - (workers + 4) // 8  # at least one less, from four on
         self._most_doubtful = max(1, workers // 2)
         self._waiting: dict[Hashable, OrderedDict[K, None]] = {}
         self._sound: OrderedDict[Hashable, None] = OrderedDict()  # groups with something waiting, in turn
