@@ -6,8 +6,7 @@ quickly.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable
-from itertools import islice
+from collections.abc import Callable, Hashable, Iterator
 from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -57,12 +56,15 @@ class Turns(Generic[K]):
     def next(self, now: float) -> K | None:
         """Whose turn it is, which is worked on from now on; None while nobody may."""
         self._doubt_what_takes_long(now)
-        for line in (self._unsound, self._sound) if self._unsound_first else (self._sound, self._unsound):
-            free = (group for group in line if self._held[group] < self._most_of_one)
-            if self._may(line, now) and (found := list(islice(free, 1))):
-                self._unsound_first = line is self._sound
-                return self._begin(found[0], now)
+        for line, group in self._free(now):
+            self._unsound_first = line is self._sound
+            return self._begin(group, now)
         return None
+
+    def ready(self, now: float) -> bool:
+        """Whether anybody may be next."""
+        self._doubt_what_takes_long(now)
+        return any(True for _ in self._free(now))
 
     def end(self, key: K, now: float, well: bool | None) -> None:
         """Work on it has ended: ``well``, or failed, or (None) in a way that says nothing of its group."""
@@ -97,6 +99,15 @@ class Turns(Generic[K]):
 
     def __contains__(self, key: K) -> bool:
         return key in self._waiting.get(self._group(key), ())
+
+    def _free(self, now: float) -> Iterator[tuple[OrderedDict[Hashable, None], Hashable]]:
+        """The first of each line who may be next, with that line; who comes first before the other."""
+        for line in (self._unsound, self._sound) if self._unsound_first else (self._sound, self._unsound):
+            for group in line:
+                if self._held[group] < self._most_of_one:
+                    if self._may(line, now):
+                        yield line, group
+                    break
 
     def _begin(self, group: Hashable, now: float) -> K:
         key, _ = self._waiting[group].popitem(last=False)

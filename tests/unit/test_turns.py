@@ -55,7 +55,9 @@ def test_groups_take_turns_whatever_each_has_waiting() -> None:
 def test_one_group_leaves_one_of_eight_workers_to_the_others() -> None:
     shop = Shop(busy=100)
     assert groups(shop.take()) == ["busy"] * 7
+    assert not shop.turns.ready(shop.now)
     shop.add("other", 100)
+    assert shop.turns.ready(shop.now)
     assert groups(shop.take()) == ["other"]
 
 
