@@ -72,7 +72,7 @@ def decide(
     merged = memory.take_back(memory.add(kept, pending.memory, now), pending.crashes)
     if nodes is not None:
         merged = memory.prune(merged, nodes)
-    if merged == memory.merge(known, now=now) and workload.last_node == (merged[0].node if merged else None):
+    if workload.last_node == (merged[0].node if merged else None) and merged == memory.merge(known, now=now):
         return Write.UNCHANGED
     return merged
 
