@@ -133,6 +133,8 @@ def take_back(memory: Memory, crashes: Iterable[Crash]) -> Memory:
     An entry of the same pod that became Ready again after its crash stays.
     """
     taken = tuple(crashes)
+    if not taken:
+        return memory
     return tuple(entry for entry in memory if not any(_takes_back(crash, entry) for crash in taken))
 
 
@@ -185,7 +187,7 @@ def _valid(entry: Entry) -> Entry | None:
         return None
     if entry.hostname and not is_hostname_value(entry.hostname):
         return None
-    return msgspec.structs.replace(entry, ready_at=ready_at)
+    return entry if ready_at is entry.ready_at else msgspec.structs.replace(entry, ready_at=ready_at)
 
 
 _ENTRY: Final = msgspec.json.Decoder(Entry)

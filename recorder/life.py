@@ -79,7 +79,7 @@ def decide(
     if nodes is not None:
         merged = memory.prune(merged, nodes)
     merged = memory.bounded(merged, most)
-    if merged == memory.merge(known, now=now) and workload.last_node == (merged[0].node if merged else None):
+    if workload.last_node == (merged[0].node if merged else None) and merged == memory.merge(known, now=now):
         return Write.UNCHANGED
     return merged
 

@@ -8,6 +8,7 @@ piece of work on its newest state, and two writes of one workload never race eac
 """
 
 import heapq
+import math
 import random
 import time
 from collections.abc import Callable, Hashable
@@ -52,6 +53,7 @@ class WorkQueue(Generic[K]):
         self._sequence = 0
         self._paused_until = 0.0
         self._closed = False
+        self._idle: list[float] = []  # of each worker that waits: when it wakes by itself
         self._changed = Condition()
 
     def add(self, key: K) -> None:
@@ -69,12 +71,14 @@ class WorkQueue(Generic[K]):
                 key = self._turns.next(now) if now >= self._paused_until else None
                 if key is not None:
                     self._busy.add(key)
+                    self._pass_on(now)
                     return key
-                self._changed.wait(self._next_due(now))
+                self._wait(now)
             return None
 
     def done(self, key: K, how: Done = NOTHING_DONE) -> None:
-        """The worker is finished with ``key``; what was added meanwhile becomes due now, or after its rest."""
+        """The worker is finished with ``key`` and takes the next; what was added meanwhile becomes due now, or after
+        its rest."""
         with self._changed:
             now = self._clock()
             self._turns.end(key, now, how.well)
@@ -86,8 +90,6 @@ class WorkQueue(Generic[K]):
             if how.again or key in self._wanted:
                 self._wanted.discard(key)
                 self._add(key)
-            if self._turns:
-                self._changed.notify()  # not all: each worker that wakes for nothing takes time from those that write
 
     def pause(self, backoff: "Backoff") -> float:
         """What failed concerns all: nobody gets anything for the next delay of ``backoff``, unless a pause is on.
@@ -124,6 +126,22 @@ class WorkQueue(Generic[K]):
             self._sequence += 1
             heapq.heappush(self._later, (self._resting[key], self._sequence, key))
 
+    def _wait(self, now: float) -> None:
+        """Until somebody says that there is something, or (one of those who wait sees to that) something is due."""
+        due = self._next_due(now)
+        due = due if due < min(self._idle, default=math.inf) else math.inf
+        self._idle.append(due)
+        try:
+            self._changed.wait(None if due == math.inf else max(0.0, due - now))
+        finally:
+            self._idle.remove(due)
+
+    def _pass_on(self, now: float) -> None:
+        """Whoever has got something wakes another for what is left, or to see to what is due. Nobody else is woken:
+        each worker that wakes for nothing takes time from those that write."""
+        if self._idle and (self._turns.ready(now) or self._next_due(now) < min(self._idle)):
+            self._changed.notify()
+
     def _wake(self, now: float) -> None:
         while self._later and self._later[0][0] <= now:
             _, _, key = heapq.heappop(self._later)
@@ -135,13 +153,12 @@ class WorkQueue(Generic[K]):
         while self._resting and self._resting[first := next(iter(self._resting))] <= now:
             del self._resting[first]
 
-    def _next_due(self, now: float) -> float | None:
-        """Seconds until somebody may get something though nothing happens."""
+    def _next_due(self, now: float) -> float:
+        """When somebody may get something though nothing happens; infinity: never."""
         if now < self._paused_until:
-            return self._paused_until - now
-        due = [self._later[0][0] - now] if self._later else []
-        due += [pause] if (pause := self._turns.pause(now)) is not None else []
-        return max(0.0, min(due)) if due else None
+            return self._paused_until
+        pause = self._turns.pause(now)
+        return min(self._later[0][0] if self._later else math.inf, math.inf if pause is None else now + pause)
 
 
 # client-go's reflector waits 0.8 s first and 30 s at most; the same numbers keep us as quiet as the controllers

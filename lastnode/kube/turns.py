@@ -6,8 +6,7 @@ quickly.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable
-from itertools import islice
+from collections.abc import Callable, Hashable, Iterator
 from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -23,12 +22,16 @@ MOST_DOUBTFUL: Final = 1024
 
 
 class Turns(Generic[K]):
-    """``group`` of a key; ``workers``: how many keys are worked on at once. Of these one group has three quarters at
-    most, and all doubtful ones together have half. ``now`` is monotonic seconds everywhere."""
+    """``group`` of a key; ``workers``: how many keys are worked on at once. Of these one group has seven of eight at
+    most, and all doubtful ones together have half. ``now`` is monotonic seconds everywhere.
+
+    So a group that turns slow for the first time, with much waiting, leaves the others an eighth until what it has at
+    work ends, and half from then on.
+    """
 
     def __init__(self, group: Callable[[K], Hashable], workers: int) -> None:
         self._group = group
-        self._most_of_one = workers - workers // 4
+        self._most_of_one = workers - (workers + 4) // 8  # at least one less, from four on
         self._most_doubtful = max(1, workers // 2)
         self._waiting: dict[Hashable, OrderedDict[K, None]] = {}
         self._sound: OrderedDict[Hashable, None] = OrderedDict()  # groups with something waiting, in turn
@@ -53,12 +56,15 @@ class Turns(Generic[K]):
     def next(self, now: float) -> K | None:
         """Whose turn it is, which is worked on from now on; None while nobody may."""
         self._doubt_what_takes_long(now)
-        for line in (self._unsound, self._sound) if self._unsound_first else (self._sound, self._unsound):
-            free = (group for group in line if self._held[group] < self._most_of_one)
-            if self._may(line, now) and (found := list(islice(free, 1))):
-                self._unsound_first = line is self._sound
-                return self._begin(found[0], now)
+        for line, group in self._free(now):
+            self._unsound_first = line is self._sound
+            return self._begin(group, now)
         return None
+
+    def ready(self, now: float) -> bool:
+        """Whether anybody may be next."""
+        self._doubt_what_takes_long(now)
+        return any(True for _ in self._free(now))
 
     def end(self, key: K, now: float, well: bool | None) -> None:
         """Work on it has ended: ``well``, or failed, or (None) in a way that says nothing of its group."""
@@ -93,6 +99,15 @@ class Turns(Generic[K]):
 
     def __contains__(self, key: K) -> bool:
         return key in self._waiting.get(self._group(key), ())
+
+    def _free(self, now: float) -> Iterator[tuple[OrderedDict[Hashable, None], Hashable]]:
+        """The first of each line who may be next, with that line; who comes first before the other."""
+        for line in (self._unsound, self._sound) if self._unsound_first else (self._sound, self._unsound):
+            for group in line:
+                if self._held[group] < self._most_of_one:
+                    if self._may(line, now):
+                        yield line, group
+                    break
 
     def _begin(self, group: Hashable, now: float) -> K:
         key, _ = self._waiting[group].popitem(last=False)

@@ -12,6 +12,7 @@ T = TypeVar("T")
 # Nothing that is read anywhere here lies deeper: a value of a pod's preferred term, inside a page, is at 12. The API
 # server takes objects of some 10,000 levels where a definition keeps unknown fields; their managedFields are as deep.
 DEEPEST: Final = 64
+# No possessive quantifiers: until Python 3.11.5 (Debian 12 has 3.11.2) they match what they should not (gh-106052).
 _SIGN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]', re.DOTALL)  # a whole string, or what nests
 
 
@@ -38,8 +39,8 @@ def decode_deep(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw, wha
 
 
 def shallow(data: bytes) -> bytes:
-    """The same JSON with null for each array and object below :data:`DEEPEST` levels. Does not recurse; takes 60 ms a
-    megabyte."""
+    """The same JSON with null for each array and object below :data:`DEEPEST` levels. Does not recurse; takes 4 ms
+    a megabyte of long strings, 60 of short ones, and up to 200 of nothing but brackets."""
     kept, since, depth = [], 0, 0
     for sign in _SIGN.finditer(data):
         if data[sign.start()] in b"[{":

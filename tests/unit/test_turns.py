@@ -52,11 +52,26 @@ def test_groups_take_turns_whatever_each_has_waiting() -> None:
     assert groups(Shop(many=100, one=1, two=2).take(6)) == ["many", "one", "two", "many", "two", "many"]
 
 
-def test_one_group_leaves_a_quarter_of_the_workers_to_the_others() -> None:
+def test_one_group_leaves_one_of_eight_workers_to_the_others() -> None:
     shop = Shop(busy=100)
-    assert groups(shop.take()) == ["busy"] * 6
+    assert groups(shop.take()) == ["busy"] * 7
+    assert not shop.turns.ready(shop.now)
     shop.add("other", 100)
-    assert groups(shop.take()) == ["other"] * 2
+    assert shop.turns.ready(shop.now)
+    assert groups(shop.take()) == ["other"]
+
+
+def test_a_group_that_turns_slow_leaves_the_others_one_worker_and_later_half() -> None:
+    shop = Shop(slow=100)
+    stuck = shop.take()
+    shop.add("good", 1000)
+    for _ in range(10):  # a tenth of the time in which the slow ones are at work
+        shop.now += LONG / 10
+        assert shop.work(well=True) == ["good"]
+    for count, key in enumerate(stuck, 1):
+        shop.turns.end(key, shop.now, well=True)
+        shop.busy -= 1
+        assert shop.work(well=None, most=WORKERS).count("good") >= min(count + 1, WORKERS // 2)
 
 
 @pytest.mark.parametrize(("well", "seconds"), [(False, 0.0), (True, LONG), (None, LONG)])
@@ -88,7 +103,7 @@ def test_a_group_is_sound_again_once_its_work_ends_well_and_quickly() -> None:
     shop.now += 60
     shop.add("bad", 100)
     assert shop.work(well=True, most=1) == ["bad"]
-    assert len(shop.take()) == 6
+    assert len(shop.take()) == 7
 
 
 def test_neither_the_sound_nor_the_doubtful_wait_for_ever_for_the_others() -> None:

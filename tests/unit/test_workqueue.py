@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from threading import Barrier, Lock, Thread
+from collections.abc import Callable
+from threading import Barrier, Lock, Thread, current_thread
 from typing import TypeVar
 
 from lastnode.kube.queue import Backoff, Done, WorkQueue
@@ -141,14 +142,81 @@ def test_failed_work_is_given_out_again_without_anything_happening_once_its_fail
     assert _taken_by_another(queue) == FAILURES_AT_ONCE
 
 
+def test_whoever_gets_something_wakes_another_for_what_is_left() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.pause(Backoff(first=0.02))
+    queue.add("a")
+    queue.add("b")
+    assert sorted(_taken_by_others(queue, 2)) == ["a", "b"]
+
+
+def test_a_rest_ends_in_time_though_who_saw_to_it_is_at_work() -> None:
+    queue: WorkQueue[str] = WorkQueue(workers=4)
+    for key in ("a", "b", "rests", "takes long"):
+        queue.add(key)
+    assert [queue.take() for _ in range(3)] == ["a", "b", "rests"]
+
+    def goes_on() -> None:
+        queue.done("a")
+        queue.done("rests", Done(rest=0.02, again=True))
+        assert queue.take() == "takes long"
+
+    assert _taken_by_others(queue, 1, _waiting(queue, goes_on)) == ["rests"]
+
+
+def test_nobody_wakes_while_a_group_has_all_the_workers_that_it_may_have() -> None:
+    looks: Counter[str] = Counter()
+
+    def clock() -> float:
+        looks[current_thread().name] += 1
+        return 100.0
+
+    queue: WorkQueue[int] = WorkQueue(clock)
+    for key in range(100):
+        queue.add(key)
+    busy = [queue.take() for _ in range(7)]
+
+    def goes_on() -> None:
+        for _ in range(20):
+            key = busy.pop(0)
+            assert key is not None
+            queue.done(key, Done(well=True))
+            busy.append(queue.take())
+            time.sleep(0.001)  # for the other to wake, if it has to
+        queue.close()
+
+    _taken_by_others(queue, 1, _waiting(queue, goes_on))
+    assert looks["other-0"] == 1
+
+
+def _waiting(queue: WorkQueue[K], then: Callable[[], None]) -> Callable[[], None]:
+    """Do that once a worker waits."""
+
+    def done() -> None:
+        deadline = time.monotonic() + 10
+        while not queue._idle and time.monotonic() < deadline:
+            time.sleep(0.001)
+        then()
+
+    return done
+
+
 def _taken_by_another(queue: WorkQueue[K]) -> K | None:
     """What a worker gets that has to wait for it."""
+    return next(iter(_taken_by_others(queue, 1)), None)
+
+
+def _taken_by_others(queue: WorkQueue[K], count: int, meanwhile: Callable[[], None] = lambda: None) -> list[K]:
+    """What so many workers get that have to wait for it."""
     taken: list[K | None] = []
-    worker = Thread(target=lambda: taken.append(queue.take()))
-    worker.start()
-    worker.join(10)
+    workers = [Thread(target=lambda: taken.append(queue.take()), name=f"other-{number}") for number in range(count)]
+    for worker in workers:
+        worker.start()
+    meanwhile()
+    for worker in workers:
+        worker.join(10)
     queue.close()
-    return taken[0] if taken else None
+    return [key for key in taken if key is not None]
 
 
 def test_close_wakes_every_worker_and_leaves_the_rest_undone() -> None:
