@@ -10,13 +10,14 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 
-from benchmarks import injector, prioritize, recorder, scheduling, webhook
+from benchmarks import answers, injector, prioritize, recorder, scheduling, webhook
 from benchmarks.measure import machine
 
 SCALE = 20_000
 LEAST = 400
 
 BENCHMARKS: dict[str, Callable[[int], str]] = {
+    "answers": lambda _: answers.run(),
     "injector": lambda _: injector.run(),
     "prioritize": prioritize.run,
     "recorder": recorder.run,

@@ -21,7 +21,7 @@ def run() -> str:
     calls = {
         "copy.deepcopy(spec)": lambda: copy.deepcopy(spec),
         "prefer_node(spec, …)": lambda: prefer_node(spec, "node-7"),
-        "prefer_last_node(spec, workload), 5 entries": lambda: prefer_last_node(spec, workload),
+        "prefer_last_node(spec, workload), 8 entries": lambda: prefer_last_node(spec, workload),
     }
     seconds = {name: median_seconds(call, calls=CALLS) for name, call in calls.items()}
     peer = seconds["copy.deepcopy(spec)"]

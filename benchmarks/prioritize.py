@@ -181,7 +181,7 @@ class _Bench:
 
     def _nobodys(self) -> list[Sort]:
         return [
-            Sort(f"nobody's session, {count:,} names", [_args(_golden(), self._offered(count))], b"[]")
+            Sort(f"nobody's session, {count:,} names", [_args(golden(), self._offered(count))], b"[]")
             for count in (500, NODES)
         ]
 
@@ -217,7 +217,7 @@ class _Bench:
         self.remarks.append(f"Resident memory with {what}, {when}, MB: {text or 'no /proc'}.")
 
 
-def _golden() -> dict[str, Any]:
+def golden() -> dict[str, Any]:
     """A pod of 7 KB as kube-scheduler sent it once; nobody's session."""
     pod: dict[str, Any] = json.loads(_POD.read_text(encoding="utf-8"))["Pod"]
     pod["metadata"]["labels"] = {"app": "other"}
@@ -225,7 +225,7 @@ def _golden() -> dict[str, Any]:
 
 
 def _session(member: Member, sandbox_uid: str) -> dict[str, Any]:
-    pod = _golden()
+    pod = golden()
     sandbox = {"apiVersion": f"{contract.SANDBOX_GROUP}/v1alpha1", "kind": contract.SANDBOX_KIND, "controller": True}
     pod["metadata"] |= {
         "name": member.pod,

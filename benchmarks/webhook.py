@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.injector import pod_spec, remembering_workload
 from benchmarks.measure import percentiles, table
-from lastnode.contract import RECENT_NODES_ANNOTATION, SESSION_LABEL, WORKLOAD_NAME_LABEL
+from lastnode.contract import DEFAULT_RECENT_NODES, RECENT_NODES_ANNOTATION, SESSION_LABEL, WORKLOAD_NAME_LABEL
 from lastnode.preference import PREFERRED
 from testbed.stack import Stack
 from testbed.workloads import SANDBOX_VERSION, Object
@@ -148,7 +148,7 @@ def _preferred(pod: Object) -> bool:
 
 def _make_nodes(stack: Stack) -> None:
     """The nodes of the workload's memory."""
-    for number in range(5):
+    for number in range(DEFAULT_RECENT_NODES):
         name = f"node-{number}"
         labels = {"kubernetes.io/hostname": name}
         stack.api.post("/api/v1/nodes", {"metadata": {"name": name, "labels": labels}})
@@ -161,7 +161,7 @@ def _workloads(namespace: str) -> str:
 
 
 def _workload(namespace: str) -> Object:
-    """With a full memory of five nodes; without their UIDs, which only the API server knows."""
+    """With a full memory; without its nodes' UIDs, which only the API server knows."""
     workload = remembering_workload()
     workload["metadata"] |= {"name": "agent", "namespace": namespace}
     annotations = workload["metadata"]["annotations"]

@@ -4,9 +4,9 @@ AdmissionReview of admission.k8s.io/v1. Of the pod, which may have 10 KB, only t
 objects, and the patch is made between two documents that hold nothing but these.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
-import jsonpatch
 import msgspec
 
 from extender.holding import Creation, Holding
@@ -154,10 +154,23 @@ def allow(uid: str, before: Spec | None = None, after: Spec | None = None) -> by
     """The AdmissionReview that lets the pod pass, with the patch from one reduced spec to the other, if they differ."""
     response: dict[str, Any] = {"uid": uid, "allowed": True}
     if before is not after:
-        patch = jsonpatch.make_patch({"spec": before}, {"spec": after}).patch
         # Bytes become base64, as the field asks for.
-        response |= {"patchType": "JSONPatch", "patch": msgspec.json.encode(patch)}
+        response |= {"patchType": "JSONPatch", "patch": msgspec.json.encode([*_additions(before, after, "/spec")])}
     return msgspec.json.encode({"apiVersion": _VERSION, "kind": _KIND, "response": response})
+
+
+def _additions(before: object, after: object, path: str) -> Iterator[dict[str, Any]]:
+    """The operations of RFC 6902 that make ``after`` of ``before``: it shares with it what is the same, lacks nothing
+    of it, and its lists go on where those of ``before`` end. Only keys that need no escaping differ."""
+    if before is after:
+        return
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key, value in after.items():
+            yield from _additions(before.get(key), value, f"{path}/{key}")
+    elif isinstance(before, list) and isinstance(after, list):
+        yield from ({"op": "add", "path": f"{path}/-", "value": value} for value in after[len(before) :])
+    else:  # "add" replaces what is there: a null, or the default scheduler
+        yield {"op": "add", "path": path, "value": after}
 
 
 class Mutator:

@@ -4,7 +4,8 @@ The wire types are untagged Go structs, so the field names are upper-case and Go
 are read. Of 5,000 offered names not one becomes a string: the wanted ones, while few, are looked for in the bytes.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -21,8 +22,8 @@ from lastnode.reasons import Reason, Result
 NOBODY: Final = b"[]"
 # With these no workload that takes part stands behind a request: nothing but its own words.
 _NOBODYS: Final = (Reason.NOT_SYNCED, Reason.UNATTRIBUTED, Reason.AMBIGUOUS, Reason.NOT_STICKY)
-# Up to so many nodes are looked for in the bytes, 13 to 100 µs each in 5,000 names; of all names texts are 0.3 ms.
-SEARCHED: Final = 12
+# Up to so many nodes are looked for in the bytes, 6 to 25 µs each in 5,000 names; a set of all is 0.4 ms.
+SEARCHED: Final = 16
 
 
 class _Args(msgspec.Struct, gc=False):
@@ -50,7 +51,7 @@ class _Nodes(msgspec.Struct, gc=False):
 
 
 _ARGS: Final = msgspec.json.Decoder(_Args)
-_NAMES: Final = msgspec.json.Decoder(list[str])
+_NAMES: Final = msgspec.json.Decoder(set[str])
 _NODES: Final = msgspec.json.Decoder(_Nodes)
 
 
@@ -66,15 +67,25 @@ class Request:
         self.pod = pod
         self._names = _given(args.names, args.names_, args.camel)
         self._nodes = _given(args.nodes, args.nodes_)
+        # Escaped spellings are legal, though nobody writes node names so.
+        self._searches = SEARCHED if self._names.startswith(b"[") and b"\\" not in self._names else 0
 
-    def offered(self, nodes: Collection[str]) -> set[str]:
-        """Which of these (valid node names) are among the feasible nodes that the scheduler asks about.
+    def offers(self, node: str) -> bool:
+        """Whether this (valid node name) is among the feasible nodes that the scheduler asks about.
 
         :raises Undecodable: the names are of a wrong type.
         """
+        if not self._searches:
+            return node in self._offered
+        self._searches -= 1
+        # From the end: that takes a third to four fifths of the time that CPython's find takes for such texts.
+        return self._names.rfind(f'"{node}"'.encode()) >= 0
+
+    @cached_property
+    def _offered(self) -> set[str]:
         if self._names:
-            return _among_names(self._names, nodes)
-        return _names_of(self._nodes).intersection(nodes) if self._nodes else set()
+            return decode(_NAMES, self._names)
+        return _names_of(self._nodes) if self._nodes else set()
 
     def count(self) -> int:
         """How many nodes are offered: counted by commas where they are names, since a name cannot hold one."""
@@ -98,15 +109,6 @@ def favour(scored: Mapping[str, int]) -> bytes:
 def _given(*spellings: msgspec.Raw) -> bytes:
     """The first spelling that is there and not null, else nothing."""
     return next((text for raw in spellings if (text := bytes(raw)) not in (b"", b"null")), b"")
-
-
-def _among_names(text: bytes, nodes: Collection[str]) -> set[str]:
-    if not text.startswith(b"["):
-        raise Undecodable("NodeNames is not a list")
-    if len(nodes) > SEARCHED or b"\\" in text:  # escaped spellings are legal, though nobody writes node names so
-        names: list[str] = decode(_NAMES, text)
-        return set(nodes).intersection(names)
-    return {node for node in nodes if f'"{node}"'.encode() in text}
 
 
 def _names_of(nodes: bytes) -> set[str]:
@@ -143,8 +145,7 @@ class Prioritizer:
             self.decisions.note(whose, session.uid, preference.reason)
             return preference.reason, NOBODY
         asked = carried(request.pod.preferred_terms, preference.nodes)
-        offered = request.offered([one.node for one in preference.nodes])
-        scored = scores([one for one in preference.nodes if one.node in offered], asked)
+        scored = scores((one for one in preference.nodes if request.offers(one.node)), asked)
         first = preference.first.node
         self.decisions.note(whose, session.uid, _result(first in scored, first in asked), first)
         return _result(bool(scored), bool(asked)), favour(scored)

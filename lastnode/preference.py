@@ -86,15 +86,23 @@ def terms(preferred: Sequence[Preferred], match: Match = "hostname") -> list[Ter
     return made
 
 
-def scores(offered: Sequence[Preferred], carried: Collection[str] = ()) -> dict[str, int]:
+def scores(offered: Iterable[Preferred], carried: Collection[str] = ()) -> dict[str, int]:
     """The extender's score of each of these nodes that has one, all of which are offered; every other node has none.
 
     Relative to the strongest of them, rounded half up, which is what NodeAffinity makes of the terms, as far as the
-    steps of an extender's score can say it (20 points). ``carried``: those that the pod's own terms give their points.
+    steps of an extender's score can say it (20 points). ``offered``: the strongest first, gone through only until one
+    is too weak for any score. ``carried``: those that the pod's own terms give their points.
     """
-    strongest = max((one.weight for one in offered), default=0)
-    given = {one.node: (2 * EXTENDER_SCORE * one.weight + strongest) // (2 * strongest) for one in offered}
-    return {node: score for node, score in given.items() if score and node not in carried}
+    scored: dict[str, int] = {}
+    strongest = 0
+    for one in offered:
+        strongest = strongest or one.weight
+        score = (2 * EXTENDER_SCORE * one.weight + strongest) // (2 * strongest)
+        if not score:
+            break
+        if one.node not in carried:
+            scored[one.node] = score
+    return scored
 
 
 def carried(terms: object, preferred: Sequence[Preferred]) -> list[str]:

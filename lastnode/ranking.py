@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from lastnode.contract import DEFAULT_GROUP_WEIGHT, DEFAULT_OLDER_WEIGHT, GROUP_NODES, MOST_WEIGHT
@@ -13,6 +13,9 @@ from lastnode.reasons import Reason
 
 # Of the last node: the largest that the API server takes, because the preference should be seen beside the user's own.
 LAST_NODE_WEIGHT: Final = MOST_WEIGHT
+# Looked up once: an enum's class takes its time for it, and up to 64 entries are ranked for an answer.
+_VALID: Final = Reason.VALID
+_WEIGHT: Final = attrgetter("weight")
 
 
 class Standing(StrEnum):
@@ -89,10 +92,9 @@ def rank(
     reason is the newest entry's: that is the one the user expects. At most ``MOST_RECENT_NODES`` own nodes come in,
     and ``GROUP_NODES`` of the group.
     """
-    judge = partial(validity, now=now, ttl=ttl, nodes=nodes)
-    reasons = [judge(entry) for entry in memory]
-    own = [entry for entry, reason in zip(memory, reasons, strict=True) if reason is Reason.VALID]
-    group = [entry for entry in relatives if judge(entry) is Reason.VALID][:GROUP_NODES]
+    reasons = [validity(entry, now=now, ttl=ttl, nodes=nodes) for entry in memory]
+    own = [entry for entry, reason in zip(memory, reasons, strict=True) if reason is _VALID]
+    group = [entry for entry in relatives if validity(entry, now=now, ttl=ttl, nodes=nodes) is _VALID][:GROUP_NODES]
     ranked: dict[str, Preferred] = {}
     for standing, entries in ((Standing.LAST, own[:1]), (Standing.OLDER, own[1:]), (Standing.GROUP, group)):
         weight = weights.of(standing)
@@ -102,9 +104,9 @@ def rank(
                 ranked[entry.node] = _preferred(entry, nodes, weight, standing)
             elif weight > known.weight > 0:  # an own node that is not wanted does not come in as its group's
                 ranked[entry.node] = known._replace(weight=weight)
-    preferred = sorted((one for one in ranked.values() if one.weight), key=lambda one: -one.weight)
+    preferred = sorted([one for one in ranked.values() if one.weight], key=_WEIGHT, reverse=True)
     if preferred:
-        return Preference(tuple(preferred), Reason.VALID)
+        return Preference(tuple(preferred), _VALID)
     return nothing(reasons[0] if reasons else Reason.NOTHING_REMEMBERED)
 
 
@@ -115,7 +117,7 @@ def validity(entry: Entry, *, now: datetime, ttl: float, nodes: Mapping[str, Nod
         return Reason.AHEAD
     if ttl and entry.ready_at is not None and (now - entry.ready_at).total_seconds() >= ttl:
         return Reason.EXPIRED
-    return Reason.VALID if nodes is None else _state(entry, nodes.get(entry.node))
+    return _VALID if nodes is None else _state(entry, nodes.get(entry.node))
 
 
 def _preferred(entry: Entry, nodes: Mapping[str, Node] | None, weight: int, standing: Standing) -> Preferred:
@@ -135,4 +137,4 @@ def _state(entry: Entry, node: Node | None) -> Reason:
         return Reason.NODE_LEAVING
     if not node.ready:
         return Reason.NODE_NOT_READY
-    return Reason.NODE_CORDONED if node.unschedulable else Reason.VALID
+    return Reason.NODE_CORDONED if node.unschedulable else _VALID

@@ -158,6 +158,27 @@ def test_whatever_node_is_remembered_the_patch_says_exactly_that(spec: Object, n
     assert patched({"spec": spec}, response) == {"spec": prefer_node(spec, node, hostname=hostname, match=match)}  # type: ignore[arg-type]
 
 
+@given(
+    pod_specs(),
+    st.lists(
+        st.builds(Preferred, node_names(), label_values | st.just(""), st.just(""), st.sampled_from([100, 10, 1])),
+        min_size=1,
+        unique_by=lambda one: one.node,
+    ),
+    st.sampled_from(["", "sticky"]),
+)
+def test_a_patch_of_several_terms_and_a_scheduler_only_adds_and_repeats_none_of_the_author_s_terms(
+    spec: Object, nodes: list[Preferred], scheduler: str
+) -> None:
+    before = read(json.dumps(review(session(spec))).encode()).spec()
+    after = schedule_by(prefer(before, Preference(tuple(nodes), Reason.VALID)), scheduler)
+    response = valid(json.loads(allow(UID, before, after)))
+    assert patched({"spec": spec}, response) == {"spec": {**spec, **after}}
+    for operation in json.loads(base64.b64decode(response["patch"])):
+        assert operation["op"] == "add"
+        assert operation["value"] not in _terms(spec)
+
+
 def test_the_patch_of_a_plain_pod_is_one_operation_however_large_the_pod() -> None:
     response, _ = answered(json.dumps(review(session({"containers": [{"name": "c" * 9000}]}))).encode())
     operations = json.loads(base64.b64decode(response["patch"]))

@@ -275,13 +275,19 @@ def test_scores_are_relative_to_the_strongest_that_is_offered() -> None:
     assert scores([]) == {}
 
 
+def test_nodes_behind_one_that_is_too_weak_for_a_score_are_not_looked_at() -> None:
+    offered = iter(preferred(node, weight) for node, weight in [("a", 100), ("b", 10), ("c", 1), ("d", 1)])
+    assert scores(offered) == {"a": 10, "b": 1}
+    assert [one.node for one in offered] == ["d"]
+
+
 def test_a_node_that_the_pod_asks_for_itself_gets_no_score_and_is_still_the_measure() -> None:
     assert scores(RANKED, ["a"]) == {"b": 1, "c": 1, "bare": 1}
 
 
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=8))
 def test_a_score_is_what_node_affinity_makes_of_the_weight_to_the_step_of_a_score(weights: list[int]) -> None:
-    found = [preferred(f"n-{i}", weight) for i, weight in enumerate(weights)]
+    found = [preferred(f"n-{i}", weight) for i, weight in enumerate(sorted(weights, reverse=True))]
     given_scores = scores(found)
     for one in found:
         of_the_term = MAX_NODE_SCORE * one.weight // max(weights) * NODE_AFFINITY_PLUGIN_WEIGHT
