@@ -20,6 +20,9 @@ from testbed.workloads import agent_runtime, code_interpreter, sandbox_for
 
 READY_SECONDS = 60.0
 WRITTEN_SECONDS = 20.0
+# So many at most are on their way to a node. On a busy machine a flood of Sandboxes reaches the extender later than
+# their pods reach kube-scheduler, by more than it waits.
+ON_THEIR_WAY = 8
 
 
 @dataclass
@@ -81,7 +84,7 @@ class Rounds:
         wanted = [(arm, each, name) for arm in arms for each in arm.workloads for name in _names(arm, session)]
         self._rng.shuffle(wanted)
         sandboxes = [self._sandbox(arm, workload, name) for arm, workload, name in wanted]
-        keys = [self._sessions.start(sandbox) for sandbox in sandboxes]
+        keys = self._start(sandboxes)
         seen = self._sessions.wait_ready(keys, READY_SECONDS)
         runs = [_run(*which, seen[key]) for which, key in zip(wanted, keys, strict=True)]
         for (arm, workload, _), run, key in zip(wanted, runs, keys, strict=True):
@@ -97,6 +100,21 @@ class Rounds:
         """A single session of one workload."""
         alone = Arm(arm.name, arm.sticky, arm.injected, [workload], former=arm.former)
         return self.run([alone], session)[0]
+
+    def _start(self, sandboxes: Sequence[Object]) -> list[ObjectKey]:
+        keys: list[ObjectKey] = []
+        for sandbox in sandboxes:
+            if len(keys) >= ON_THEIR_WAY:
+                self._await_bound(keys[-ON_THEIR_WAY])
+            keys.append(self._sessions.start(sandbox))
+        return keys
+
+    def _await_bound(self, key: ObjectKey) -> None:
+        def bound() -> bool:
+            seen = self._sessions.get(key)
+            return seen is not None and bool(seen.node)
+
+        self._sessions.wait_until(bound, READY_SECONDS, f"{key} has no node")
 
     def _sandbox(self, arm: Arm, workload: Object, session: str) -> Object:
         if not arm.injected:
