@@ -25,9 +25,9 @@ def test_the_demo_ends_well_and_prints_both_faces_the_control_arm_and_the_lost_n
     for fault in ("cordoned", "full", "deleted"):
         assert shown.count(f"│ {fault} ") == 2, shown  # once a face
     assert shown.count("40 of 40") == 2, shown
-    for line, landed in (("8 at a time", "16 of 16"), ("8 at a time, older-weight=100", "16 of 16"),
-                         ("first of a cache group", "8 of 8")):  # fmt: skip
-        assert re.search(rf"│ {line} +│ +{landed} │", shown), shown
+    # Not all of them, where no node known to one had room: whether that is so, the exit code says.
+    for line, sessions in (("8 at a time", 16), ("8 at a time, older-weight=100", 16), ("first of a cache group", 8)):
+        assert re.search(rf"│ {line} +│ +\d+ of {sessions} │", shown), shown
     assert shown.count("8 at a time, control:") == shown.count("first of a cache group, control:") == 1, shown
     operator = shown.partition("$ kubectl lastnode report")[2]
     for reason in ("node_cordoned", "no_room", "node_gone"):
