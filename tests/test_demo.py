@@ -1,18 +1,21 @@
 """`make demo` as a user sees it, and the arithmetic behind its totals."""
 
+import re
 import subprocess
 import sys
 
 from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import Reason
-from testbed.demo.operator import disagreements
-from testbed.demo.outcome import Run, outcome_of, total_of
+from testbed.demo.many import Landing, Tally, full_nodes
+from testbed.demo.operator import disagreements, told_cold
+from testbed.demo.outcome import Outcome as Seen
+from testbed.demo.outcome import Run, outcome_of, remembered, total_of
 from testbed.paths import REPOSITORY
 
 
 def test_the_demo_ends_well_and_prints_both_faces_the_control_arm_and_the_lost_nodes() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "testbed.demo"], cwd=REPOSITORY, capture_output=True, text=True, timeout=280
+        [sys.executable, "-m", "testbed.demo"], cwd=REPOSITORY, capture_output=True, text=True, timeout=340
     )
     shown = done.stdout
     assert done.returncode == 0, shown + done.stderr
@@ -22,18 +25,31 @@ def test_the_demo_ends_well_and_prints_both_faces_the_control_arm_and_the_lost_n
     for fault in ("cordoned", "full", "deleted"):
         assert shown.count(f"│ {fault} ") == 2, shown  # once a face
     assert shown.count("40 of 40") == 2, shown
+    # Not all of them, where no node known to one had room: whether that is so, the exit code says.
+    for line, sessions in (("8 at a time", 16), ("8 at a time, older-weight=100", 16), ("first of a cache group", 8)):
+        assert re.search(rf"│ {line} +│ +\d+ of {sessions} │", shown), shown
+    assert shown.count("8 at a time, control:") == shown.count("first of a cache group, control:") == 1, shown
     operator = shown.partition("$ kubectl lastnode report")[2]
     for reason in ("node_cordoned", "no_room", "node_gone"):
         assert f"\n{reason} " in operator, shown
     assert "Why:        node_cordoned" in operator.partition("$ kubectl lastnode explain")[2], shown
 
 
-def test_the_demo_says_what_the_recorder_counted_otherwise_than_it_saw() -> None:
-    def session(outcome: Outcome, reason: Reason | None = None) -> SessionRecord:
-        return SessionRecord(namespace="default", pod="p", pod_uid="u", workload="w", kind="AgentRuntime", node="n",
-                             outcome=outcome, reason=reason)  # fmt: skip
+def run(session: str = "1", node: str = "n", outcome: Seen = "first", seconds: float = 1.0, arm: str = "x") -> Run:
+    return Run(arm, "AgentRuntime", "w", session, node, outcome, seconds)
 
-    runs = [Run("x", "AgentRuntime", "w", "1", "n", outcome, 1.0) for outcome in ("first", "moved", "moved")]
+
+def session(outcome: Outcome, reason: Reason | None = None, pod: str = "p") -> SessionRecord:
+    return SessionRecord(namespace="default", pod=pod, pod_uid="u", workload="w", kind="AgentRuntime", node="n",
+                         outcome=outcome, reason=reason)  # fmt: skip
+
+
+def tally(*landings: Landing, promised: bool = True) -> Tally:
+    return Tally("8 at a time", promised, landings)
+
+
+def test_the_demo_says_what_the_recorder_counted_otherwise_than_it_saw() -> None:
+    runs = [run(), run(outcome="moved"), run(outcome="moved")]
     records = [session(Outcome.FIRST), session(Outcome.MOVED, Reason.NO_ROOM), session(Outcome.MOVED, Reason.TAINTED)]
     assert not disagreements(runs, records)
     assert disagreements(runs, [*records[:2], session(Outcome.REUSED)]) == [
@@ -43,6 +59,45 @@ def test_the_demo_says_what_the_recorder_counted_otherwise_than_it_saw() -> None
     assert disagreements(runs, [*records[:2], session(Outcome.MOVED, Reason.UNKNOWN)]) == [
         "nobody knows why these moved: p"
     ]
+
+
+def test_a_session_on_a_known_node_that_the_recorder_counted_as_anywhere_else_is_told() -> None:
+    records = [session(outcome, pod=outcome) for outcome in Outcome]
+    assert not told_cold(["reused", "older", "group", "not counted yet"], records)
+    assert told_cold(["older", "first", "moved"], records) == [
+        "the recorder counted first as first, moved as moved, and they ran on a known node"
+    ]
+
+
+def test_of_many_sessions_only_one_for_which_a_known_node_had_room_is_astray() -> None:
+    known = frozenset({"a", "b"})
+    no_room = tally(Landing(run("2-1", "a"), known), Landing(run("2-2", "c"), known, full=known))
+    assert (len(no_room.warm), no_room.share, no_room.problems()) == (1, 0.5, [])
+    room = tally(Landing(run("2-1", "a"), known), Landing(run("2-2", "c"), known, full=frozenset({"a"})))
+    assert room.problems() == ["8 at a time: a known node had room, and elsewhere ran w-2-2"]
+
+
+def test_what_chance_brings_back_is_a_problem_only_where_it_is_half_of_a_control_arm() -> None:
+    away, back = Landing(run("2-1", "c"), frozenset({"a"})), Landing(run("2-2", "a"), frozenset({"a"}))
+    assert not tally(back, away, away, promised=False).problems()
+    assert tally(back, away, promised=False).problems() == [
+        "8 at a time: 50% came back by chance, so that the comparison says little"
+    ]
+
+
+def test_the_most_on_one_node_is_of_one_round() -> None:
+    placed = [("2-1", "a"), ("2-2", "a"), ("2-3", "b"), ("3-1", "a")]
+    assert tally(*(Landing(run(name, node), frozenset()) for name, node in placed)).most == 2
+    assert (tally().most, tally().share, tally().seconds) == (0, 0.0, None)
+
+
+def test_a_node_with_as_many_sessions_as_fit_is_full() -> None:
+    assert full_nodes([run("2-1", "a"), run("2-2", "b"), run("2-3", "a")], fit=2) == {"a"}
+
+
+def test_eight_nodes_are_remembered_the_newest_ones_each_once() -> None:
+    assert remembered(["a", "b", "a"]) == ["a", "b"]
+    assert remembered("abcdefghij") == list("jihgfedc")
 
 
 def test_a_demo_that_cannot_start_its_cluster_fails_with_one_line() -> None:
@@ -65,10 +120,8 @@ def test_a_session_is_first_reused_or_moved_by_where_the_one_before_ran() -> Non
 
 
 def test_totals_count_only_their_own_arm_and_only_sessions_that_could_come_back() -> None:
-    def run(arm: str, outcome: str, seconds: float) -> Run:
-        return Run(arm, "AgentRuntime", "w", "1", "n", outcome, seconds)  # type: ignore[arg-type]
-
-    runs = [run("x", "first", 4.0), run("x", "reused", 1.0), run("x", "moved", 3.0), run("y", "moved", 9.0)]
+    told: list[tuple[str, Seen, float]] = [("x", "first", 4.0), ("x", "reused", 1.0), ("x", "moved", 3.0)]
+    runs = [run(arm=arm, outcome=outcome, seconds=seconds) for arm, outcome, seconds in [*told, ("y", "moved", 9.0)]]
     total = total_of("x", runs)
     assert (total.returning, total.reused, total.share) == (2, 1, 0.5)
     assert (total.first_seconds, total.reused_seconds, total.moved_seconds) == (4.0, 1.0, 3.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import random
 import sys
 from collections.abc import Sequence
@@ -15,21 +16,19 @@ from lastnode.kube.errors import KubeError
 from testbed.demo import operator, report
 from testbed.demo.arms import Arm, Rounds, make_arm
 from testbed.demo.faults import FAULTS
-from testbed.demo.outcome import Run, total_of
+from testbed.demo.many import Tally, compare
+from testbed.demo.outcome import Run, chance, total_of
 from testbed.errors import LocalError
 from testbed.sessions import Object, Sessions
 from testbed.stack import Stack
 from testbed.workloads import agent_runtime, code_interpreter
 
-# What chance alone may bring back in the control arm before the comparison means nothing. One of 20 nodes is the last:
-# 2 of 40 sessions come back on average, 8 once in a thousand runs, 16 never.
-MOST_BY_CHANCE = 0.4
 ROUNDS = ("1", "2", "3")
 
 
 @dataclass
 class Demo:
-    """State of one run: what was seen, and what was not as promised."""
+    """State of one run: what was seen, and what was not as promised. ``tallied``: all that ran for the tallies."""
 
     stack: Stack
     sessions: Sessions
@@ -38,6 +37,8 @@ class Demo:
     workloads: int
     problems: list[str] = field(default_factory=list)
     faults: list[tuple[str, str, Run]] = field(default_factory=list)
+    tallies: list[Tally] = field(default_factory=list)
+    tallied: list[Run] = field(default_factory=list)
 
     def extender_face(self) -> tuple[Arm, list[Run]]:
         """Face a: plain pods; kube-scheduler asks the extender."""
@@ -45,6 +46,7 @@ class Demo:
         arm = make_arm(self.sessions, "extender", self.workloads, sticky=True)
         runs = [run for session in ROUNDS for run in self.rounds.run([arm], session)]
         report.print_arm(self.console, "(a) extender: plain pods, kube-scheduler asks lastnode", runs)
+        self.many_at_a_time()
         self.break_nodes(arm)
         self.leave_alone()
         scheduler.stop()
@@ -67,6 +69,14 @@ class Demo:
         self.break_nodes(injected)
         scheduler.stop()
         return shown
+
+    def many_at_a_time(self) -> None:
+        """Eight sessions of a workload at a time, and first sessions of a cache group."""
+        self.tallies, self.tallied = compare(functools.partial(make_arm, self.sessions), self.rounds)
+        title = "(a) extender: many sessions of a workload at a time, and first sessions of a cache group"
+        report.print_tallies(self.console, title, self.tallies)
+        found = [problem for tally in self.tallies for problem in tally.problems()]
+        self.problems += [f"{problem} ({self.counted()})" for problem in found]
 
     def break_nodes(self, arm: Arm) -> None:
         """Take the last node of three workloads away, each in another way, and start their next session."""
@@ -122,13 +132,10 @@ def run(demo: Demo) -> int:
         if arm.sticky and total.reused != total.returning:
             strays = ", ".join(f"{run.workload} ({run.session})" for run in runs if run.outcome == "moved")
             demo.problems.append(f"{arm.name}: did not come back on an idle cluster: {strays} ({demo.counted()})")
-        if not arm.sticky and total.share >= MOST_BY_CHANCE:
-            demo.problems.append(
-                f"{total.share:.0%} of the control arm came back by chance: the comparison says little"
-            )
-    demo.problems += operator.look(
-        demo.console, demo.stack, [(arm, runs) for arm, runs in arms if arm.sticky], demo.faults
-    )
+        if not arm.sticky:
+            demo.problems += chance(arm.name, total.share)
+    sticky = [(arm, runs) for arm, runs in arms if arm.sticky]
+    demo.problems += operator.look(demo.console, demo.stack, sticky, demo.faults, demo.tallies, demo.tallied)
     for problem in demo.problems:
         demo.console.print(f"[red]NOT AS PROMISED[/red] {problem}")
     return 1 if demo.problems else 0
@@ -137,7 +144,7 @@ def run(demo: Demo) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Start a cluster, run the demo on it, take everything away again."""
     parser = argparse.ArgumentParser(prog="python -m testbed.demo", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--nodes", type=int, default=20, help="simulated nodes (default: 20)")
+    parser.add_argument("--nodes", type=int, default=80, help="simulated nodes (default: 80)")
     parser.add_argument("--workloads", type=int, default=20, help="workloads an arm (default: 20)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the order of sessions")
     options = parser.parse_args(argv)

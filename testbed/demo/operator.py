@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 
 from lastnode.kube.fetch import fetch
-from lastnode.outcome import JOURNAL, SessionRecord
+from lastnode.outcome import JOURNAL, WARM, Outcome, SessionRecord
 from testbed.demo.arms import Arm
+from testbed.demo.many import Tally
 from testbed.demo.outcome import Run
 from testbed.paths import REPOSITORY
 from testbed.stack import Stack
@@ -20,16 +21,32 @@ COUNTED_SECONDS = 20.0
 
 
 def look(
-    console: Console, stack: Stack, arms: Iterable[tuple[Arm, Sequence[Run]]], faults: Sequence[tuple[str, str, Run]]
+    console: Console,
+    stack: Stack,
+    arms: Iterable[tuple[Arm, Sequence[Run]]],
+    faults: Sequence[tuple[str, str, Run]],
+    tallies: Sequence[Tally],
+    tallied: Iterable[Run],
 ) -> list[str]:
-    """Print ``kubectl lastnode report`` and ``explain``; returns what of it is not what this program saw itself."""
+    """Print ``kubectl lastnode report`` and ``explain``; returns what of it is not what this program saw itself.
+
+    ``tallied``: all that ran for the tallies. Of these only the warm ones are compared, and only in being warm: what
+    the recorder remembers changes while a round of them goes on.
+    """
     seen = [run for _, runs in arms for run in runs] + [run for _, _, run in faults]
-    stack.wait(lambda: len(_journal(stack)) >= len(seen), "the recorder to count every session", COUNTED_SECONDS)
+    warm = [pod_of(run) for tally in tallies if tally.promised for run in tally.warm]
+    pods = {pod_of(run) for run in seen} | set(warm)
+
+    def counted() -> bool:
+        return pods <= {record.pod for record in _journal(stack)}
+
+    stack.wait(counted, "the recorder to count every session", COUNTED_SECONDS)
     _kubectl(console, stack, "report")
     if faults:
         run = faults[0][2]
         _kubectl(console, stack, "explain", pod_of(run), "-n", "default")
-    return disagreements(seen, _journal(stack))
+    journal, apart = _journal(stack), {run.workload for run in tallied}
+    return disagreements(seen, [each for each in journal if each.workload not in apart]) + told_cold(warm, journal)
 
 
 def pod_of(run: Run) -> str:
@@ -48,6 +65,13 @@ def disagreements(runs: Sequence[Run], records: Sequence[SessionRecord]) -> list
     ]
     unknown = [record.pod for record in records if record.reason == "unknown"]
     return lines + ([f"nobody knows why these moved: {', '.join(unknown)}"] if unknown else [])
+
+
+def told_cold(warm: Iterable[str], records: Iterable[SessionRecord]) -> list[str]:
+    """A line where the recorder counted pods, that ran on a node known to them, as if they had not."""
+    cold = {each.pod: each.outcome for each in records if each.outcome not in (*WARM, Outcome.GROUP)}
+    said = [f"{pod} as {cold[pod]}" for pod in warm if pod in cold]
+    return [f"the recorder counted {', '.join(said)}, and they ran on a known node"] if said else []
 
 
 def _journal(stack: Stack) -> list[SessionRecord]:

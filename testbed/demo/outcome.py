@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+from lastnode.contract import DEFAULT_RECENT_NODES
+
+# What chance alone may bring to a known node in a control arm before the comparison means nothing. On 80 nodes that is
+# one session in 80 for a last node, and one in eight for the eight nodes that a workload remembers.
+MOST_BY_CHANCE: Final = 0.5
 
 Outcome = Literal["first", "reused", "older", "moved"]
 
@@ -22,13 +28,24 @@ class Run:
     seconds: float
 
 
+def remembered(former: Iterable[str]) -> list[str]:
+    """The nodes that a workload should remember, newest first. ``former``: where its sessions ran, the newest last."""
+    return list(dict.fromkeys(reversed(list(former))))[:DEFAULT_RECENT_NODES]
+
+
 def outcome_of(node: str, former: Sequence[str]) -> Outcome:
     """``former``: where the workload's sessions before this one ran, the last one last."""
     if not former:
         return "first"
     if node == former[-1]:
         return "reused"
-    return "older" if node in former else "moved"
+    return "older" if node in remembered(former) else "moved"
+
+
+def chance(title: str, share: float) -> list[str]:
+    """A line where so many of a control arm's sessions went to a known node that the comparison says little."""
+    line = f"{title}: {share:.0%} came back by chance, so that the comparison says little"
+    return [line] if share >= MOST_BY_CHANCE else []
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from testbed.demo.many import Tally
 from testbed.demo.outcome import Outcome, Run, Total
 
 _COLOURS: dict[Outcome, str] = {"first": "blue", "reused": "green", "older": "green", "moved": "yellow"}
@@ -47,6 +48,17 @@ def print_totals(console: Console, totals: Sequence[Total]) -> None:
         table.add_row(
             total.arm, f"{total.reused} of {total.returning}", f"{total.share:.0%}", *(_seconds(s) for s in seconds)
         )
+    console.print(table)
+
+
+def print_tallies(console: Console, title: str, tallies: Sequence[Tally]) -> None:
+    """One row a tally; the control arms among them."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in ("sessions", "on a known node", "share", "most on one node", "start-up"):
+        table.add_column(column, justify="left" if column == "sessions" else "right")
+    for tally in tallies:
+        landed = f"{len(tally.warm)} of {len(tally.landings)}"
+        table.add_row(tally.title, landed, f"{tally.share:.0%}", str(tally.most), _seconds(tally.seconds))
     console.print(table)
 
 
