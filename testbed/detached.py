@@ -135,9 +135,11 @@ def _wait_ready(state: Path, keeper: subprocess.Popen[bytes] | None) -> Cluster:
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline:
         cluster = running(state)
-        if cluster is not None:
+        ours = keeper.pid if keeper is not None and keeper.poll() is None else None
+        # While ours starts, what a killed one has left behind may pass for a cluster for a moment.
+        if cluster is not None and ours in (None, cluster.pid):
             return cluster
-        if (keeper is None or keeper.poll() is not None) and _keeper(state) is None:
+        if ours is None and _keeper(state) is None:
             break
         time.sleep(_POLL_SECONDS)
     log = state / "keeper.log"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -284,7 +285,7 @@ def test_with_an_expired_certificate_it_costs_the_preference_until_a_valid_one_i
         for name, data in expired(directory).items():
             (directory / name).write_bytes(data)
         webhook.pid = webhook.guard.spawn(webhook)  # not start(): it would wait for an answer over a valid certificate
-        eventually(lambda: listens(cluster.stack.webhook_url), "the webhook to listen")
+        eventually(lambda: shakes_hands(cluster.stack.webhook_url), "the webhook to speak TLS")
         assert terms(cluster.pod()) == []
         assert cluster.failed_open() == before + 1
         assert "certificate has expired" in cluster.stack.cp.apiserver.tail(200)
@@ -294,10 +295,13 @@ def test_with_an_expired_certificate_it_costs_the_preference_until_a_valid_one_i
     cluster.returns()
 
 
-def listens(url: str) -> bool:
-    address = urlsplit(url)
+def shakes_hands(url: str) -> bool:
+    """Whether somebody speaks TLS there, whatever the certificate: a port is open before a worker answers on it."""
+    address, anybody = urlsplit(url), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
     try:
-        with socket.create_connection((address.hostname, address.port), timeout=5):
+        with socket.create_connection((address.hostname, address.port), timeout=5) as there:
+            anybody.wrap_socket(there).close()
             return True
     except OSError:
         return False
