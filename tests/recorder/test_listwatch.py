@@ -345,8 +345,11 @@ def test_a_resource_not_installed_installed_later_and_deleted_is_followed_all_th
             followed.until(
                 lambda name=f"s{round_}": [key.name for key in followed.store] == [name], "the object"  # type: ignore[misc]
             )  # fmt: skip
-            followed.plane.api.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{resource}")
+            defined = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{resource}"
+            followed.plane.api.delete(defined)
             followed.until(lambda: not followed.store, "the objects of a deleted resource to go")
+            # Before that it takes no new objects, and a definition that is applied would only change the old one.
+            followed.until(lambda path=defined: not _served(followed.plane, path), "the definition to go")  # type: ignore[misc]
         followed.until(lambda: "not served" in watch.progress.trouble, "its absence to be told")
 
 
