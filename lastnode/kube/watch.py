@@ -23,7 +23,7 @@ from lastnode.kube.observer import NOBODY, Observer, Progress
 from lastnode.kube.pages import PAGE_SIZE, Pages
 from lastnode.kube.queue import Backoff
 from lastnode.kube.store import Keys, Record, Store, is_newer
-from lastnode.kube.unforeseen import MOST_SAID
+from lastnode.kube.unforeseen import Once
 
 R = TypeVar("R", bound=Record)
 
@@ -66,7 +66,7 @@ class ListWatch(Generic[R]):
     def __post_init__(self) -> None:
         self.progress = Progress(self.clock())
         self.store.unforeseen = self.observer.unforeseen
-        self._skipped: set[str] = set()  # why, as far as it was said
+        self._skipped = Once()  # why
         self._accept = METADATA if self.metadata_only else JSON
         self._pages = Pages(self.api, self.selectors, self._accept.a_list, self.page_size)
         self._path: str | None = None
@@ -277,11 +277,8 @@ class ListWatch(Generic[R]):
 
     def _say_skipped(self, why: str) -> None:
         # The reasons are few (a field and a type), but they may hold a value.
-        first = why not in self._skipped and len(self._skipped) < MOST_SAID
-        if first:
-            self._skipped.add(why)
         log.log(
-            logging.WARNING if first else logging.DEBUG,
+            logging.WARNING if self._skipped.is_new(why) else logging.DEBUG,
             "%s: an object is skipped, said once: %s", self.resource, why, extra={"resource": self.resource},
         )  # fmt: skip
 
