@@ -106,8 +106,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """``since``: how far back the sessions go; ``complete_since``: from when on none is missing; ``dropped``: how many
-    older ones the recorders had to forget; ``unread``: replicas whose sessions are missing. ``saved_estimate``: None where
-    nothing can be compared."""
+    older ones the recorders had to forget; ``unread``: replicas whose sessions are missing. ``saved_estimate``: None
+    where nothing can be compared."""
 
     since: datetime
     complete_since: datetime

@@ -60,10 +60,7 @@ def _read(options: Options, start: datetime | None) -> dict[str, Any]:
     """What a summary and a page are made of. :raises Failure: there is no recorder, or none answers; what to do."""
     recorders = options.cluster.replicas(RECORDER, options.recorder_url)
     if not recorders:
-        raise Failure(
-            f"no recorder's pod found in namespace {options.release_namespace}; elsewhere? name the namespace with "
-            "--release-namespace, or the recorder with --recorder-url"
-        )
+        raise Failure(options.no_recorder)
     read = read_journals(recorders)
     for line in read.trouble:
         warn(f"{line}: its sessions are missing below")
