@@ -130,10 +130,12 @@ class Cluster:
             self._warn(f"whether nodes are there and Ready is not looked at: {error}")
             return None
 
-    def session_pods(self, namespace: str = "") -> Iterator[Any]:
-        """The sessions' pods, of all namespaces where none is named."""
+    def session_pods(self, namespace: str = "", *, unbound: bool = False) -> Iterator[Any]:
+        """The sessions' pods, of all namespaces where none is named. ``unbound``: only those without a node."""
+        fields = {"fieldSelector": "spec.nodeName="} if unbound else {}
         for way in self.ways:
-            yield from self.objects(discovery.namespaced("/api/v1/pods", namespace), {"labelSelector": way.label})
+            query = {"labelSelector": way.label, **fields}
+            yield from self.objects(discovery.namespaced("/api/v1/pods", namespace), query)
 
     def replicas(self, program: str, urls: str = "", ca: str | None = None) -> list[Replica]:
         """Those at the URLs (by commas; ``ca``: PEM file for https, else the system's), or the release's own pods."""
