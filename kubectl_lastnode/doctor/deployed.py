@@ -34,7 +34,7 @@ def waiting(facts: Facts) -> Iterator[Finding]:
     for scheduler, ages in late.items():
         whose = f"{plural(len(ages), 'session')} for {scheduler}, up to {short(max(ages).total_seconds())}"
         yield fail(f"waiting: {whose}, which has not looked at them",
-                   "Start it, or take its name out of the workloads (docs/runbook.md#lastnodesessionswaiting).")  # fmt: skip
+                   "Start it, or name no such scheduler (docs/runbook.md#lastnodesessionswaiting).")  # fmt: skip
     if not late:
         yield ok("no session waits for a scheduler")
 

@@ -16,12 +16,12 @@ from lastnode.reasons import MOVED, Reason
 from recorder.metrics import RecordMetrics, SessionMetrics
 
 # What a scrape may have: a few programs of ours must not be what fills somebody's Prometheus.
-MOST_SERIES = 200
+MOST_SERIES = 210
 RESOURCES = ("nodes", "pods", "sandboxes.agents.x-k8s.io", *DEFAULT_RESOURCES)
 # Of the reasons, the two that an API server's restart brings to every watch; the others are as rare as their faults.
 REASONS = ("closed", "unreachable")
-# Gauges that are read from a running program: synced and age of each watch, leader, pending.
-READ_AT_A_SCRAPE = 2 * len(RESOURCES) + 2
+# Gauges that are read from a running program: synced and age of each watch, leader, pending, two schedulers' silence.
+READ_AT_A_SCRAPE = 2 * len(RESOURCES) + 4
 
 
 def series(registry: CollectorRegistry) -> int:
