@@ -163,8 +163,8 @@ def test_sessions_that_run_elsewhere_lower_the_ratio(broken: Broken) -> None:
 
 
 def test_an_extender_that_nobody_asks_is_told(broken: Broken) -> None:
-    node = broken.space.node("unasked")
+    nodes = itertools.cycle([broken.space.node(f"unasked-{number}") for number in range(5 * DEFAULT_RECENT_NODES)])
     broken.space.workload("unasked")
     broken.rests("LastnodeExtenderNotCalled", meanwhile=broken.ask)
-    broken.fires("LastnodeExtenderNotCalled", meanwhile=lambda: broken.session("unasked", node))
+    broken.fires("LastnodeExtenderNotCalled", meanwhile=lambda: broken.session("unasked", next(nodes)))
     broken.rests("LastnodeExtenderNotCalled", meanwhile=broken.ask)

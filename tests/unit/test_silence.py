@@ -1,4 +1,4 @@
-"""Which pods wait for a look of their scheduler, and how long the longest does. Pure, but for a watch that never runs."""
+"""Which pods wait for a look of their scheduler, and how long; the watch never runs here."""
 
 from __future__ import annotations
 
