@@ -103,6 +103,11 @@ class Options:
         kinds = kinds_of(resources, controllers_only=self.controllers_only)
         return Cluster(self.api, kinds, self.release_namespace, warn)
 
+    @property
+    def cluster_name(self) -> str:
+        """What the person calls it: the kubeconfig's context, else the API server's address."""
+        return self.context or contexts(self.kubeconfig)[1] or self.api.host
+
     @functools.cached_property
     def current_namespace(self) -> str:
         """As kubectl takes it: -n, else the context's, else the pod's own, else ``default``."""
