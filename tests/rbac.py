@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from lastnode.daemon.rows import Row
 from lastnode.kube.queue import CAP_SECONDS, FIRST_SECONDS
 from testbed.apply import apply
 from testbed.binaries import find_tools
@@ -27,6 +28,11 @@ ROLES = ("ClusterRole", "Role")
 # The setup of the chart in which a program has pods of its own.
 SETUPS = {"recorder": "webhook", "extender": "webhook", "scheduler": "second-scheduler"}
 FORBIDDEN = 403
+# Kinds of workloads as somebody may configure them: one that controls its pods, and one that controls what does.
+ROWS = (
+    Row(resource="statefulsets.apps", pods="app=trainer"),
+    Row(resource="cronjobs.batch", pods="batch.kubernetes.io/job-name", through="jobs.batch"),
+)
 
 Object = dict[str, Any]
 
@@ -52,10 +58,15 @@ class Asked(NamedTuple):
     at: float
 
 
+def as_json(rows: Iterable[Row]) -> str:
+    """As the chart's values and the programs' flag --kinds take them."""
+    return json.dumps([row.model_dump(by_alias=True, exclude_defaults=True) for row in rows])
+
+
 @cache
-def manifest(program: str) -> list[Object]:
+def manifest(program: str, rows: tuple[Row, ...] = ()) -> list[Object]:
     """What the chart renders to give a program rights: its ServiceAccount, all that is bound to it, and the roles."""
-    objects = setup(find_tools().helm.path, SETUPS[program])
+    objects = setup(find_tools().helm.path, SETUPS[program], "--set-json", f"kinds={as_json(rows)}")
     account = {"kind": "ServiceAccount", "name": f"lastnode-{program}", "namespace": NAMESPACE}
     bindings = [obj for obj in objects if obj["kind"].endswith("RoleBinding") and account in obj["subjects"]]
     wanted = [(binding["roleRef"]["kind"], binding["roleRef"]["name"]) for binding in bindings]
@@ -114,11 +125,11 @@ class Audit:
 class Account:
     """The ServiceAccount of a program on a running cluster, and what it asked for since :meth:`forget`."""
 
-    def __init__(self, stack: Stack, audit: Audit, program: str) -> None:
+    def __init__(self, stack: Stack, audit: Audit, program: str, rows: tuple[Row, ...] = ()) -> None:
         self.stack = stack
         self.name = f"lastnode-{program}"
         self.user = f"system:serviceaccount:{NAMESPACE}:{self.name}"
-        self.documents = manifest(program)
+        self.documents = manifest(program, rows)
         self.granted = granted(self.documents)
         self._limits = _limits(self.documents)
         self._in_force = self.granted
