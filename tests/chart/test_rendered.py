@@ -183,7 +183,11 @@ def test_every_rule_is_of_an_account_that_the_audit_log_watches(rendered: dict[s
 
 
 TEXTS = {"Exists": "{key}", "DoesNotExist": "!{key}", "In": "{key}={values[0]}", "NotIn": "{key}!={values[0]}"}
-MANY = (*ROWS, Row(resource="statefulsets.example.com", pods="app=trainer"), Row(resource="a.b.c", pods=" !d, e != f, g"))
+MANY = (
+    *ROWS,
+    Row(resource="statefulsets.example.com", pods="app=trainer"),
+    Row(resource="a.b.c", pods=" !d, e != f, g"),
+)
 
 
 def webhooks(objects: list[Object]) -> list[Object]:
