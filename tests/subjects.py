@@ -66,6 +66,11 @@ class Subject:
         found: str | None = annotations.get(self.kind.annotation(name))
         return found
 
+    def remember(self, *entries: Mapping[str, Any]) -> None:
+        """As the recorder would have written it, newest first."""
+        memory = {contract.LAST_NODE: entries[0]["node"], contract.RECENT_NODES: json.dumps(entries)}
+        self.change({"metadata": {"annotations": {self.kind.annotation(key): said for key, said in memory.items()}}})
+
     def nodes(self) -> list[str]:
         """What it remembers, newest first."""
         return [entry["node"] for entry in json.loads(self.says(contract.RECENT_NODES) or "[]")]
@@ -86,3 +91,10 @@ class Subject:
         return create(
             self.stack, {"apiVersion": "batch/v1", "kind": "Job", "metadata": job, "spec": {"template": _ENDING}}
         )
+
+
+def needing(stack: Stack, collection: str, namespace: str, name: str = "w") -> Subject:
+    """A workload whose sessions mean nothing to who does not see that resource."""
+    through = [resource for resource, kind in KINDS.items() if kind.way.through == collection]
+    resource = collection if collection in KINDS else [*through, AGENT_RUNTIMES][0]
+    return Subject(stack, resource, namespace, name)
