@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from kubectl_lastnode.doctor import Facts, Finding, Level, cluster, named, policies, programs
+from kubectl_lastnode.doctor import Facts, Finding, Level, cluster, named, policies, programs, webhook
 from kubectl_lastnode.options import Options, output
 from kubectl_lastnode.output import document, plural, tinted, visible
 
@@ -22,8 +22,8 @@ _CHECKS: Final = (
     ("extender", programs.extenders),
     ("called", programs.called),
     ("asked", programs.not_asked),
-    ("webhook", programs.webhook),
-    ("webhook-called", programs.webhook_called),
+    ("webhook", webhook.registered),
+    ("webhook-called", webhook.called),
     ("policies", policies.policies),
     ("scheduler", cluster.configured),
     ("sampling", cluster.sampling),

@@ -30,6 +30,7 @@ _HARMLESS: Final = {
     "runAsNonRoot": True,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
+INJECTIONS: Final = "lastnode_injections_total"
 # The spec of a pod that is only tried out. Restricted namespaces (Pod Security Standards) take it too.
 BARE: Final = {"containers": [{"name": "none", "image": "none", "securityContext": _HARMLESS}]}
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kubectl_lastnode.cluster import Replica
-from kubectl_lastnode.doctor import Probe, cluster, programs, samples, total
+from kubectl_lastnode.doctor import Probe, cluster, programs, samples, total, webhook
 from lastnode.reasons import Reason
 from tests.kubectl.journal import moved, reused
 
@@ -84,15 +84,15 @@ def test_sessions_whose_node_was_not_offered_show_that_sampling_hides_it() -> No
 
 
 def test_a_bundle_is_good_while_one_of_its_certificates_is_valid() -> None:
-    today, later = programs.trusting(CA_OF_TODAY), programs.trusting(CA_OF_TODAY + CA_OF_LATER)
-    assert programs.expired(today, NOW) == ""
-    assert programs.expired(today, NOW + timedelta(days=2)).startswith("no certificate in caBundle is valid now")
-    assert programs.expired(later, NOW + timedelta(days=2)) == ""
+    today, later = webhook.trusting(CA_OF_TODAY), webhook.trusting(CA_OF_TODAY + CA_OF_LATER)
+    assert webhook.expired(today, NOW) == ""
+    assert webhook.expired(today, NOW + timedelta(days=2)).startswith("no certificate in caBundle is valid now")
+    assert webhook.expired(later, NOW + timedelta(days=2)) == ""
 
 
 def test_a_bundle_without_a_certificate_is_refused() -> None:
     with pytest.raises(ValueError, match="PEM"):
-        programs.trusting("nonsense")
+        webhook.trusting("nonsense")
 
 
 @pytest.mark.parametrize(
