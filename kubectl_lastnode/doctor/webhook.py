@@ -10,7 +10,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from kubectl_lastnode.doctor import BARE, INJECTIONS, Facts, Finding, fail, ok, probe, total, unknown, warn
-from lastnode.kinds import Way, marks
+from kubectl_lastnode.doctor.kinds import is_shown
+from lastnode.kinds import Way, Ways, marks
 from lastnode.kube import transport
 from lastnode.kube.errors import ApiError, NotFound
 
@@ -38,30 +39,39 @@ def registered(facts: Facts) -> Iterator[Finding]:
 
 
 def called(facts: Facts) -> Iterator[Finding]:
-    """Whether the API server asks it: a session's pod is created as a dry run, which changes nothing."""
-    if not facts.webhooks or not facts.extenders:
+    """Whether the API server asks it: session pods are created as dry runs, which change nothing."""
+    ways = [way for way in Ways(facts.kinds).all if any(is_shown(hook, way) for hook in facts.webhooks)]
+    if not ways or not facts.extenders:
         return
     if any(each.unreachable for each in facts.extenders):
         yield unknown(": not every extender answers, so not all that it is asked is seen", "Mend the others first.")
         return
-    before, refused = _dry_runs(facts), None
-    try:
-        for way in facts.cluster.ways.all:
-            path = f"/api/v1/namespaces/{facts.options.current_namespace}/pods"
-            labels = way.pods.example("lastnode-doctor")
-            pod = {**_POD, "metadata": {"generateName": "lastnode-doctor-", "labels": labels}}
-            facts.cluster.post(path, pod, {"dryRun": "All"})
-    except ApiError as error:
-        refused = error
-    if _dry_runs(facts) > before:
-        yield ok("the API server asks it about new session pods")
-    elif refused:
-        yield unknown(f": a pod could not be created as a dry run: {refused}",
-            "Ask somebody who may create pods to run doctor, or choose another namespace with -n.")  # fmt: skip
-    else:
-        yield fail("the API server does not get through: a new session's pod was created unasked",
+    asked, missed = _dry_runs(facts), []
+    for way in ways:
+        before, refused = asked, _dry_run(facts, way)
+        asked = _dry_runs(facts)
+        if asked == before and refused:
+            yield unknown(f": a pod could not be created as a dry run: {refused}",
+                "Ask somebody who may create pods to run doctor, or choose another namespace with -n.")  # fmt: skip
+            return
+        if asked == before:
+            missed.append(str(way.pods))
+    if missed:
+        yield fail(f"the API server does not get through: a pod with {' or '.join(missed)} was created unasked",
                    "The API server's log names the error. If it leaves this namespace out, try -n; if another extender "
                    "serves it, name all with --extender-url.")  # fmt: skip
+    else:
+        yield ok("the API server asks it about new session pods")
+
+
+def _dry_run(facts: Facts, way: Way) -> ApiError | None:
+    """What the API server says to a session's pod, if it does not take it."""
+    pod = {**_POD, "metadata": {"generateName": "lastnode-doctor-", "labels": way.pods.example("lastnode-doctor")}}
+    try:
+        facts.cluster.post(f"/api/v1/namespaces/{facts.options.current_namespace}/pods", pod, {"dryRun": "All"})
+    except ApiError as error:
+        return error
+    return None
 
 
 def _manners(hook: Any, known: Sequence[Way]) -> Iterator[Finding]:
