@@ -26,3 +26,7 @@ IMAGE_SIZE: Final = PREFIX + "image-size"
 # A condition on every pod that became Ready; its message is JSON: {"pulledBytes", "pullSeconds", "startSeconds"},
 # in seconds of the model.
 START_UP: Final = PREFIX + "StartUp"
+
+# agent-sandbox's own: on a pod whose Sandbox a pool or a claim controls, and the template's name on the Sandbox.
+TEMPLATE_HASH: Final = "agents.x-k8s.io/sandbox-template-ref-hash"
+TEMPLATE: Final = "agents.x-k8s.io/sandbox-template-ref"
