@@ -15,7 +15,7 @@ from rich.console import Console
 from lastnode.contract import LAST_NODE, RECENT_NODES
 from lastnode.kinds import kind_named
 from lastnode.kube.errors import KubeError
-from testbed.demo import operator, report
+from testbed.demo import keep, operator, report
 from testbed.demo.arms import Arm, Rounds, make_arm
 from testbed.demo.faults import FAULTS
 from testbed.demo.many import Tally, compare
@@ -176,6 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--workloads", type=int, default=20, help="workloads an arm (default: 20)")
     parser.add_argument("--show", type=int, default=3, help="so many of them (default: 3)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the order of sessions")
+    parser.add_argument("--keep", action="store_true", help="then leave everything running until Ctrl-C")
     options = parser.parse_args(argv)
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
     console.print(f"starting etcd, kube-apiserver and {options.nodes} simulated nodes (seed {options.seed})")
@@ -187,7 +188,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             stack.start_recorder("--extender-url", stack.extender_url)
             rounds = Rounds(stack, sessions, random.Random(options.seed))
             demo = Demo(stack, sessions, rounds, console, options.workloads, options.show)
-            return run(demo)
+            code = run(demo)
+            if options.keep:
+                keep.stay(console, stack, rounds, [arm for arm, _ in demo.arms if arm.name in ("webhook", "sandbox")])
+            return code
     except (LocalError, KubeError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
