@@ -15,6 +15,7 @@ from testbed.paths import REPOSITORY
 from testbed.stack import Stack
 from tests.chart.release import Release
 from tests.chart.test_rendered import CLAIMED, FOREIGN, problem
+from tests.printed import blocks, commands
 from tools.render import MANIFESTS, manifest, template
 
 INSTALL = (REPOSITORY / "docs" / "install.md").read_text(encoding="utf-8")
@@ -23,20 +24,8 @@ RUNBOOK = (REPOSITORY / "docs" / "runbook.md").read_text(encoding="utf-8")
 NAMESPACE = "lastnode-system"
 
 
-def blocks(text: str, language: str) -> list[str]:
-    """Code blocks, also those inside of a list."""
-    found = re.findall(rf"^( *)(?:\d\. )?```{language}\n(.*?)^\1 *```", text, re.MULTILINE | re.DOTALL)
-    return [re.sub(r"^ {3}", "", body, flags=re.MULTILINE) if indent else body for indent, body in found]
-
-
 def documents(kind: str) -> list[dict[str, Any]]:
     return [one for text in blocks(INSTALL, "yaml") if (one := yaml.safe_load(text)).get("kind") == kind]
-
-
-def commands(text: str) -> list[str]:
-    """Whole command lines after a $ prompt, comments off."""
-    joined = "\n".join(blocks(text, "console")).replace("\\\n", " ")
-    return [line.partition("  #")[0].strip() for line in re.findall(r"^ *\$ (.*)$", joined, re.MULTILINE)]
 
 
 def run(kubectl: Path, stack: Stack, line: str, **names: str) -> subprocess.CompletedProcess[str]:
