@@ -20,6 +20,7 @@ from tools.render import MANIFESTS, manifest, template
 
 INSTALL = (REPOSITORY / "docs" / "install.md").read_text(encoding="utf-8")
 OPERATE = (REPOSITORY / "docs" / "operate.md").read_text(encoding="utf-8")
+CHOOSE = (REPOSITORY / "docs" / "choose.md").read_text(encoding="utf-8")
 RUNBOOK = (REPOSITORY / "docs" / "runbook.md").read_text(encoding="utf-8")
 NAMESPACE = "lastnode-system"
 
@@ -59,7 +60,7 @@ def test_every_helm_install_of_the_walk_through_installs(helm: Path, stack: Stac
 
 
 def test_every_setting_that_the_docs_name_makes_objects_that_fit(helm: Path) -> None:
-    pages = INSTALL + OPERATE + RUNBOOK
+    pages = INSTALL + CHOOSE + OPERATE + RUNBOOK
     settings = set(re.findall(r"--set (?!image)([\w.]+=[\w.…:/-]*)", pages))
     settings |= set(re.findall(r"`((?:extender|webhook|scheduler)[\w.]*\.[\w.]+=[\w.-]+)`", pages))
     assert {"extender.hostNetwork=true", "extender.service.clusterIP=…", "extender.tls.enabled=false"} <= settings
