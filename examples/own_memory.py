@@ -1,7 +1,7 @@
 """Tasks that run again and again, each time in a new pod, and prefer the node where they ran last.
 
-Needs `pip install lastnode kubernetes`, a kubeconfig, and the rights to create, watch and delete pods. Nothing of
-lastnode's runs in the cluster.
+Needs the packages lastnode and kubernetes, a kubeconfig, and the rights to create, list, watch and delete pods. Nothing
+of lastnode's runs in the cluster.
 
     python examples/own_memory.py NAMESPACE
 """

@@ -92,7 +92,7 @@ def test_a_cron_job_shows_its_node_as_the_page_says(cluster: Cluster, shell: She
     job_spec = {"template": {"spec": {"restartPolicy": "Never", "containers": [CONTAINER]}}}
     schedule = {"schedule": "@yearly", "jobTemplate": {"spec": job_spec}}
     cron_job = cluster.make("/apis/batch/v1", "cronjobs", {"metadata": {"name": "nightly"}, "spec": schedule})
-    opt_in, show = section("other")
+    _install, opt_in, show = section("other")
     shell.run(opt_in, "nightly")
     job = cluster.make("/apis/batch/v1", "jobs", {"metadata": {"name": "nightly-1"}, "spec": job_spec}, cron_job)
     node = cluster.session(job, **{"batch.kubernetes.io/job-name": "nightly-1"})
