@@ -1,4 +1,4 @@
-"""One cluster for what the pages have people run: nodes, kube-scheduler, a recorder with the rows of docs/kinds.md."""
+"""One cluster for what the pages have people run: nodes, kube-scheduler, lastnode with the rows of docs/kinds.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from lastnode.contract import SANDBOX_RESOURCE
 from testbed.stack import Stack
 from tests.pages.printed import ROWS
 
@@ -17,14 +16,13 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The extender knows Sandboxes alone: all else comes back by what the pods themselves say, or not at all."""
     with Stack.start(crds=("without-stickiness",)) as stack:
         stack.start_agent(NODES, "--container-start", "0")
-        stack.start_extender("--workload-resources", SANDBOX_RESOURCE)
-        stack.start_scheduler("extender.yaml")
+        stack.cp.start_scheduler("kube-scheduler", {})
         rows = stack.cp.dir / "kinds.yaml"
         rows.write_text(ROWS, encoding="utf-8")
         stack.start_recorder("--config", str(rows))
+        stack.start_webhook("--config", str(rows))
         yield stack
 
 

@@ -13,6 +13,7 @@ import pytest
 from lastnode.contract import LAST_NODE_ANNOTATION, STICKINESS_ANNOTATION
 from testbed.paths import REPOSITORY
 from testbed.stack import Stack
+from testbed.webhook import OPT_OUT_LABEL
 from testbed.workloads import agent_runtime
 from tests.pages.loaded import make_least_liked
 from tests.waiting import eventually
@@ -61,6 +62,8 @@ def test_a_loop_with_a_memory_of_its_own_brings_its_tasks_back(stack: Stack, nam
 def test_a_session_comes_back_to_the_node_that_the_recorder_has_written(
     stack: Stack, namespace: str, example: Example
 ) -> None:
+    # The library has to do it, without the webhook.
+    stack.api.patch(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": {OPT_OUT_LABEL: "disabled"}}})
     runtime = agent_runtime("writer", namespace=namespace, sticky=True, via="annotation")
     path = RUNTIMES.format(namespace)
     stack.api.post(path, runtime)
