@@ -115,6 +115,14 @@ class Options:
         return found
 
     @property
+    def no_recorder(self) -> str:
+        """That none is found, and what to do."""
+        return (
+            f"no recorder's pod found in namespace {self.release_namespace}; elsewhere? name the namespace with "
+            "--release-namespace, or the recorder with --recorder-url"
+        )
+
+    @property
     def weights(self) -> Weights:
         """What the extender gives each node of a ranked list, but for what workloads say of their own."""
         return Weights(older=self.older_weight, group=self.group_weight)

@@ -27,7 +27,7 @@ _BLOCK: Final = re.compile(
     re.DOTALL,
 )
 # Label names whose values depend on the installation.
-_OPEN_LABELS: Final = ("program", "version", "resource", "kind", "workload_namespace")
+_OPEN_LABELS: Final = ("program", "version", "resource", "kind", "workload_namespace", "scheduler")
 _MOST_LABELS: Final = 5
 # From here on a label's values are not listed where they are reasons: these have a table of their own.
 _MANY_REASONS: Final = 3
@@ -122,7 +122,9 @@ def recorder_metrics() -> str:
     from recorder import metrics
 
     registry = Catalogue()
-    metrics.RecordMetrics(registry).follow(_zero, _zero)
+    record = metrics.RecordMetrics(registry)
+    record.follow(_zero, _zero)
+    record.follow_schedulers({})
     metrics.SessionMetrics(registry).kind("AgentRuntime")
     return metrics_table(registry)
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from kubectl_lastnode.doctor import Facts, Finding, Level, cluster, named, policies, programs
+from kubectl_lastnode.doctor import Facts, Finding, Level, cluster, deployed, named, policies, programs
 from kubectl_lastnode.options import Options, output
 from kubectl_lastnode.output import document, plural, tinted, visible
 
@@ -15,6 +15,8 @@ _CHECKS: Final = (
     ("controllers", cluster.controllers),
     ("opted-in", cluster.opted_in),
     ("accounts", cluster.accounts),
+    ("deployments", deployed.deployments),
+    ("waiting", deployed.waiting),
     ("recorder", programs.recorders),
     ("leader", programs.leader),
     ("lease", programs.lease),
