@@ -93,7 +93,7 @@ class SessionMetrics:
         self.inquiry = tally(registry, "lastnode_extender_inquiries", about, "result", Found)
 
     def kind(self, kind: str) -> None:
-        """A workload of this kind has opted in: its counters begin at 0, so that no increase misses their first case."""
+        """A workload of this kind opted in: its counters begin at 0, so that no increase misses their first case."""
         if kind in self._kinds:
             return
         self._kinds.add(kind)
