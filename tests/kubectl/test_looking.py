@@ -207,7 +207,8 @@ def test_colours_are_for_terminals_that_want_them(remembering: Space) -> None:
 
 def reader_of_workloads(space: Space) -> str:
     """A ServiceAccount that may list the workloads of this namespace, and nothing else."""
-    rules = [{"apiGroups": [OURS], "resources": ["agentruntimes", "codeinterpreters"], "verbs": ["get", "list"]}]
+    kinds = {OURS: ["agentruntimes", "codeinterpreters"], "agents.x-k8s.io": ["sandboxes"]}
+    rules = [{"apiGroups": [group], "resources": names, "verbs": ["get", "list"]} for group, names in kinds.items()]
     base = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{space.name}"
     subject = {"kind": "ServiceAccount", "name": "reader", "namespace": space.name}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"}
