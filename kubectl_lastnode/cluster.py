@@ -142,8 +142,8 @@ class Cluster:
 
     def session_pods(self, namespace: str = "", *, unbound: bool = False) -> Iterator[Any]:
         """The sessions' pods, of all namespaces where none is named. ``unbound``: only those without a node."""
-        fields = {"fieldSelector": "spec.nodeName="} if unbound else {}
         path = discovery.namespaced("/api/v1/pods", namespace)
+        fields = {"fieldSelector": "spec.nodeName="} if unbound else {}
         for selector in self.ways.selectors:
             for pod in self.objects(path, {"labelSelector": str(selector), **fields}):
                 if self.ways.of(pod["metadata"].get("labels") or {}):

@@ -24,6 +24,7 @@ Records = Iterable[SessionRecord]
 # A bar must be wide enough to be seen and touched on a phone of 320 px.
 MOST_BUCKETS: Final = 48
 _WIDTHS: Final = (
+    *(timedelta(seconds=seconds) for seconds in (1, 2, 5, 10, 15, 30)),
     *(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)),
     *(timedelta(days=days) for days in (1, 7, 28)),
 )

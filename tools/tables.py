@@ -205,8 +205,17 @@ def _label(name: str, values: Sequence[str]) -> str:
 
 
 def reasons() -> str:
-    """Why a session moved, or why there is no node to prefer."""
-    return table(("reason", "meaning"), [[f"`{name}`", meaning] for name, meaning in _meanings()])
+    """Why a session moved, or why there is no node to prefer; and what helps where a session moved."""
+    from kubectl_lastnode.remedies import REMEDIES
+
+    helps = {str(reason): _linked(text) for reason, text in REMEDIES.items()}
+    rows = [[f"`{name}`", meaning, helps.get(name, "")] for name, meaning in _meanings()]
+    return table(("reason", "meaning", "what helps"), rows)
+
+
+def _linked(text: str) -> str:
+    """A text that names pages, each as a link from docs/."""
+    return re.sub(r"[\w-]+/\w+\.md", lambda page: f"[{page[0]}]({f'../{page[0]}'.removeprefix('../docs/')})", text)
 
 
 def _meanings() -> Iterator[tuple[str, str]]:

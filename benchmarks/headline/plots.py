@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from math import log
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from benchmarks.headline.arms import CONTROL, ORACLE
 from benchmarks.headline.kept import Run
 from kubectl_lastnode.output import NBSP
-from kubectl_lastnode.page import environment, log_position, log_ticks
+from kubectl_lastnode.page import environment
 
 WIDTH: Final = 860
 # Above the first row, of a row, and below the last.
 _TOP, _ROW, _BELOW = 92, 26, 48
+# Where a log axis of seconds may have its ticks.
+_MARKS: Final = (1, 2, 5, 10, 20, 60, 120, 300, 600, 1200, 3600, 7200, 21600, 86400, 604800)
 
 
 class Axis(NamedTuple):
@@ -168,10 +171,14 @@ def _linear(top: float, label: str) -> Axis:
 
 
 def _log(slowest: float, label: str) -> Axis:
-    marks = [*log_ticks(slowest)]
+    """From 1 to the first mark that ``slowest`` does not exceed; what is below 1 lies at 1."""
+    marks = _MARKS[: 2 + sum(mark < slowest for mark in _MARKS[1:])]
     top = max(*marks, slowest)
-    ticks = [(log_position(mark, top), str(mark)) for mark in marks]
-    return Axis(ticks, lambda value: log_position(value, top), label)
+
+    def place(value: float) -> float:
+        return min(1.0, log(max(1.0, value)) / log(top))
+
+    return Axis([(place(mark), str(mark)) for mark in marks], place, label)
 
 
 def _quartiles(rates: Sequence[float]) -> tuple[float, float]:

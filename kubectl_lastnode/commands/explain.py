@@ -12,6 +12,7 @@ from kubectl_lastnode.cluster import RECORDER, Journals, read_journals
 from kubectl_lastnode.explanation import Explanation, Live, Ranked
 from kubectl_lastnode.options import Failure, Options, output, pod_names, warn
 from kubectl_lastnode.output import age, document, measured, tinted, visible
+from kubectl_lastnode.remedies import REMEDIES
 from lastnode.attribution import Attribution, Seen, attribute
 from lastnode.kube.errors import KubeError, NotFound, Refused
 from lastnode.kube.store import ObjectKey
@@ -66,6 +67,7 @@ def lines(found: Explanation, now: datetime) -> list[str]:
         ("Ran on", f"{found.node or '<none>'}: {tinted(found.outcome or 'unknown')}"),
         ("Start-up", _startup(found)),
         ("Why", f"{found.reason}: {found.meaning}" if found.reason else "-"),
+        *(("What helps", text) for reason, text in REMEDIES.items() if reason == found.reason),
         *(("Note", note) for note in found.notes),
     ]
     return [f"{heading + ':':<12}{text}" for heading, text in told]

@@ -45,7 +45,7 @@ def report(options: Options, form: str | None, since: float | None, html: str | 
     now = options.now
     read = _read(options, now - timedelta(seconds=since) if since is not None else None)
     if html:
-        _write_page(html, read, options.namespace, now)
+        _write_page(html, read, options, now)
         return
     summary = summarise(until=now, **read)
     if form in ("json", "yaml"):
@@ -137,12 +137,12 @@ def time_saved(summary: Summary) -> str:
     return f"Time saved (an estimate): {measured(saved.seconds)} of waiting, in {whose}, compared with {saved.against}."
 
 
-def _write_page(file: str, read: dict[str, Any], namespace: str | None, now: datetime) -> None:
+def _write_page(file: str, read: dict[str, Any], options: Options, now: datetime) -> None:
     from kubectl_lastnode.page import page  # its plots and templates are for nobody who asks for a table
 
-    title = f"Sessions of {namespace}" if namespace else "Sessions of all namespaces"
+    title = f"Sessions of {options.namespace or 'all namespaces'}"
     try:
-        Path(file).write_text(page(title=title, now=now, **read), encoding="utf-8")
+        Path(file).write_text(page(title=title, cluster=options.cluster_name, now=now, **read), encoding="utf-8")
     except OSError as error:
         raise Failure(f"{file} cannot be written: {error.strerror or error}") from error
     click.echo(f"{file}: {plural(len(read['sessions']), 'session')}")

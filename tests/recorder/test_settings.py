@@ -340,7 +340,7 @@ def test_an_address_that_is_not_ours_is_named(plane: Stack, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"resource": "clusterroles.rbac.authorization.k8s.io"}, "clusterroles.rbac.authorization.k8s.io is cluster-s"),
+        ({"resource": "clusterroles.rbac.authorization.k8s.io"}, "clusterroles.rbac.authorization.k8s.io is cluster-"),
         ({"resource": "localsubjectaccessreviews.authorization.k8s.io"},
          "the API server knows no get, list, patch, watch for localsubjectaccessreviews.authorization.k8s.io"),
         ({"resource": "statefulsets.apps", "through": "localsubjectaccessreviews.authorization.k8s.io"},
