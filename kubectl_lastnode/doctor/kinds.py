@@ -28,9 +28,15 @@ def kinds(facts: Facts) -> Iterator[Finding]:
 
 def controllers(facts: Facts) -> Iterator[Finding]:
     """What stands between sessions' pods and the workloads that there are."""
-    for resource in Ways(facts.kinds).through:
-        missing = fail(f"{resource} is not installed: whose session is a pod?", "Install what brings it.")
-        yield _judged(facts, resource) if resource in facts.served else missing
+    ways = Ways(facts.kinds)
+    for resource in ways.through:
+        if resource in facts.served:
+            yield _judged(facts, resource)
+        elif all(way.named_by and way.pods_say for way in ways.all if way.through == resource):
+            yield warn(f"{resource} is not installed: only pods that name their workload themselves have one",
+                       "Install what brings it.")  # fmt: skip
+        else:
+            yield fail(f"{resource} is not installed: whose session is a pod?", "Install what brings it.")
 
 
 def fields(facts: Facts) -> Iterator[Finding]:

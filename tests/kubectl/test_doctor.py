@@ -188,6 +188,22 @@ def test_each_row_is_judged_by_what_the_api_server_serves(installed: Installatio
     assert asked[2][1].startswith("no webhook asks about pods with batch.kubernetes.io/job-name: ")
 
 
+@pytest.mark.parametrize(
+    ("crds", "sandbox", "missing", "controllers"),
+    [(["without-stickiness"], [], 1, ["WARN"]), ([], ["v1alpha1"], 2, [])],
+    ids=["agentcube", "agent-sandbox"],
+)
+def test_a_kind_that_is_not_installed_is_not_missed_where_another_one_is(
+    crds: list[str], sandbox: list[str], missing: int, controllers: list[str]
+) -> None:
+    with Stack.start(crds=crds, sandbox=sandbox) as stack:
+        found = examine(stack)
+    kinds = of(found, "kinds")
+    assert [level for level, _ in kinds] == ["OK"] * 3
+    assert sum("is not installed, and not needed" in text for _, text in kinds) == missing
+    assert [level for level, _ in of(found, "controllers")] == controllers
+
+
 def test_rows_that_lead_nowhere_are_found(installed: Installation, tmp_path: Path) -> None:
     row = {"resource": "things.example.org", "pods": "thing"}
     words = configured(tmp_path / "rows.yaml", [row], workload_resources=["things.example.org"])
