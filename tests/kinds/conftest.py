@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from testbed.apply import apply
-from testbed.paths import CRDS
 from tests.kinds.rows import LATE, NOTEBOOK, ROWS, definition
 from tests.kinds.world import World
 

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from lastnode import contract
 from lastnode.contract import AGENTCUBE_PREFIX, LASTNODE_PREFIX, SANDBOX_RESOURCE
 from testbed.agent import names
-from testbed.sandboxes import from_template, sandbox, template
+from testbed.sandboxes import OPT_IN, from_template, sandbox, template
 from testbed.workloads import Object, agent_runtime, container_of, sandbox_for
 
 # What a session is made of: from what came before (first the workload) and its name to what comes next.
@@ -33,6 +33,28 @@ class Row(NamedTuple):
     def __str__(self) -> str:
         return self.kind
 
+    def changed(self, change: Callable[[Object], Object]) -> Row:
+        """The same, but for the first Sandbox of each session, or the workload where that is one."""
+        if self.chain:
+            first, *others = self.chain
+            return self._replace(chain=(lambda before, name: change(first(before, name)), *others))
+        return self._replace(workload=lambda *asked: change(self.workload(*asked)))
+
+    def with_pods(self, **spec: Any) -> Row:
+        """The same, with this in the pods of its Sandboxes."""
+
+        def change(made: Object) -> Object:
+            template = made["spec"]["podTemplate"]
+            return made | {"spec": made["spec"] | {"podTemplate": template | {"spec": template["spec"] | spec}}}
+
+        return self.changed(change)
+
+
+def opted_in(made: Object) -> Object:
+    """A Sandbox that has opted in itself."""
+    made["metadata"]["annotations"] = {OPT_IN: contract.STICKINESS_ENABLED} | made["metadata"].get("annotations", {})
+    return made
+
 
 def definition(resource: str, kind: str) -> Object:
     """A CustomResourceDefinition of v1, whose objects may have any fields."""
@@ -53,7 +75,7 @@ def definition(resource: str, kind: str) -> Object:
 
 def _any(version: str, kind: str, spec: Object) -> Callable[[str, str, bool], Object]:
     def workload(namespace: str, name: str, sticky: bool) -> Object:
-        annotations = {f"{LASTNODE_PREFIX}/{contract.STICKINESS}": contract.STICKINESS_ENABLED} if sticky else {}
+        annotations = {OPT_IN: contract.STICKINESS_ENABLED} if sticky else {}
         metadata = {"name": name, "namespace": namespace, "annotations": annotations}
         return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
 
@@ -95,7 +117,9 @@ _JOB: Final[Object] = {"template": {"spec": _SPEC | {"restartPolicy": "Never"}}}
 _CRON: Final[Object] = {"schedule": "@daily", "jobTemplate": {"spec": _JOB}}
 JOB_NAME: Final = "batch.kubernetes.io/job-name"
 
-SANDBOX: Final = Row("Sandbox", SANDBOX_RESOURCE, lambda ns, name, sticky: sandbox(name, namespace=ns, sticky=sticky), ())
+SANDBOX: Final = Row(
+    "Sandbox", SANDBOX_RESOURCE, lambda ns, name, sticky: sandbox(name, namespace=ns, sticky=sticky), ()
+)
 AGENT_RUNTIME: Final = Row(
     "AgentRuntime", "agentruntimes.runtime.agentcube.volcano.sh",
     lambda ns, name, sticky: agent_runtime(name, namespace=ns, sticky=sticky or None, via="annotation"),
@@ -111,6 +135,8 @@ NOTEBOOK: Final = Row(
     "Notebook", "notebooks.kubeflow.org", _any("kubeflow.org/v1", "Notebook", {}),
     (_stateful_set, _pod(_of_the_notebook)), {"pods": "notebook-name", "named-by": "notebook-name"},
 )  # fmt: skip
+# The same by a pool that keeps Sandboxes of the template ready.
+POOL: Final = TEMPLATE._replace(chain=(lambda origin, name: from_template(origin, name, pool="p"),))
 ROWS: Final = (
     AGENT_RUNTIME,
     SANDBOX,

@@ -13,14 +13,14 @@ import yaml
 
 from lastnode import contract
 from lastnode.daemon.settings import configured
-from lastnode.outcome import SessionRecord
+from lastnode.outcome import Outcome, SessionRecord
 from testbed.errors import ApiError
 from testbed.sandboxes import operated
 from testbed.stack import Stack, is_ready
 from testbed.workloads import Object
 from tests.agent.conftest import FLAGS
-from tests.extender.cluster import Wire, collection, path_of, start_scheduler
-from tests.kinds.rows import Row, config
+from tests.extender.cluster import Wire, collection, make_nodes, path_of, start_scheduler
+from tests.kinds.rows import SANDBOX, Row, config
 from tests.outcomes.scene import decisions, journal
 from tests.recorder.httpproxy import HttpProxy
 from tests.waiting import eventually
@@ -89,10 +89,18 @@ class World:
         stack.start_recorder(*told, "--kubeconfig", through, "--extender-url", stack.extender_url)
         start_scheduler(stack)
 
-    def workload(self, row: Row, *, sticky: bool = True, namespace: str = SCORES, **more: Any) -> Workload:
-        """A new one of that row."""
-        wanted = row.workload(namespace, f"w{next(_numbers)}", sticky)
-        return Workload(self, row, create(self.stack, wanted | more))
+    def workload(self, row: Row, *, sticky: bool = True, namespace: str = SCORES, name: str = "") -> Workload:
+        """A new one of that row; ``name``: one of its own unless it is given."""
+        wanted = row.workload(namespace, name or f"w{next(_numbers)}", sticky)
+        return Workload(self, row, create(self.stack, wanted))
+
+    def catch_up(self) -> None:
+        """Wait until all programs have seen what has become of nodes, Sandboxes and their pods up to now: events of one
+        watch come in order, and these show in what is remembered and preferred."""
+        marker = f"marker-{next(_numbers)}"
+        make_nodes(self.stack, [marker])
+        self.workload(SANDBOX.with_pods(nodeSelector={contract.HOSTNAME_LABEL: marker}), namespace=TERMS).run()
+        self.api.delete(f"/api/v1/nodes/{marker}")
 
     def settled(self) -> None:
         """Wait until nothing is left to be written."""
@@ -105,7 +113,8 @@ class World:
         """How many sessions of a kind came to what."""
         start = f'lastnode_sessions_total{{kind="{kind}",outcome="'
         samples = self.stack.metrics(self.stack.recorder_url).items()
-        return {name.removeprefix(start).partition('"')[0]: value for name, value in samples if name.startswith(start) and value}
+        found = {name.removeprefix(start): value for name, value in samples if name.startswith(start) and value}
+        return {name.partition('"')[0]: value for name, value in found.items()}
 
     @contextlib.contextmanager
     def crowded(self, *nodes: str) -> Iterator[None]:
@@ -185,31 +194,29 @@ class Workload:
     def now(self) -> Object:
         return self.world.api.get(path_of(self.made))  # type: ignore[no-any-return]
 
-    def remembers(self) -> dict[str, str]:
-        """Annotations of ours, by their names without the row's prefix."""
-        annotations = self.now()["metadata"].get("annotations") or {}
-        ours = (contract.LASTNODE_PREFIX, contract.AGENTCUBE_PREFIX)
-        found = {key: value for key, value in annotations.items() if key.startswith(ours)}
-        return {key.removeprefix(f"{self.row.prefix}/"): value for key, value in found.items()}
-
     @property
     def last_node(self) -> str | None:
-        return self.remembers().get(contract.LAST_NODE)
+        return memory(self.now(), self.row.prefix).get(contract.LAST_NODE)
+
+    @property
+    def entries(self) -> list[Object]:
+        """All that it remembers, newest first."""
+        return json.loads(memory(self.now(), self.row.prefix).get(contract.RECENT_NODES, "[]"))  # type: ignore[no-any-return]
 
     @property
     def nodes(self) -> list[str]:
-        """All that it remembers, newest first."""
-        return [entry["node"] for entry in json.loads(self.remembers().get(contract.RECENT_NODES, "[]"))]
+        return [entry["node"] for entry in self.entries]
 
-    def annotate(self, **annotations: str | None) -> None:
-        """Under the row's prefix; names with _ for -."""
-        changed = {f"{self.row.prefix}/{name.replace('_', '-')}": value for name, value in annotations.items()}
-        self.world.api.patch(path_of(self.made), {"metadata": {"annotations": changed}})
+    def remember(self, entries: list[Object]) -> None:
+        """As somebody else would write it."""
+        said = {f"{self.row.prefix}/{contract.RECENT_NODES}": json.dumps(entries)}
+        self.world.api.patch(path_of(self.made), {"metadata": {"annotations": said}})
 
     def is_preferred(self, ran: Ran) -> None:
         """Wait until webhook and extender would prefer its last node for a session like that one."""
         metadata = {key: ran.pod["metadata"][key] for key in ("namespace", "labels", "ownerReferences")}
-        probe = {"metadata": metadata | {"name": "probe", "uid": ""}, "spec": {"containers": [{"name": "c", "image": "c"}]}}
+        spec = {"containers": [{"name": "c", "image": "c"}]}
+        probe = {"metadata": metadata | {"name": "probe", "uid": ""}, "spec": spec}
         Wire(self.world.stack.extender_url).expect_node(ran.node, probe, [ran.node], SECONDS)
         if metadata["namespace"] == TERMS:
             path = f"/api/v1/namespaces/{TERMS}/pods?dryRun=All"
@@ -218,6 +225,22 @@ class Workload:
     def _ready_pod(self) -> Object | None:
         pod = read(self.world.stack, self._pod)
         return pod if pod and is_ready(pod) and "deletionTimestamp" not in pod["metadata"] else None
+
+
+def comes_back(world: World, workload: Workload) -> None:
+    """Its next session returns to the node of the one before, though that is nearly full by then."""
+    first = workload.run()
+    with world.crowded(first.node):
+        back = workload.run()
+    assert back.record is not None
+    assert (back.node, back.record.outcome) == (first.node, Outcome.REUSED)
+
+
+def memory(obj: Object, prefix: str) -> dict[str, str]:
+    """What an object remembers under a prefix, by names without it."""
+    annotations = obj["metadata"].get("annotations") or {}
+    names = (contract.LAST_NODE, contract.RECENT_NODES)
+    return {name: annotations[f"{prefix}/{name}"] for name in names if f"{prefix}/{name}" in annotations}
 
 
 def result(stack: Stack, ran: Ran) -> str | None:
@@ -243,4 +266,3 @@ def remove(stack: Stack, obj: Mapping[str, Any]) -> None:
     with contextlib.suppress(ApiError):
         stack.api.request("DELETE", path_of(obj), {"propagationPolicy": "Background"})
     eventually(lambda: read(stack, obj) is None, f"{path_of(obj)} to be gone", SECONDS)
-
