@@ -15,7 +15,7 @@ from .agent import names
 from .agent.sandboxes import name_hash
 from .workloads import DEFAULT_IMAGE, SANDBOX_VERSION, Object, container_of
 
-OPT_IN: Final = "lastnode.dev/node-stickiness"
+OPT_IN: Final = f"{contract.LASTNODE_PREFIX}/{contract.STICKINESS}"
 EXTENSIONS_VERSION: Final = f"extensions.{contract.SANDBOX_GROUP}/v1beta1"
 
 
@@ -28,18 +28,18 @@ def sandbox(
     cpu: str = "400m",
     memory: str = "512Mi",
     pod_annotations: Mapping[str, str] | None = None,
+    suspended: bool = False,
     version: str = SANDBOX_VERSION,
 ) -> Object:
     """A Sandbox that somebody made himself, with whether it has opted in.
 
-    ``pod_annotations``: see testbed.agent.names for those of the stand-in."""
-    metadata = {"name": name, "namespace": namespace, "annotations": _opted(sticky)}
+    ``pod_annotations``: see testbed.agent.names for those of the stand-in. ``suspended``: it has no pod yet."""
     template = _pod_template(image, cpu, memory, pod_annotations)
     return {
         "apiVersion": version,
         "kind": contract.SANDBOX_KIND,
-        "metadata": metadata,
-        "spec": {"podTemplate": template},
+        "metadata": {"name": name, "namespace": namespace, "annotations": _opted(sticky)},
+        "spec": {"podTemplate": template, **(operated(version, running=False)["spec"] if suspended else {})},
     }
 
 
@@ -66,7 +66,7 @@ def from_template(template: Mapping[str, Any], name: str, *, pool: str = "") -> 
     origin = template["metadata"]["name"]
     labels = {names.TEMPLATE_HASH: name_hash(origin)}
     if pool:
-        labels[names.WARM_POOL] = name_hash(pool)
+        labels[contract.WARM_POOL_LABEL] = name_hash(pool)
     return {
         "apiVersion": SANDBOX_VERSION,
         "kind": contract.SANDBOX_KIND,
@@ -83,7 +83,8 @@ def from_template(template: Mapping[str, Any], name: str, *, pool: str = "") -> 
 
 def adopted(claim: str) -> Object:
     """The change by which a claim takes a Sandbox from its pool: pod and UID stay."""
-    return {"metadata": {"labels": {names.WARM_POOL: None}, "ownerReferences": [_controller("SandboxClaim", claim)]}}
+    owners = [_controller("SandboxClaim", claim)]
+    return {"metadata": {"labels": {contract.WARM_POOL_LABEL: None}, "ownerReferences": owners}}
 
 
 def _controller(kind: str, name: str) -> Object:

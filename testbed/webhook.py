@@ -1,7 +1,7 @@
 """The admission webhook of a local control plane: the certificate that it serves, and how the API server is told of it.
 
-The configuration is that of the chart (deploy/chart/templates/webhook) but for the url in place of a Service, the names,
-and how no pod is asked about twice: the selectors leave out what those before them select.
+The configuration is that of the chart (deploy/chart/templates/webhook), but for the url in place of a Service, the
+names, and how no pod is asked about twice: the selectors leave out what those before them select.
 """
 
 from __future__ import annotations

@@ -52,10 +52,8 @@ It needs a Secret {SECRET} in the namespace {NAMESPACE}: tls.crt and tls.key, a 
 lastnode-extender.{NAMESPACE}.svc and lastnode-extender-pods.{NAMESPACE}.svc; ca.crt, the CA that signed it.
 Tell the API server of that CA once this file is applied; applying it again (kubectl apply --server-side) leaves that
 alone:
-  for each in {{webhooks}}; do
-    kubectl patch mutatingwebhookconfiguration lastnode-webhook --type=json -p \\
-      "[{{{{\\"op\\":\\"add\\",\\"path\\":\\"/webhooks/$each/clientConfig/caBundle\\",\\"value\\":\\"$(base64 -w0 ca.crt)\\"}}}}]"
-  done
+  for n in WEBHOOKS; do kubectl patch mutatingwebhookconfiguration lastnode-webhook --type=json -p \\
+    "[{{op: add, path: /webhooks/$n/clientConfig/caBundle, value: $(base64 -w0 ca.crt)}}]"; done
 """
 
 
@@ -107,8 +105,9 @@ def manifest(helm: Path, name: str) -> str:
     """The file for a setup; where it needs a Secret, its first lines say so."""
     given = name == GIVEN
     objects = plain(setup(helm, name, *_TOKEN_VALUES, *(_GIVEN_VALUES if given else ())))
-    webhooks = (str(number) for obj in objects for number, _ in enumerate(obj.get("webhooks", ())))
-    header = f"{_HEADER.format(name=name)}\n{_MAY_HAVE}{_NEEDS.format(webhooks=' '.join(webhooks)) if given else ''}"
+    webhooks = " ".join(str(number) for obj in objects for number, _ in enumerate(obj.get("webhooks", ())))
+    needs = _NEEDS.replace("WEBHOOKS", webhooks) if given else ""
+    header = f"{_HEADER.format(name=name)}\n{_MAY_HAVE}{needs}"
     return textwrap.indent(header, "# ") + "---\n".join(map(_yaml, objects))
 
 

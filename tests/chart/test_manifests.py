@@ -98,7 +98,7 @@ def test_its_first_lines_say_how_the_api_server_learns_of_the_ca_and_applying_it
     applied: Applied, tmp_path: Path
 ) -> None:
     (tmp_path / "ca.crt").write_text("a CA\n")
-    told = re.search(r"^#   (for each in .*\n(?:#     .*\n)+#   done)", applied.text, re.MULTILINE)
+    told = re.search(r"^#   (for n in .*\n(?:#     .*\n)+)", applied.text, re.MULTILINE)
     assert told
     applied.run(re.sub(r"^# +", "", told[1], flags=re.MULTILINE))
     bundle = base64.b64encode(b"a CA\n").decode()
