@@ -36,7 +36,7 @@ class Arm(NamedTuple):
 
     def wanted(self, known: Sequence[str]) -> Sequence[str]:
         """Of the nodes that a workload remembers, newest first, those that its sessions ask for."""
-        return known[:1] if self.preference == "last" else known
+        return known[: {"none": 0, "last": 1}.get(self.preference)]
 
 
 ARMS: Final = {

@@ -95,7 +95,7 @@ def _came_back(runs: Sequence[Run]) -> dict[str, Any]:
         return Row(run.arm, marks, [f"{back:.1%}", f"{possible:.1%}"])
 
     return {
-        "title": "Sessions that ran on a node that their workload remembered",
+        "title": "Sessions on a node that their workload remembered",
         "about": "bar: of the sessions that had one; line: how many could have, given where the arm's ran before",
         "heads": ("ran there", "possible"),
         "axis": Axis(quarters, lambda value: value, "of the returning sessions"),
