@@ -4,7 +4,7 @@ As many sessions of a wave as can run on nodes that their workloads remember, wh
 room; on the last ones where that keeps nobody away. Every other session runs where the model says that it is Ready
 soonest: where most of its image's layers are, or will be. So does a first one, but it takes twice the time for twice
 the room, because its next sessions will want to run there too. It does not see the future: knowing which nodes leave,
-one could do better still. Room is CPU alone.
+one could do better still, and of first sessions that it takes one by one it is no limit. Room is CPU alone.
 """
 
 from __future__ import annotations
