@@ -57,7 +57,7 @@ EVERYBODY: Final = (*ARMS, ORACLE)
 # The oracle takes seconds; with the next two there is a comparison.
 COMPARISON: Final = (ORACLE, CONTROL, "groups-sticky")
 # In order of what is worth knowing, for who stops early.
-IN_TURN: Final = (*COMPARISON, "older-sticky", "last-sticky", "alike-sticky", "older-default", "last-default")
+IN_TURN: Final = (*COMPARISON, "older-sticky", "older-default", "last-sticky", "alike-sticky", "last-default")
 
 
 def arms_of(at_a_time: int) -> tuple[str, ...]:

@@ -266,7 +266,7 @@ def test_arms_are_measured_in_the_order_given_and_stopping_early_is_no_error(
     assert printed.count("| older-sticky | 90.0% |") == 2
     asked.clear()
     assert program.main(["--scale", "0.01", "--world", "one"]) == 0
-    assert asked == [(1, "oracle"), (1, "groups-sticky"), (1, "last-sticky"), (1, "older-default")]
+    assert asked == [(1, "oracle"), (1, "groups-sticky"), (1, "older-default"), (1, "last-sticky")]
 
 
 def test_the_quick_comparison_is_measured_anew_with_the_oracle_beside_it(
