@@ -77,7 +77,7 @@ def test_every_page_that_the_code_names_exists() -> None:
 def test_the_documentation_stays_short() -> None:
     words = {page: len(page.read_text(encoding="utf-8").split()) for page in TOLD}
     assert words[REPOSITORY / "README.md"] <= 800
-    assert sum(words.values()) <= 16_000
+    assert sum(words.values()) <= 18_000
 
 
 def test_the_tables_of_the_reference_are_the_codes() -> None:

@@ -1,0 +1,35 @@
+"""Two real nodes for the tests that only use them; those about endings start their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from testbed.errors import BinaryError
+from testbed.nodes import programs, support
+from testbed.nodes.realnodes import RealNodes, control_plane
+from testbed.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def supported() -> None:
+    """Skips, with the reason, where real nodes cannot run; finds or fetches their programs."""
+    reason = support.lacking()
+    if reason:
+        pytest.skip(reason)
+    try:
+        programs.find()
+    except BinaryError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def stack(supported: None) -> Iterator[Stack]:
+    with Stack.start(**control_plane(2)) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def nodes(stack: Stack) -> RealNodes:
+    return RealNodes.start(stack, 2)
