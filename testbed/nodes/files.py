@@ -11,8 +11,7 @@ from testbed.nodes.gateway import ADDRESS
 
 API_PORT: Final = 6443
 REGISTRY_PORT: Final = 5000
-REGISTRY: Final = f"registry.lab:{REGISTRY_PORT}"  # in the names of images
-PAUSE: Final = f"{REGISTRY}/pause:1"
+PAUSE: Final = "registry.example/pause:1"
 
 
 def kubelet(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,7 +60,7 @@ def pod_network(number: int) -> dict[str, Any]:
 
 
 def registry_hosts() -> str:
-    """containerd's hosts.toml for REGISTRY: where it really is."""
+    """containerd's hosts.toml for all registries: whatever an image is called, ours has it."""
     url = f"http://{ADDRESS}:{REGISTRY_PORT}"
     return f'server = "{url}"\n[host."{url}"]\ncapabilities = ["pull", "resolve"]\n'
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import sysconfig
 import tarfile
 import urllib.request
@@ -87,13 +88,15 @@ class Files:
 
 
 def real_files(most: int) -> Iterator[tuple[str, Path]]:
-    """So many bytes of what Python has on this machine, itself first and then its installed packages."""
+    """So many bytes of modules and libraries of this Python, its own first and then its packages'."""
     paths = sysconfig.get_paths()
-    left = most
     for root in (paths["stdlib"], paths["purelib"]):
-        for path in sorted(Path(root).rglob("*")):
-            if path.is_file() and not path.is_symlink() and left > 0:
-                left -= path.stat().st_size
+        for folder, folders, names in os.walk(root):
+            folders[:] = sorted(set(folders) - {"site-packages", "__pycache__", "test"})
+            for path in (Path(folder, name) for name in sorted(names) if name.endswith((".py", ".so", ".a"))):
+                most -= path.stat().st_size
+                if most < 0:
+                    return
                 yield str(path).lstrip("/"), path
 
 

@@ -46,16 +46,11 @@ def control_plane(count: int) -> dict[str, Any]:
     return {"users": {_user(name): ["system:nodes"] for name in _names(count)}, "apiserver_flags": flags}
 
 
-def image(name: str) -> str:
-    """What a pod calls an image that was pushed to the registry."""
-    return f"{files.REGISTRY}/{name}:1"
-
-
 @dataclass
 class RealNodes:
     """Made by start(). Everything ends with the control plane, in whatever way that ends.
 
-    registry: takes images; machines pull them as image(NAME)
+    registry: takes images; the machines find NAME:1 there, of whatever registry a pod asks for it
     run:      the name of its cgroups
     """
 
@@ -158,7 +153,7 @@ class RealNodes:
         write_yaml(directory / "kubelet.yaml", files.kubelet({}))
         for path, text in {
             "cni/pods.conflist": json.dumps(files.pod_network(number)),
-            f"registries/{files.REGISTRY}/hosts.toml": files.registry_hosts(),
+            "registries/_default/hosts.toml": files.registry_hosts(),
             "containerd.toml": files.containerd(self._programs.debian, directory),
         }.items():
             (directory / path).parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,6 @@ import itertools
 from typing import Any
 
 from testbed import Api
-from testbed.nodes.realnodes import image
 from testbed.stack import is_ready
 from tests.waiting import eventually
 
@@ -16,10 +15,10 @@ _numbers = itertools.count(1)
 Object = dict[str, Any]
 
 
-def create(api: Api, node: str, name_of_image: str = "pause", **spec: Any) -> str:
+def create(api: Api, node: str, image: str = "pause", **spec: Any) -> str:
     """A pod of one container on that node; returns its name."""
     name = f"pod-{next(_numbers)}"
-    body = {"nodeName": node, "containers": [{"name": "c", "image": image(name_of_image)}], **spec}
+    body = {"nodeName": node, "containers": [{"name": "c", "image": f"registry.example/{image}:1"}], **spec}
     api.post(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": body})
     return name
 

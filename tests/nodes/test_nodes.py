@@ -17,7 +17,7 @@ def test_a_node_joins_pulls_an_image_from_the_registry_runs_a_pod_and_lets_it_go
     nodes.registry.push("joins", [nodes.program()])
     name = pods.create(stack.api, nodes.names[0], "joins")
     status = pods.ready(stack.api, name)["status"]
-    assert status["containerStatuses"][0]["imageID"].startswith("registry.lab:5000/joins@sha256:")
+    assert status["containerStatuses"][0]["imageID"].startswith("registry.example/joins@sha256:")
     events = stack.api.get(f"/api/v1/namespaces/default/events?fieldSelector=involvedObject.name={name}")["items"]
     assert {"Pulling", "Pulled", "Created", "Started"} <= {event["reason"] for event in events}
     assert "busybox sleep" in nodes.on(nodes.names[0], "ps", "ax")
