@@ -23,10 +23,10 @@ from lastnode.contract import AGENTCUBE_PREFIX
 from lastnode.kinds import AGENTCUBE
 from lastnode.kube.api import METADATA, Api
 from lastnode.memory import Entry
-from testbed.workloads import Object, agent_runtime, sandbox_for
+from testbed.workloads import SANDBOX_VERSION, Object, agent_runtime, sandbox_for
 
 WORKLOADS: Final = "/apis/runtime.agentcube.volcano.sh/v1alpha1/namespaces/default/agentruntimes"
-SANDBOXES: Final = "/apis/agents.x-k8s.io/v1alpha1/namespaces/default/sandboxes"
+SANDBOXES: Final = f"/apis/{SANDBOX_VERSION}/namespaces/default/sandboxes"
 PODS: Final = "/api/v1/namespaces/default/pods"
 NODES: Final = "/api/v1/nodes"
 _OPERATIONS: Final = 120  # etcd takes 128, and 1.5 MB, in one transaction

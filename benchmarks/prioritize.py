@@ -29,6 +29,7 @@ from lastnode.kube.api import load
 from lastnode.kube.fetch import fetch
 from testbed.paths import REPOSITORY
 from testbed.stack import Stack
+from testbed.workloads import SANDBOX_VERSION
 
 NODES: Final = 5000
 REQUESTS: Final = 2000  # of each sort in each measurement
@@ -226,7 +227,7 @@ def golden() -> dict[str, Any]:
 
 def _session(member: Member, sandbox_uid: str) -> dict[str, Any]:
     pod = golden()
-    sandbox = {"apiVersion": f"{contract.SANDBOX_GROUP}/v1alpha1", "kind": contract.SANDBOX_KIND, "controller": True}
+    sandbox = {"apiVersion": SANDBOX_VERSION, "kind": contract.SANDBOX_KIND, "controller": True}
     pod["metadata"] |= {
         "name": member.pod,
         "namespace": "default",

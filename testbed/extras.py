@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Collection
 from pathlib import Path
-from typing import Literal
 
+from . import sandboxversions
 from .apply import apply
 from .component import Component
 from .controlplane import ControlPlane
-from .paths import REPOSITORY
-
-CRDS = Path(__file__).with_name("crds")
-SandboxVersion = Literal["v1alpha1", "v1beta1"]
+from .paths import CRDS, REPOSITORY
 
 
 def extras(
@@ -21,22 +19,24 @@ def extras(
     nodes: int,
     *agent_flags: str,
     stickiness: bool = True,
-    sandbox: SandboxVersion = "v1beta1",
+    sandbox: Collection[str] = sandboxversions.VERSIONS,
 ) -> Component:
     """Apply the CRDs and start the agent; returns it when `nodes` simulated nodes are Ready.
 
     agent_flags: further ones, as `python -m testbed.agent --help` lists them
     stickiness:  whether the workloads' schemas have spec.nodeStickiness (see README.md)
-    sandbox:     the newest version of Sandbox that is served
+    sandbox:     the versions of Sandbox that are served, the newest of them being stored
     """
     apply_crds(cp, stickiness=stickiness, sandbox=sandbox)
     return start_agent(cp, nodes, *agent_flags)
 
 
-def apply_crds(cp: ControlPlane, *, stickiness: bool = True, sandbox: SandboxVersion = "v1beta1") -> None:
+def apply_crds(
+    cp: ControlPlane, *, stickiness: bool = True, sandbox: Collection[str] = sandboxversions.VERSIONS
+) -> None:
     """AgentRuntime, CodeInterpreter and Sandbox; applying another variant later replaces the schemas."""
     apply(cp, CRDS / ("with-stickiness" if stickiness else "without-stickiness"))
-    apply(cp, CRDS / f"sandbox-{sandbox}")
+    sandboxversions.serve(cp.api(), *sandbox)
 
 
 def start_agent(cp: ControlPlane, nodes: int, *flags: str, name: str = "agent") -> Component:

@@ -1,4 +1,4 @@
-"""Where things are kept outside the checkout: the XDG directories of the person who runs this."""
+"""Where things are: in the checkout, and outside of it in the XDG directories of the person who runs this."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# Definitions of custom resources, by folder and file.
+CRDS = Path(__file__).with_name("crds")
 
 
 def cache_dir(environ: Mapping[str, str] = os.environ) -> Path:

@@ -1,4 +1,4 @@
-"""Starts sessions, waits until they are Ready and ends them, as agentcube's workload manager does.
+"""Starts sessions, waits until they are Ready and ends them, as agentcube's workload manager or a Sandbox's user does.
 
 One watch for all sessions, so that waiting for a thousand of them costs the API server no more than waiting for one.
 The builders of :mod:`testbed.workloads` are importable from here too.
@@ -16,15 +16,16 @@ from threading import Condition, Thread
 from types import TracebackType
 from typing import Any, Self
 
-from lastnode.contract import SANDBOX_KIND, SESSION_LABEL
+from lastnode.contract import SANDBOX_KIND
 from lastnode.kube.api import Api, load
 from lastnode.kube.errors import NotFound
 from lastnode.kube.queue import Backoff
 from lastnode.kube.store import ObjectKey, Store
 from lastnode.kube.watch import ListWatch
-from testbed.agent import wire
+from testbed.agent import names, requests, wire
 from testbed.agent.wire import SeenPod
 from testbed.errors import LocalError
+from testbed.sandboxes import operated
 from testbed.workloads import Object, agent_runtime, code_interpreter, pod_template, sandbox_for
 
 __all__ = ["Object", "Session", "SessionTimeout", "Sessions", "agent_runtime", "code_interpreter", "pod_template",
@@ -59,7 +60,7 @@ class Session:
 
 
 class Sessions:
-    """A context manager around one watch of all session pods. Safe to use from several threads."""
+    """A context manager around one watch of all pods of Sandboxes. Safe to use from several threads."""
 
     def __init__(self, api: Api, clock: Callable[[], float] = time.monotonic) -> None:
         self.api = api
@@ -70,7 +71,7 @@ class Sessions:
         pods: Store[SeenPod] = Store()
         pods.subscribe(self._on_change)
         self._watch = ListWatch(
-            api, "pods", wire.pod, pods, selectors={"labelSelector": SESSION_LABEL}, backoff=Backoff(0.2, 2.0)
+            api, "pods", wire.pod, pods, selectors={"labelSelector": names.NAME_HASH}, backoff=Backoff(0.2, 2.0)
         )
         self._thread = Thread(target=self._watch.run, name="sessions", daemon=True)
 
@@ -109,6 +110,17 @@ class Sessions:
         key = key_of(sandbox)
         self._asked_at[key] = self._clock()
         self.create(sandbox)
+        return key
+
+    def suspend(self, sandbox: Mapping[str, Any]) -> None:
+        """Have a Sandbox's pod deleted, in the version that ``sandbox`` is written in. Raises like :meth:`create`."""
+        self._change(sandbox, operated(sandbox["apiVersion"], running=False))
+
+    def resume(self, sandbox: Mapping[str, Any]) -> ObjectKey:
+        """Ask for a pod again; returns the key to wait for, once the former pod is gone. Raises like :meth:`create`."""
+        key = key_of(sandbox)
+        self._asked_at[key] = self._clock()
+        self._change(sandbox, operated(sandbox["apiVersion"], running=True))
         return key
 
     def get(self, key: ObjectKey) -> Session | None:
@@ -193,6 +205,10 @@ class Sessions:
         late = [key for key in keys if (state := self._seen.get(key)) is None or state.seconds is None]
         said = "; ".join(f"{key}: {_words(self._seen.get(key))}" for key in late[:10])
         return f"{len(late)} sessions not {what} ({said})"
+
+    def _change(self, obj: Mapping[str, Any], patch: Object) -> None:
+        path = f"{_collection(obj)}/{obj['metadata']['name']}"
+        self.api.request("PATCH", path, body=patch, content_type=requests.MERGE_PATCH)
 
     def _decode(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Object:
         answer: Object = json.loads(self.api.request(method, path, body=body))

@@ -17,14 +17,14 @@ import yaml
 
 from lastnode.kube.fetch import fetch
 
-from . import webhook
+from . import sandboxversions, webhook
 from .api import Api
 from .apply import apply
 from .component import Component
 from .controlplane import ControlPlane
 from .errors import LocalError
-from .extras import CRDS, start_agent
-from .paths import REPOSITORY
+from .extras import start_agent
+from .paths import CRDS, REPOSITORY
 
 SCHEDULER_CONFIG = REPOSITORY / "scheduler-config"
 
@@ -50,14 +50,19 @@ class Stack:
         self._trusted.write_bytes(cp.ca_file.read_bytes())
 
     @classmethod
-    def start(cls, *, crds: Sequence[str] = ("with-stickiness", "sandbox-v1alpha1"), **control_plane: Any) -> Self:
-        """A control plane without a scheduler, with the CRDs of these folders of testbed/crds.
+    def start(
+        cls, *, crds: Sequence[str] = ("with-stickiness",), sandbox: Sequence[str] = ("v1beta1",), **control_plane: Any
+    ) -> Self:
+        """A control plane without a scheduler, with the CRDs of these folders and files of testbed/crds.
 
-        control_plane: for ControlPlane.start()."""
+        sandbox: the versions of Sandbox that are served; none: it is not defined
+        control_plane: for ControlPlane.start()"""
         stack = cls(ControlPlane.start(scheduler=False, **control_plane))
         try:
             for folder in crds:
                 apply(stack.cp, CRDS / folder)
+            if sandbox:
+                stack.serve_sandboxes(*sandbox)
             return stack
         except BaseException:
             stack.close()
@@ -73,6 +78,10 @@ class Stack:
 
     def close(self) -> None:
         self.cp.close()
+
+    def serve_sandboxes(self, *versions: str) -> None:
+        """These versions of Sandbox from now on, see testbed.sandboxversions.serve()."""
+        sandboxversions.serve(self.api, *versions)
 
     def start_agent(self, nodes: int, *flags: str) -> Component:
         """The node agent with that many nodes, all of them Ready when this returns."""

@@ -14,7 +14,7 @@ from lastnode import contract
 from lastnode.contract import is_hostname_value, is_node_name
 
 WORKLOAD_VERSION: Final = "runtime.agentcube.volcano.sh/v1alpha1"
-SANDBOX_VERSION: Final = "agents.x-k8s.io/v1alpha1"
+SANDBOX_VERSION: Final = f"{contract.SANDBOX_GROUP}/v1beta1"
 DEFAULT_IMAGE: Final = "registry.local/agent:1"
 
 Object = dict[str, Any]
@@ -39,7 +39,7 @@ def agent_runtime(
     template = {
         "labels": {"app": name},
         "annotations": dict(pod_annotations or {}),
-        "spec": {"containers": [_container("agent", image, cpu, memory)]},
+        "spec": {"containers": [container_of("agent", image, cpu, memory)]},
     }
     return _opted(_workload("AgentRuntime", namespace, name, {"podTemplate": template}), sticky, via)
 
@@ -57,7 +57,7 @@ def code_interpreter(
     pod_annotations: Mapping[str, str] | None = None,
 ) -> Object:
     """A CodeInterpreter; everything as in :func:`agent_runtime`."""
-    container = _container("code-interpreter", image, cpu, memory)
+    container = container_of("code-interpreter", image, cpu, memory)
     template = {key: container[key] for key in ("image", "resources")}
     template |= {"labels": {"app": name}, "annotations": dict(pod_annotations or {})}
     spec: Object = {"template": template, "warmPoolSize": warm_pool_size}
@@ -71,12 +71,13 @@ def sandbox_for(
     transform: Callable[[Object], Object] | None = None,
     scheduler_name: str | None = None,
     kind_label: bool = False,
+    version: str = SANDBOX_VERSION,
 ) -> Object:
     """The Sandbox of one session, named after workload and session.
 
     ``transform``: applied to the pod's spec, as a workload manager would apply the injector. ``kind_label``: name and
-    kind of the workload are put on the pod too, as PR #412's agentcube could. A warm pool is not modelled: the
-    session's Sandbox is made as if there were none.
+    kind of the workload are put on the pod too, as PR #412's agentcube could. ``version``: the Sandbox's apiVersion. A
+    warm pool is not modelled: the session's Sandbox is made as if there were none.
 
     :raises ValueError: no AgentRuntime or CodeInterpreter, or a name that no pod or label can have.
     """
@@ -100,10 +101,10 @@ def sandbox_for(
     if transform:
         template["spec"] = transform(template["spec"])
     return {
-        "apiVersion": SANDBOX_VERSION,
+        "apiVersion": version,
         "kind": contract.SANDBOX_KIND,
         "metadata": {"name": name, "namespace": metadata["namespace"], "labels": labels},
-        "spec": {"podTemplate": template, "replicas": 1},
+        "spec": {"podTemplate": template},
     }
 
 
@@ -139,5 +140,6 @@ def _opted(workload: Object, sticky: bool | None, via: Via) -> Object:
     return workload
 
 
-def _container(name: str, image: str, cpu: str, memory: str) -> Object:
+def container_of(name: str, image: str, cpu: str, memory: str) -> Object:
+    """A container of a pod that asks for so much."""
     return {"name": name, "image": image, "resources": {"requests": {"cpu": cpu, "memory": memory}}}

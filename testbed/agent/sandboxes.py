@@ -1,6 +1,7 @@
-"""The sandbox controller: a Sandbox has a pod of its name, and a pod whose Sandbox is gone goes too.
+"""The sandbox controller: a Sandbox has a pod of its name unless it is suspended, and one that is gone has none.
 
-In life the second half is kube-controller-manager's garbage collector. Called by one thread, like the kubelets.
+As agent-sandbox 0.5 and 1.0 do it; where a Sandbox is gone, it is kube-controller-manager's garbage collector in life.
+Called by one thread, like the kubelets.
 """
 
 import logging
@@ -9,16 +10,17 @@ from typing import Any, Final
 
 import msgspec
 
-from lastnode.contract import SANDBOX_KIND, SANDBOX_LABEL
+from lastnode.contract import SANDBOX_GROUP, SANDBOX_KIND
 from lastnode.kube.store import ObjectKey
-from testbed.agent import requests
+from testbed.agent import names, requests
 from testbed.agent.nodes import timestamp
 from testbed.agent.requests import Request
 from testbed.agent.timers import Moment
-from testbed.agent.wire import SeenPod, SeenSandbox
+from testbed.agent.wire import Said, SeenPod, SeenSandbox
 
 READY: Final = ("DependenciesReady", "its pod is Ready")
 NOT_READY: Final = ("DependenciesNotReady", "its pod is not Ready")
+SUSPENDED: Final = ("SandboxSuspended", "it is suspended")
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ log = logging.getLogger(__name__)
 class Sandboxes:
     """Sandboxes and pods as seen go in, requests come out through ``send``.
 
-    ``mirror``: whether a pod's readiness is written to its Sandbox: one write more a session.
+    ``mirror``: whether a pod's readiness and node are written to its Sandbox: one write more a session.
     """
 
     def __init__(self, send: Callable[[Request], None], mirror: bool = True) -> None:
@@ -36,7 +38,7 @@ class Sandboxes:
         self._pods: dict[ObjectKey, SeenPod] = {}
         self._creating: dict[ObjectKey, tuple[str, int]] = {}  # key -> UID and generation that was tried
         self._deleting: set[str] = set()  # UIDs of pods
-        self._said_ready: dict[ObjectKey, tuple[str, bool]] = {}  # key -> UID and what was written last
+        self._said: dict[str, Said] = {}  # UID -> what was written last
         self._complete = False
 
     def listed(self, now: Moment) -> None:
@@ -46,6 +48,8 @@ class Sandboxes:
             self._reconcile(key, now)
 
     def sandbox_changed(self, before: SeenSandbox | None, after: SeenSandbox | None, now: Moment) -> None:
+        if before is not None and (after is None or after.api_version != before.api_version):
+            self._said.pop(before.uid, None)
         if after is not None:
             self._sandboxes[after.key] = after
             self._reconcile(after.key, now)
@@ -69,18 +73,18 @@ class Sandboxes:
         log.warning("sandbox %s: its pod is refused: %s", key, reason)
         sandbox = self._sandboxes.get(key)
         if sandbox is not None:
-            self._write_ready(sandbox, False, ("ReconcilerError", reason), now)
+            self._write(sandbox, sandbox.said._replace(ready=False), ("ReconcilerError", reason), now)
 
     def _forget(self, key: ObjectKey) -> None:
         self._sandboxes.pop(key, None)
         self._creating.pop(key, None)
-        self._said_ready.pop(key, None)
 
     def _reconcile(self, key: ObjectKey, now: Moment) -> None:
         if not self._complete:
             return
         sandbox, pod = self._sandboxes.get(key), self._pods.get(key)
         if pod is not None:
+            self._label(pod, sandbox)
             self._collect(pod, sandbox)
         elif sandbox is not None and sandbox.wanted:
             self._create(sandbox)
@@ -103,31 +107,41 @@ class Sandboxes:
         collection = f"/api/v1/namespaces/{sandbox.namespace}/pods"
         self._send(requests.create(collection, pod_object(sandbox), sandbox.uid, origin=sandbox.key))
 
-    def _tell(self, sandbox: SeenSandbox, pod: SeenPod | None, now: Moment) -> None:
-        mine = pod is not None and pod.owner_uid == sandbox.uid
-        ready = mine and pod is not None and pod.ready_at is not None and not pod.deleting and not pod.over
-        last = self._said_ready.get(sandbox.key, (sandbox.uid, sandbox.ready))
-        if last != (sandbox.uid, ready):
-            self._write_ready(sandbox, ready, READY if ready else NOT_READY, now)
+    def _label(self, pod: SeenPod, sandbox: SeenSandbox | None) -> None:
+        """A pod whose Sandbox a claim took from its pool is the pool's no longer."""
+        if sandbox is not None and pod.owner_uid == sandbox.uid and pod.extension != sandbox.extension:
+            labels = {**dict.fromkeys(pod.extension), **sandbox.extension}
+            path = requests.pod_path(pod.namespace, pod.name)
+            self._send(requests.patch(path, pod.uid, {"metadata": {"labels": labels}}))
 
-    def _write_ready(self, sandbox: SeenSandbox, ready: bool, why: tuple[str, str], now: Moment) -> None:
-        self._said_ready[sandbox.key] = (sandbox.uid, ready)
-        condition = {
-            "type": "Ready",
-            "status": str(ready),
-            "reason": why[0],
-            "message": why[1],
-            "observedGeneration": sandbox.generation,
-            "lastTransitionTime": timestamp(now.wall),
-        }
+    def _tell(self, sandbox: SeenSandbox, pod: SeenPod | None, now: Moment) -> None:
+        if pod is not None and pod.owner_uid != sandbox.uid:
+            pod = None
+        ready = pod is not None and pod.ready_at is not None and not pod.deleting and not pod.over
+        said = Said(ready, pod.node if pod else "", sandbox.suspended and pod is None)
+        last = self._said.get(sandbox.uid, sandbox.said)
+        # As agent-sandbox: a node alone is not worth a write, it goes with Ready.
+        if said != last and (ready or not said.node or said._replace(node=last.node) != last):
+            self._write(sandbox, said, SUSPENDED if sandbox.suspended else READY if ready else NOT_READY, now)
+
+    def _write(self, sandbox: SeenSandbox, said: Said, why: tuple[str, str], now: Moment) -> None:
+        self._said[sandbox.uid] = said
+        ends = "PodTerminated" if said.suspended else "PodTerminating" if sandbox.suspended else "NotSuspended"
+        same = {"observedGeneration": sandbox.generation, "lastTransitionTime": timestamp(now.wall)}
+        conditions = [
+            {"type": kind, "status": str(status), "reason": reason, "message": message, **same}
+            for kind, status, reason, message in (("Ready", said.ready, *why), ("Suspended", said.suspended, ends, ""))
+        ]
         path = f"/apis/{sandbox.api_version}/namespaces/{sandbox.namespace}/sandboxes/{sandbox.name}/status"
-        self._send(requests.patch(path, sandbox.uid, {"status": {"conditions": [condition]}}))
+        status = {"nodeName": said.node or None, "conditions": conditions}
+        self._send(requests.patch(path, sandbox.uid, {"status": status}))
 
 
 def pod_object(sandbox: SeenSandbox) -> dict[str, Any]:
-    """The pod of a Sandbox: its template, plus the name that agentcube looks for and the owner."""
+    """The pod of a Sandbox: its template, plus the owner and agent-sandbox's own labels, which no template can set."""
     template = msgspec.json.decode(sandbox.template)
     metadata = template.get("metadata") or {}
+    labels = {key: value for key, value in (metadata.get("labels") or {}).items() if not _is_reserved(key)}
     owner = {
         "apiVersion": sandbox.api_version,
         "kind": SANDBOX_KIND,
@@ -142,9 +156,21 @@ def pod_object(sandbox: SeenSandbox) -> dict[str, Any]:
         "metadata": {
             "name": sandbox.name,
             "namespace": sandbox.namespace,
-            "labels": {SANDBOX_LABEL: sandbox.name} | (metadata.get("labels") or {}),
+            "labels": {**labels, names.NAME_HASH: name_hash(sandbox.name), **sandbox.extension},
             "annotations": metadata.get("annotations") or {},
             "ownerReferences": [owner],
         },
         "spec": template.get("spec") or {},
     }
+
+
+def name_hash(name: str) -> str:
+    """As agent-sandbox makes its labels of a name: FNV-1a of 32 bits, eight hex digits."""
+    value = 0x811C9DC5
+    for byte in name.encode():
+        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return f"{value:08x}"
+
+
+def _is_reserved(key: str) -> bool:
+    return key.startswith((f"{SANDBOX_GROUP}/", f"extensions.{SANDBOX_GROUP}/"))

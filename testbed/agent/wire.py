@@ -1,7 +1,7 @@
 """From the API server's bytes to the few fields that the stand-in looks at."""
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -26,7 +26,7 @@ class SeenPod(Record, frozen=True, gc=False, kw_only=True):
 
     ``owner``/``owner_uid``: the Sandbox that controls the pod. ``annotations``: only those of the stand-in.
     ``kept``: conditions of others (the scheduler's), to be written back as they are. ``start_up``: the message of
-    :data:`names.START_UP`.
+    :data:`names.START_UP`. ``extension``: labels that it has from the controllers of pools and claims.
     """
 
     node: str
@@ -41,20 +41,32 @@ class SeenPod(Record, frozen=True, gc=False, kw_only=True):
     annotations: dict[str, str]
     kept: list[dict[str, Any]]
     start_up: str
+    extension: dict[str, str]
 
     @property
     def over(self) -> bool:
         return self.phase in ("Succeeded", "Failed")
 
 
+class Said(NamedTuple):
+    """What a Sandbox's status says; ``node``: its pod's, empty without one."""
+
+    ready: bool
+    node: str
+    suspended: bool
+
+
 class SeenSandbox(Record, frozen=True, gc=False, kw_only=True):
-    """``template``: spec.podTemplate as JSON. ``wanted``: it should have a pod now. ``ready``: its own status."""
+    """``template``: spec.podTemplate as JSON. ``wanted``: it should have a pod now. ``suspended``: its spec says so.
+    ``said``: its status. ``extension``: labels for its pod, from the controllers of pools and claims."""
 
     api_version: str
     generation: int
     template: bytes
     wanted: bool
-    ready: bool
+    suspended: bool
+    said: Said
+    extension: dict[str, str]
 
 
 class _Part(msgspec.Struct, gc=False, rename="camel"):
@@ -137,6 +149,7 @@ class _SandboxSpec(_Part):
 
 
 class _SandboxStatus(_Part):
+    node_name: str = ""
     conditions: list[dict[str, Any]] | None = None
 
 
@@ -181,20 +194,28 @@ def pod(data: bytes | msgspec.Raw) -> SeenPod:
         annotations={key: value for key, value in annotations.items() if key.startswith(names.PREFIX)},
         kept=[c for c in part.status.conditions or () if c.get("type") not in _KUBELETS_OWN],
         start_up=(_condition(part.status.conditions, names.START_UP) or {}).get("message", ""),
+        extension=_extension(part.metadata),
     )
 
 
 def sandbox(data: bytes | msgspec.Raw) -> SeenSandbox:
     """A Sandbox of any served version."""
     part = decode(_SANDBOX, data)
-    suspended = part.spec.replicas == 0 or part.spec.operating_mode == "Suspended"
+    conditions = part.status.conditions
+    mode = part.spec.operating_mode or ("Suspended" if part.spec.replicas == 0 else "Running")
+    controller = next((owner for owner in part.metadata.owner_references or () if owner.controller), _Owner())
+    extension = _extension(part.metadata) if controller.api_version.startswith(f"{_EXTENSIONS}/") else {}
+    if controller.kind != "SandboxWarmPool":
+        extension.pop(names.WARM_POOL, None)
     return SeenSandbox(
         **_identity(part.metadata),
         api_version=part.api_version,
         generation=part.metadata.generation,
         template=bytes(part.spec.pod_template),
-        wanted=not suspended and part.metadata.deletion_timestamp is None,
-        ready=(_condition(part.status.conditions, "Ready") or {}).get("status") == "True",
+        wanted=mode == "Running" and part.metadata.deletion_timestamp is None,
+        suspended=mode == "Suspended",
+        said=Said(_is_true(conditions, "Ready"), part.status.node_name, _is_true(conditions, "Suspended")),
+        extension=extension,
     )
 
 
@@ -205,6 +226,15 @@ def _is_sandbox(owner: _Owner) -> bool:
 
 def _condition(conditions: list[dict[str, Any]] | None, kind: str) -> dict[str, Any] | None:
     return next((condition for condition in conditions or () if condition.get("type") == kind), None)
+
+
+def _is_true(conditions: list[dict[str, Any]] | None, kind: str) -> bool:
+    return (_condition(conditions, kind) or {}).get("status") == "True"
+
+
+def _extension(metadata: _Metadata) -> dict[str, str]:
+    labels = metadata.labels or {}
+    return {key: labels[key] for key in (names.WARM_POOL, names.TEMPLATE_HASH) if labels.get(key)}
 
 
 def _since(condition: dict[str, Any] | None) -> datetime | None:
@@ -223,6 +253,7 @@ def _identity(metadata: _Metadata) -> dict[str, str]:
     }
 
 
+_EXTENSIONS: Final = f"extensions.{SANDBOX_GROUP}"
 _KUBELETS_OWN: Final = {"Initialized", "ContainersReady", "Ready", names.START_UP}
 _NODE: Final = msgspec.json.Decoder(_Node)
 _POD: Final = msgspec.json.Decoder(_Pod)

@@ -169,9 +169,10 @@ def test_the_field_is_kept_with_one_schema_and_silently_dropped_with_the_other(c
 def test_sandboxes_of_a_cluster_with_v1alpha1_alone_that_comes_after_the_agent() -> None:
     with ControlPlane.start(scheduler=False) as plane:
         agent = start_agent(plane, 2, "--image-size", "1000", "--hostname-suffix", ".example", "--node-prefix", "m")
-        apply_crds(plane, sandbox="v1alpha1")
+        apply_crds(plane, sandbox=["v1alpha1"])
         with Sessions.connect(plane.kubeconfig) as sessions:
-            sandbox = sandbox_for(agent_runtime("w"), "s", transform=lambda spec: {**spec, "nodeName": "m1"})
+            sandbox = sandbox_for(agent_runtime("w"), "s", transform=lambda spec: {**spec, "nodeName": "m1"},
+                                  version="agents.x-k8s.io/v1alpha1")  # fmt: skip
             key = sessions.start(sandbox)
             sessions.wait_ready([key])
             pod = plane.api().get(f"{PODS}/{key.name}")

@@ -36,5 +36,5 @@ def rendered(helm: Path) -> dict[str, list[Object]]:
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """A control plane with the custom resources as agentcube releases them: no spec.nodeStickiness."""
-    with Stack.start(crds=("without-stickiness", "sandbox-v1alpha1")) as stack:
+    with Stack.start(crds=("without-stickiness",)) as stack:
         yield stack

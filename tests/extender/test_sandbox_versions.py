@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from lastnode.contract import WORKLOAD_NAME_LABEL
-from testbed.apply import apply
-from testbed.stack import CRDS, Stack
+from testbed.sandboxversions import VERSIONS
+from testbed.stack import Stack
 from tests.extender.cluster import Wire, create, entry, favoured, make_nodes, sandbox, session_pod, sticky_runtime
 
 
 @pytest.fixture(scope="module")
 def without_sandboxes() -> Iterator[Stack]:
-    with Stack.start(crds=("with-stickiness",)) as stack:
+    with Stack.start(sandbox=()) as stack:
         stack.start_extender()
         yield stack
 
@@ -30,8 +30,8 @@ def test_without_the_crd_labels_are_enough_and_once_v1beta1_is_served_it_is_foll
     labelled = session_pod("default", workload="w")
     assert wire.expect("preferred", labelled, ["a", "b"]).hosts == favoured("a")
 
-    apply(stack.cp, CRDS / "sandbox-v1beta1")
-    for version in ("v1alpha1", "v1beta1"):
+    stack.serve_sandboxes(*VERSIONS)
+    for version in VERSIONS:
         made = sandbox(version, "default", {WORKLOAD_NAME_LABEL: "w"}, f"agents.x-k8s.io/{version}")
         pod = session_pod("default", owner=create(stack, made))
         assert wire.expect("preferred", pod, ["a", "b"], seconds=90).hosts == favoured("a")

@@ -18,8 +18,9 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
+from testbed import sandboxversions
 from testbed.apply import apply
-from testbed.extras import CRDS
+from testbed.paths import CRDS
 from testbed.stack import Stack
 from tests.extender.golden.edits import parent, places
 from tests.fuzz.oracle import NAMESPACE, NODE, Asker, Looker, Program, Sentinel
@@ -42,12 +43,11 @@ DEPTH = 20_000  # of calls: this process has to write and read what is too deep 
 def open_definitions() -> Iterator[dict]:
     """The published CRDs, but everything may stand in a spec or status."""
     anything = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    for folder in ("without-stickiness", "sandbox-v1beta1"):
-        for file in sorted((CRDS / folder).glob("*.yaml")):
-            definition = yaml.safe_load(file.read_text(encoding="utf-8"))
-            for version in definition["spec"]["versions"]:
-                version["schema"] = copy.deepcopy(anything)
-            yield definition
+    published = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in (CRDS / "without-stickiness").iterdir()]
+    for definition in (*published, sandboxversions.definition(sandboxversions.VERSIONS)):
+        for version in definition["spec"]["versions"]:
+            version["schema"] = copy.deepcopy(anything)
+        yield definition
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def deep() -> Iterator[None]:
 
 @pytest.fixture
 def stack() -> Iterator[Stack]:
-    with Stack.start(crds=()) as stack:
+    with Stack.start(crds=(), sandbox=()) as stack:
         apply(stack.cp, open_definitions())
         for name in (NAMESPACE, WILD):
             stack.api.post("/api/v1/namespaces", {"metadata": {"name": name}})

@@ -67,7 +67,7 @@ def image(store: Store, base: str) -> Image:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with Stack.start(crds=("without-stickiness", "sandbox-v1alpha1")) as stack:
+    with Stack.start(crds=("without-stickiness",)) as stack:
         make_nodes(stack, [f"node-{number:02}" for number in range(10)])
         yield stack
 

@@ -17,7 +17,7 @@ def _running(stack: Stack) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def plane() -> Iterator[Stack]:
-    """A control plane whose CRDs know nodeStickiness, and Sandbox as v1alpha1. No recorder runs."""
+    """A control plane whose CRDs know nodeStickiness, and Sandbox as v1beta1. No recorder runs."""
     yield from _running(Stack.start())
 
 
@@ -33,7 +33,7 @@ def stack() -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def published() -> Iterator[Stack]:
     """As published: CRDs without nodeStickiness, and Sandbox served as v1alpha1 and v1beta1; with a recorder."""
-    stack = Stack.start(crds=("without-stickiness", "sandbox-v1beta1"))
+    stack = Stack.start(crds=("without-stickiness",), sandbox=("v1alpha1", "v1beta1"))
     for running in _running(stack):
         running.start_recorder()
         yield running

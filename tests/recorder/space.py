@@ -35,7 +35,7 @@ def moment(second: float) -> str:
 class Space:
     """``name`` is the namespace. Every test has its own, and its nodes have names of their own as well."""
 
-    def __init__(self, stack: Stack, sandbox_version: str = "v1alpha1") -> None:
+    def __init__(self, stack: Stack, sandbox_version: str = "v1beta1") -> None:
         self.stack = stack
         self.api = stack.api
         self.sandbox_version = sandbox_version

@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 import pytest
 import urllib3
-import yaml
 
 from lastnode import reading
 from lastnode.contract import WORKLOAD_NAME_LABEL
@@ -24,7 +23,8 @@ from lastnode.kube.queue import Backoff
 from lastnode.kube.watch import HEALTHY_SECONDS
 from testbed.apply import apply
 from testbed.errors import ApiError
-from testbed.stack import CRDS, Stack
+from testbed.sandboxversions import definition
+from testbed.stack import Stack
 from tests.recorder.followed import Followed
 from tests.recorder.tcpproxy import TcpProxy
 
@@ -355,7 +355,7 @@ def test_a_resource_not_installed_installed_later_and_deleted_is_followed_all_th
 
 def _definition(resource: str, group: str) -> dict[str, Any]:
     """A definition of another group in the likeness of Sandbox's."""
-    published = yaml.safe_load((CRDS / "sandbox-v1alpha1" / "sandboxes.yaml").read_text(encoding="utf-8"))
+    published = definition(["v1beta1"])
     version = published["spec"]["versions"][0] | {"name": "v1"}
     version["schema"] = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
     spec = published["spec"] | {"group": group, "versions": [version]}
