@@ -13,7 +13,7 @@ NODES ?= 20
 # Test processes at a time; each may run a control plane of its own (about 1 GB).
 JOBS ?= 2
 
-.PHONY: help setup demo test test-unit lint fmt bench headline soak fuzz cluster cluster-down binaries image manifests lock clean
+.PHONY: help setup demo demo-nodes test test-unit lint fmt bench headline soak fuzz cluster cluster-down binaries image manifests lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ $(READY): requirements/dev.txt pyproject.toml
 
 demo: $(READY) ## Watch sessions come back to their nodes on a real control plane
 	@$(PY) -m testbed.demo
+
+demo-nodes: $(READY) ## The same on real nodes (kubelet, containerd, pulls); on Linux as root, about 3 minutes
+	@$(PY) -m testbed.nodes.demo
 
 test: $(READY) ## Run every test (the first time builds the control plane: about 6 minutes)
 	@$(PY) -m testbed binaries --real-nodes
