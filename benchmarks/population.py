@@ -20,7 +20,7 @@ import urllib3
 from benchmarks.injector import pod_spec
 from lastnode import contract, memory, reading
 from lastnode.contract import AGENTCUBE_PREFIX
-from lastnode.kinds import AGENTCUBE
+from lastnode.kinds import BUILT_IN, Ways
 from lastnode.kube.api import METADATA, Api
 from lastnode.memory import Entry
 from testbed.workloads import SANDBOX_VERSION, Object, agent_runtime, sandbox_for
@@ -162,11 +162,11 @@ def _create(api: Api, member: Member, entries: memory.Memory) -> list[str]:
     workload = agent_runtime(member.workload, sticky=True)
     workload["metadata"]["annotations"] = memory.render(entries, AGENTCUBE_PREFIX)
     workload["spec"]["podTemplate"]["spec"] = _spec()
-    uids = [reading.read_controller(AGENTCUBE, api.request("POST", WORKLOADS, body=workload)).uid]
+    uids = [reading.read_controller((), api.request("POST", WORKLOADS, body=workload)).uid]
     sandbox = sandbox_for(workload, SESSION_ID)
-    uids.append(reading.read_controller(AGENTCUBE, api.request("POST", SANDBOXES, body=sandbox)).uid)
+    uids.append(reading.read_controller((), api.request("POST", SANDBOXES, body=sandbox)).uid)
     uids.append(
-        reading.read_session(AGENTCUBE, api.request("POST", PODS, body=_pod(sandbox, uids[1], member.node))).uid
+        reading.read_session(Ways(BUILT_IN), api.request("POST", PODS, body=_pod(sandbox, uids[1], member.node))).uid
     )
     if member.ready:
         make_ready(api, member.pod)

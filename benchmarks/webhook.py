@@ -122,9 +122,9 @@ def _race(stack: Stack) -> bool:
 
 
 def _waits(stack: Stack) -> dict[str, float]:
-    """lastnode_sandbox_wait_seconds_count of the webhook, by result."""
+    """lastnode_controller_wait_seconds_count of the webhook, by result."""
     samples = stack.metrics(stack.webhook_url).items()
-    mine = ((name, value) for name, value in samples if name.startswith("lastnode_sandbox_wait_seconds_count"))
+    mine = ((name, value) for name, value in samples if name.startswith("lastnode_controller_wait_seconds_count"))
     return {name.partition('result="')[2].partition('"')[0]: value for name, value in mine if "mutate" in name}
 
 

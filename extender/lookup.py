@@ -14,14 +14,14 @@ from lastnode.reading import Pod, session_of
 from lastnode.reasons import Reason
 from lastnode.view import MemoryCache, View
 
-# How long a prioritize request may always wait for a Sandbox that the watch has not brought yet. It is spent inside
+# How long a prioritize request may always wait for a controller that the watch has not brought yet. It is spent inside
 # kube-scheduler's serial loop; events are normally a few milliseconds away.
-SANDBOX_SECONDS = 0.03
+CONTROLLER_SECONDS = 0.03
 # On a starved machine they are further: then a session waits so much longer, since coming back saves it seconds. Both
 # together stay below the half of httpTimeout (300 ms) from which on an answer is called slow.
 LATE_SECONDS = 0.09
-# Sandboxes of no workload are not watched, so their pods always wait in vain: of the scheduler's time these longer
-# waits may take no more than this share, and no more than five of them in a row.
+# A controller of another kind never comes: of the scheduler's time these longer waits may take no more than this share
+# where they are in vain, and no more than five of them in a row.
 IN_VAIN_SHARE = 0.05
 IN_VAIN_SECONDS = 5 * LATE_SECONDS
 # kube-scheduler asks about one pod at a time: this is one for each of a few schedulers.
@@ -34,15 +34,15 @@ def brief(
 ) -> Patience:
     """The patience that kube-scheduler's serial loop can bear; ``observe`` as :class:`Patience` has it."""
     longer = Allowance(LATE_SECONDS, IN_VAIN_SHARE, IN_VAIN_SECONDS, clock)
-    return Patience(SANDBOX_SECONDS, WAITING_AT_ONCE, observe, clock, longer)
+    return Patience(CONTROLLER_SECONDS, WAITING_AT_ONCE, observe, clock, longer)
 
 
 @dataclass(eq=False)
 class Lookup:
     """Answers from ``view``. ``synced``: whether the view is complete; ``ttl`` in seconds; ``clock``: wall time.
 
-    ``patience``: how to wait for a Sandbox; by default as kube-scheduler's serial loop can bear. ``weights``: unless a
-    workload says its own.
+    ``patience``: how to wait for a controller; by default as kube-scheduler's serial loop can bear. ``weights``: unless
+    a workload says its own.
     """
 
     view: View
@@ -83,9 +83,10 @@ class Lookup:
 
     def _attribute(self, session: Session) -> Attribution:
         found = self.view.attribute(session)
-        if found.verdict is not Verdict.SANDBOX_UNKNOWN or not session.controller:
+        if found.verdict is not Verdict.CONTROLLER_UNKNOWN:
             return found
         # The pod is made moments after its controller, so its request may overtake the controller's watch event.
-        key = ObjectKey(session.namespace, session.controller)
-        self.patience.wait(self.view.controllers, key, session.controller_uid or "")
+        awaited = found.awaits[0]
+        uid = session.controller_uid if awaited.name == session.controller else ""
+        self.patience.wait(self.view.store(awaited.resource), ObjectKey(awaited.namespace, awaited.name), uid or "")
         return self.view.attribute(session)

@@ -60,13 +60,13 @@ def _answering(name: str, verb: str, registry: CollectorRegistry) -> Histogram:
 
 
 class WaitMetrics:
-    """Counts for requests that had to wait for a Sandbox, by verb."""
+    """Counts for requests that had to wait for a controller, by verb."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # No buckets: no wait is long (SANDBOX_SECONDS), and how many there are and how they end is what matters.
+        # No buckets: no wait is long (CONTROLLER_SECONDS), and how many there are and how they end is what matters.
         self._seconds = Summary(
-            "lastnode_sandbox_wait_seconds",
-            "Waits for a Sandbox that the watch had not brought yet, by who asked and how they ended.",
+            "lastnode_controller_wait_seconds",
+            "Waits for a controller that the watch had not brought yet, by who asked and how they ended.",
             ["verb", "result"],
             registry=registry,
         )

@@ -24,10 +24,10 @@ from lastnode.status import Part
 
 # What the API server fills in before any webhook is asked, so it may be nobody's choice.
 DEFAULT_SCHEDULER: Final = "default-scheduler"
-# How long a mutate request may wait for a Sandbox that the watch has not brought yet. Only the creation of this one
+# How long a mutate request may wait for a controller that the watch has not brought yet. Only the creation of this one
 # pod waits, so it may be far longer than kube-scheduler can bear; it must stay below timeoutSeconds (1 s or more)
 # with room for a busy machine.
-SANDBOX_SECONDS = 0.3
+CONTROLLER_SECONDS = 0.3
 # Of the server's threads (128); the others go on answering. With 4 of 8, 274 of 2,000 pods whose Sandbox was made a
 # moment before by one of 32 clients found no place to wait and came without; with 32 none (docs/measured.md).
 WAITING_AT_ONCE = 32

@@ -52,7 +52,7 @@ class Extender:
         watch_metrics = metrics.WatchMetrics(registry)
         waits = WaitMetrics(registry)
 
-        view = View(settings.kinds)
+        view = View(settings.rows)
         if settings.group_weight:
             view.follow_groups()
         watches = view.watches(server, sessions=False, page_size=settings.page_size, observer=watch_metrics)
@@ -69,7 +69,7 @@ class Extender:
             weights=Weights(older=settings.older_weight, group=settings.group_weight),
         )
         brief = lookup.brief(waits.of("prioritize"))
-        longer = Patience(mutate.SANDBOX_SECONDS, mutate.WAITING_AT_ONCE, waits.of("mutate"))
+        longer = Patience(mutate.CONTROLLER_SECONDS, mutate.WAITING_AT_ONCE, waits.of("mutate"))
         self.app: Any = create_app(
             Prioritizer(find(patience=brief), PrioritizeMetrics(registry)),
             live=health.live_checks(watches),

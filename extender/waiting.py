@@ -5,9 +5,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from lastnode.kube.store import ObjectKey, Store
-from lastnode.objects import Controller
 from lastnode.reasons import Meant
 
 
@@ -70,7 +70,7 @@ class Patience:
     def __post_init__(self) -> None:
         self._places = threading.BoundedSemaphore(self.at_once)
 
-    def wait(self, controllers: Store[Controller], key: ObjectKey, uid: str) -> None:
+    def wait(self, controllers: Store[Any], key: ObjectKey, uid: str) -> None:
         """Until the controller of that UID (empty: any) is there, or the patience is at its end."""
         started = self.clock()
         if not self._places.acquire(blocking=False):

@@ -9,6 +9,6 @@ from typing import Final
 # What it reads from the environment (LASTNODE_…), for the other programs, which refuse what nobody knows: the entry
 # point group "lastnode.settings".
 SETTINGS: Final = (
-    "kubeconfig", "memory_ttl", "older_weight", "group_weight", "workload_resources", "controllers_only",
+    "kubeconfig", "memory_ttl", "older_weight", "group_weight", "workload_resources", "config", "controllers_only",
     "release_namespace", "recorder_url", "extender_url", "extender_ca",
 )  # fmt: skip

@@ -10,16 +10,17 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from lastnode.groups import Groups, group_of
-from lastnode.kinds import Kind, ways
+from lastnode.kinds import Kind, Ways
 from lastnode.kube import discovery, wire
 from lastnode.kube.api import Api
 from lastnode.kube.errors import ApiError, KubeError, NotFound, Refused, Undecodable, Unreachable
 from lastnode.kube.fetch import fetch
+from lastnode.kube.store import ObjectKey
 from lastnode.memory import Memory
 from lastnode.nodes import unmistakable
-from lastnode.objects import Node, Workload
+from lastnode.objects import Controller, Node, Workload
 from lastnode.outcome import JOURNAL, TOKEN_HEADER, Journal, SessionRecord
-from lastnode.reading import read_node, read_workload
+from lastnode.reading import read_controller, read_node, read_workload
 from lastnode.reasons import Reason
 
 PAGE_SIZE: Final = 500
@@ -81,8 +82,10 @@ class Cluster:
     def __init__(self, api: Api, kinds: Sequence[Kind], release: str, warn: Callable[[str], None]) -> None:
         self.api = api
         self.release = release
+        self.rows = tuple(kinds)
         self.kinds = {kind.resource: kind for kind in kinds}
-        self.ways = ways(kinds)
+        self.ways = Ways(kinds)
+        self._served: dict[str, discovery.Served] = {}
         self._warn = warn
         self._groups: dict[str, Groups] = {}  # by namespace, once asked for
 
@@ -113,14 +116,21 @@ class Cluster:
     def workload(self, resource: str, namespace: str, name: str) -> Workload | None:
         """One workload as it is now; None where it is not there."""
         try:
-            found = self.api.get(self.path(resource, namespace, name))
-            return read_workload(self.kinds[resource], found, whole=True)
+            path = self.path(resource, namespace, name)
+            return self._read(resource, self.api.get(path))
+        except NotFound:
+            return None
+
+    def controller(self, resource: str, key: ObjectKey) -> Controller | None:
+        """What sessions' pods lead through; None where it is not there."""
+        try:
+            return read_controller(self.ways.keys_of(resource), self.api.get(self.path(resource, *key)))
         except NotFound:
             return None
 
     def path(self, resource: str, namespace: str, name: str) -> str:
         """Of one object. :raises NotServed: the server has no such resource."""
-        return discovery.object_path(discovery.collection_path(self.api, resource), namespace, name)
+        return discovery.object_path(self._find(resource).path, namespace, name)
 
     def nodes(self) -> Mapping[str, Node] | None:
         """Every node by name; None, with a warning, where they may not be listed: then age alone decides."""
@@ -132,8 +142,11 @@ class Cluster:
 
     def session_pods(self, namespace: str = "") -> Iterator[Any]:
         """The sessions' pods, of all namespaces where none is named."""
-        for way in self.ways:
-            yield from self.objects(discovery.namespaced("/api/v1/pods", namespace), {"labelSelector": way.label})
+        path = discovery.namespaced("/api/v1/pods", namespace)
+        for selector in self.ways.selectors:
+            for pod in self.objects(path, {"labelSelector": str(selector)}):
+                if self.ways.of(pod["metadata"].get("labels") or {}):
+                    yield pod
 
     def replicas(self, program: str, urls: str = "", ca: str | None = None) -> list[Replica]:
         """Those at the URLs (by commas; ``ca``: PEM file for https, else the system's), or the release's own pods."""
@@ -175,14 +188,25 @@ class Cluster:
 
     def _of(self, resource: str, namespace: str) -> Iterator[Workload]:
         try:
-            path = discovery.namespaced(discovery.collection_path(self.api, resource), namespace)
+            path = discovery.namespaced(self._find(resource).path, namespace)
         except discovery.NotServed:
             return
         for item in self.items(path):
             try:
-                yield read_workload(self.kinds[resource], item, whole=True)
+                yield self._read(resource, item)
             except Undecodable as error:
                 self._warn(f"one of {resource} is left out: {error}")
+
+    def _find(self, resource: str) -> discovery.Served:
+        """Asked once: one command is no long time. Its kind's name is known from then on."""
+        if resource not in self._served:
+            found = self._served[resource] = discovery.find(self.api, resource)
+            if kind := self.kinds.get(resource):
+                self.kinds[resource] = kind._replace(name=kind.name or found.kind)
+        return self._served[resource]
+
+    def _read(self, resource: str, data: bytes | msgspec.Raw) -> Workload:
+        return read_workload(self.kinds[resource], data, self.ways.keys_of(resource), whole=True)
 
     def _by_proxy(self, pod: Any, container: Any) -> Replica:
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]

@@ -19,8 +19,7 @@ from kubectl_lastnode import SETTINGS
 from kubectl_lastnode.cluster import Cluster
 from kubectl_lastnode.output import visible
 from lastnode.contract import DEFAULT_GROUP_WEIGHT, DEFAULT_MEMORY_TTL_SECONDS, DEFAULT_OLDER_WEIGHT
-from lastnode.daemon.settings import PREFIX, seconds
-from lastnode.kinds import DEFAULT_RESOURCES, kinds_of
+from lastnode.daemon.settings import PREFIX, configured, seconds
 from lastnode.kube.access import contexts
 from lastnode.kube.api import Api, load, own_namespace
 from lastnode.kube.errors import KubeError
@@ -74,10 +73,9 @@ class Options:
         DEFAULT_GROUP_WEIGHT, "Of its cache group's nodes, in the same way (default: 1).", type=click.IntRange(0, 100)
     )
     workload_resources: str = _flag(
-        ",".join(DEFAULT_RESOURCES),
-        "Kinds of workloads (default: AgentRuntimes and CodeInterpreters).",
-        metavar="PLURAL.GROUP,…",
+        "", "Kinds of workloads (default: all that are built in or configured).", metavar="PLURAL.GROUP,…"
     )
+    config: str | None = _flag(None, "The programs' --config file, for the kinds in it.", metavar="FILE")
     controllers_only: bool = _flag(
         False, "Believe only what controls a pod about whose session it is; as the programs have it.", is_flag=True
     )
@@ -99,8 +97,8 @@ class Options:
 
     @functools.cached_property
     def cluster(self) -> Cluster:
-        resources = self.workload_resources.replace(" ", "").split(",")
-        kinds = kinds_of(resources, controllers_only=self.controllers_only)
+        resources = [name for name in self.workload_resources.replace(" ", "").split(",") if name]
+        kinds = configured(self.config, resources, controllers_only=self.controllers_only)
         return Cluster(self.api, kinds, self.release_namespace, warn)
 
     @functools.cached_property

@@ -1,16 +1,18 @@
 """Which workload a session belongs to. Pure: from records to a record, never from the shape of a name.
 
-A pod may say it itself, unless only its controller may (kinds.Sessions); otherwise its controller does. Nothing says
-the kind in today's agentcube, so every kind is looked at: one that has opted in is the answer, two are ambiguous.
+A pod may lead to several, in different ways: a session of agentcube's is also a Sandbox's. The first that has opted in
+is the answer. Where a name may be that of two kinds, as nothing says the kind in today's agentcube, every kind is
+looked at: two that have opted in are ambiguous.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from lastnode.contract import CLOCK_TOLERANCE
+from lastnode.kinds import Way
 from lastnode.kube.store import ObjectKey
-from lastnode.objects import Controller, Session, Workload
+from lastnode.objects import Linked, Session, Workload
 from lastnode.reasons import Meant
 
 
@@ -18,60 +20,118 @@ class Verdict(Meant):
     """How an attribution ended."""
 
     FOUND = "found", "the session's workload is known"
-    UNCLAIMED = "unclaimed", "neither the pod nor its Sandbox names a workload"
-    SANDBOX_UNKNOWN = "sandbox_unknown", "owned by a Sandbox that is not seen yet, or was made again"
+    UNCLAIMED = "unclaimed", "neither the pod nor what controls it leads to a workload"
+    CONTROLLER_UNKNOWN = "controller_unknown", "controlled by an object that is not seen yet, or was made again"
     WORKLOAD_UNKNOWN = "workload_unknown", "no workload of the name that the session gives"
     WORKLOAD_REPLACED = "workload_replaced", "the pod is older than the workload of that name"
     AMBIGUOUS = "ambiguous", "workloads of two kinds have the name that the session gives, and have opted in"
 
 
-class Claim(NamedTuple):
-    """A workload's name, and its kind where somebody said it."""
+class Awaited(NamedTuple):
+    """An object that may change an answer when it comes or changes."""
 
+    resource: str
+    namespace: str
     name: str
-    kind: str | None
 
 
 class Attribution(NamedTuple):
-    """``workload`` is set exactly when ``verdict`` is FOUND. ``claim``: whom the session named, if anybody."""
+    """``workload`` is set exactly when ``verdict`` is FOUND. ``awaits``: what may change the answer; nothing where a
+    workload is found that has opted in."""
 
     verdict: Verdict
     workload: Workload | None = None
-    claim: Claim | None = None
+    awaits: tuple[Awaited, ...] = ()
 
 
-def attribute(
-    session: Session,
-    controllers: Mapping[ObjectKey, Controller],
-    workloads: Iterable[Mapping[ObjectKey, Workload]],
+class Seen(NamedTuple):
+    """The objects that are known. ``controller``: one by resource and place. ``workloads``: of each way the kinds that
+    pods lead to in it, by resource."""
+
+    controller: Callable[[str, ObjectKey], Linked | None]
+    workloads: Mapping[Way, Mapping[str, Mapping[ObjectKey, Workload]]]
+
+
+# Where no way leads to a workload that has opted in: what may still become one first, and then what says most.
+_TELLING: Final = (
+    Verdict.AMBIGUOUS,
+    Verdict.CONTROLLER_UNKNOWN,
+    Verdict.WORKLOAD_UNKNOWN,
+    Verdict.FOUND,
+    Verdict.WORKLOAD_REPLACED,
+    Verdict.UNCLAIMED,
+)
+
+
+def attribute(session: Session, seen: Seen) -> Attribution:
+    """The workload of a session."""
+    found = [_in_one_way(session, way, seen) for way in session.ways]
+    for each in found:
+        if each.workload is not None and each.workload.sticky:
+            return each
+    if not found:
+        return Attribution(Verdict.UNCLAIMED)
+    awaits = dict.fromkeys(awaited for each in found for awaited in each.awaits)
+    return min(found, key=lambda each: _TELLING.index(each.verdict))._replace(awaits=tuple(awaits))
+
+
+def _in_one_way(session: Session, way: Way, seen: Seen) -> Attribution:
+    kinds = seen.workloads[way]
+    if way.named_by and way.pods_say and (name := session.claim(way.named_by)):
+        return _by_name(session, kinds, name, session.claim(way.kind_by))
+    if not way.through:
+        return Attribution(Verdict.UNCLAIMED) if way.named_by else _by_controller(session, session, kinds)
+    if not session.controller or not _is_of([way.through], session):
+        return Attribution(Verdict.UNCLAIMED)
+    awaited = (Awaited(way.through, session.namespace, session.controller),)
+    between = seen.controller(way.through, ObjectKey(session.namespace, session.controller))
+    if between is None or (session.controller_uid and between.uid != session.controller_uid):
+        return Attribution(Verdict.CONTROLLER_UNKNOWN, awaits=awaited)
+    if not way.named_by:
+        found = _by_controller(session, between, kinds)
+    elif name := between.claim(way.named_by):
+        found = _by_name(session, kinds, name, between.claim(way.kind_by) or session.claim(way.kind_by))
+    else:
+        found = Attribution(Verdict.UNCLAIMED)
+    return found._replace(awaits=awaited) if found.verdict is Verdict.UNCLAIMED else found
+
+
+def _by_controller(session: Session, owned: Linked, kinds: Mapping[str, Mapping[ObjectKey, Workload]]) -> Attribution:
+    """What controls ``owned`` is the workload: that very object, so its age says nothing more."""
+    if not owned.controller or not _is_of(kinds, owned):
+        return Attribution(Verdict.UNCLAIMED)
+    key = ObjectKey(session.namespace, owned.controller)
+    awaits = tuple(Awaited(resource, *key) for resource in kinds)
+    for known in kinds.values():
+        if (found := known.get(key)) and found.uid == owned.controller_uid:
+            return Attribution(Verdict.FOUND, found, () if found.sticky else awaits)
+    return Attribution(Verdict.CONTROLLER_UNKNOWN, awaits=awaits)
+
+
+def _by_name(
+    session: Session, kinds: Mapping[str, Mapping[ObjectKey, Workload]], name: str, kind: str | None
 ) -> Attribution:
-    """The workload of a session. ``workloads``: one mapping a resource, each by namespace and name."""
-    claim = claim_of(session, controllers)
-    if isinstance(claim, Verdict):
-        return Attribution(claim)
-    key = ObjectKey(session.namespace, claim.name)
-    named = [found for kind in workloads if (found := kind.get(key)) and claim.kind in (None, found.kind)]
+    key = ObjectKey(session.namespace, name)
+    named = [found for known in kinds.values() if (found := known.get(key)) and kind in (None, found.kind)]
     matches = [found for found in named if not _predates(session, found)]
-    if not matches:
-        return Attribution(Verdict.WORKLOAD_REPLACED if named else Verdict.WORKLOAD_UNKNOWN, claim=claim)
+    if named and not matches:
+        return Attribution(Verdict.WORKLOAD_REPLACED)
     opted_in = [found for found in matches if found.sticky]
-    if len(opted_in) > 1:
-        return Attribution(Verdict.AMBIGUOUS, claim=claim)
-    return Attribution(Verdict.FOUND, (opted_in or matches)[0], claim)
+    if len(opted_in) == 1:
+        return Attribution(Verdict.FOUND, opted_in[0])
+    awaits = tuple(Awaited(resource, *key) for resource in kinds)
+    if opted_in:
+        return Attribution(Verdict.AMBIGUOUS, awaits=awaits)
+    return (
+        Attribution(Verdict.FOUND, matches[0], awaits)
+        if matches
+        else Attribution(Verdict.WORKLOAD_UNKNOWN, awaits=awaits)
+    )
 
 
-def claim_of(session: Session, controllers: Mapping[ObjectKey, Controller]) -> Claim | Verdict:
-    """What the pod, else its controller, says about the workload; a verdict where nothing can be known."""
-    if session.workload_name:
-        return Claim(session.workload_name, session.workload_kind)
-    if not session.controller:
-        return Verdict.UNCLAIMED
-    controller = controllers.get(ObjectKey(session.namespace, session.controller))
-    if controller is None or (session.controller_uid and controller.uid != session.controller_uid):
-        return Verdict.SANDBOX_UNKNOWN
-    if not controller.workload_name:
-        return Verdict.UNCLAIMED
-    return Claim(controller.workload_name, controller.workload_kind or session.workload_kind)
+def _is_of(resources: Iterable[str], owned: Linked) -> bool:
+    """Whether what controls it is of one of these resources' API groups; its UID says the rest."""
+    return owned.controller_group in {resource.partition(".")[2] for resource in resources}
 
 
 def _predates(session: Session, workload: Workload) -> bool:

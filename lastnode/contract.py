@@ -60,10 +60,16 @@ LAST_NODE_ANNOTATION: Final = f"{AGENTCUBE_PREFIX}/{LAST_NODE}"
 RECENT_NODES_ANNOTATION: Final = f"{AGENTCUBE_PREFIX}/{RECENT_NODES}"
 MOVED_REASON_ANNOTATION: Final = f"{AGENTCUBE_PREFIX}/{MOVED_REASON}"
 
-# agent-sandbox's object that controls a session's pod.
+# agent-sandbox's: the object that controls a session's pod, the label of all such pods (a hash of its name), and that
+# of the pods which wait in a pool for somebody to claim them.
 SANDBOX_RESOURCE: Final = "sandboxes.agents.x-k8s.io"
 SANDBOX_KIND: Final = "Sandbox"
 SANDBOX_GROUP: Final = "agents.x-k8s.io"
+SANDBOX_HASH_LABEL: Final = f"{SANDBOX_GROUP}/sandbox-name-hash"
+WARM_POOL_LABEL: Final = f"{SANDBOX_GROUP}/warm-pool-sandbox"
+
+# Of every kind but agentcube's.
+LASTNODE_PREFIX: Final = "lastnode.dev"
 
 # Of a preferred term, as the API server takes it.
 MOST_WEIGHT: Final = 100

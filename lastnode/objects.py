@@ -4,6 +4,7 @@ import zlib
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+from lastnode.kinds import Way
 from lastnode.kube.store import Record
 
 # What most of these texts share; zlib finds it at both ends, so it must stay the same while a process runs, no longer.
@@ -49,7 +50,27 @@ class Node(Record, frozen=True, gc=False, kw_only=True):
     leaving: bool = False
 
 
-class Workload(Record, frozen=True, gc=False, kw_only=True):
+class Linked(Record, frozen=True, gc=False, kw_only=True):
+    """An object, and what leads from it to a workload: what controls it, by name, UID and API group; and which of the
+    keys that may name a workload it has, each followed by its value (pairs in a tuple of tuples would double it).
+    """
+
+    controller: str | None = None
+    controller_uid: str | None = None
+    controller_group: str | None = None
+    claims: tuple[str, ...] = ()
+
+    def claim(self, key: str) -> str | None:
+        """What it says under that key."""
+        found = self.claims
+        return next((found[i + 1] for i in range(0, len(found), 2) if found[i] == key), None)
+
+
+class Controller(Linked, frozen=True, gc=False, kw_only=True):
+    """What controls a session's pod and is no workload itself."""
+
+
+class Workload(Linked, frozen=True, gc=False, kw_only=True):
     """What sessions belong to. The memory stays packed text until it is needed: at 20,000 workloads it is 13 MB less.
 
     ``sticky`` is the opt-in already combined with the warm-pool rule. ``created_at`` keeps the sessions of a deleted
@@ -78,14 +99,7 @@ class Workload(Record, frozen=True, gc=False, kw_only=True):
         return WorkloadKey(self.resource, self.namespace, self.name)
 
 
-class Controller(Record, frozen=True, gc=False, kw_only=True):
-    """What controls a session's pod (agent-sandbox's Sandbox): it may say which workload the session belongs to."""
-
-    workload_name: str | None = None
-    workload_kind: str | None = None
-
-
-class Session(Record, frozen=True, gc=False, kw_only=True):
+class Session(Linked, frozen=True, gc=False, kw_only=True):
     """One session's pod.
 
     ``node``: where it is bound, or None. ``scheduled_after``: whole seconds from ``created_at`` to that (small numbers
@@ -94,7 +108,7 @@ class Session(Record, frozen=True, gc=False, kw_only=True):
     ``over``: it reached a terminal phase, or is being deleted and not Ready, so it can no longer become Ready
     truthfully.
     ``crashed_at``: when a container of it last ended with an error, by itself and not because the pod was deleted.
-    ``controller``, ``controller_uid``: what controls it, if that is of the kind which may say whose session it is.
+    ``ways``: those in which it leads to a workload. ``watch``: which of the pods' list-watches brings it.
     """
 
     node: str | None = None
@@ -104,10 +118,8 @@ class Session(Record, frozen=True, gc=False, kw_only=True):
     scheduled_after: int | None = None
     over: bool = False
     crashed_at: datetime | None = None
-    controller: str | None = None
-    controller_uid: str | None = None
-    workload_name: str | None = None
-    workload_kind: str | None = None
+    ways: tuple[Way, ...] = ()
+    watch: int = 0
 
     @property
     def scheduled_at(self) -> datetime | None:

@@ -26,7 +26,7 @@ from lastnode.contract import (
     may_be_recent_nodes,
     weight_of,
 )
-from lastnode.kinds import Kind, Sessions, way_of
+from lastnode.kinds import Kind, Ways
 from lastnode.kube.errors import Undecodable
 from lastnode.kube.wire import decode, decode_deep
 from lastnode.objects import Controller, Node, Session, Workload, pack
@@ -59,6 +59,10 @@ class _Metadata(Part):
 
 class _Annotated(_Metadata):
     annotations: dict[str, str | None] | None = None
+
+    def says(self, key: str) -> str | None:
+        """What its label of that key says, else its annotation."""
+        return (self.labels or {}).get(key) or (self.annotations or {}).get(key)
 
 
 class _NodeAffinity(Part, rename={"preferred": "preferredDuringSchedulingIgnoredDuringExecution"}):
@@ -125,13 +129,13 @@ class _Workload(Part):
 class _Whatever(Part):
     """An object of which only the metadata matters."""
 
-    metadata: _Metadata
+    metadata: _Annotated
 
 
 def read_node(data: bytes | msgspec.Raw) -> Node:
     """A v1 Node."""
     part = decode_deep(_NODE, data)
-    hostname = _labels(part.metadata).get(HOSTNAME_LABEL) or ""
+    hostname = (part.metadata.labels or {}).get(HOSTNAME_LABEL) or ""
     spec = part.spec or _NodeSpec()
     tainted = any(taint.key in LEAVING_TAINTS for taint in spec.taints or ())
     return Node(
@@ -144,15 +148,17 @@ def read_node(data: bytes | msgspec.Raw) -> Node:
     )
 
 
-def read_workload(kind: Kind, data: bytes | msgspec.Raw, *, whole: bool = False) -> Workload:
-    """An object of that kind. Texts that are no memory are left out, and all of them where it has not opted in, but for
-    who asks for the ``whole``, to show or to remove it."""
+def read_workload(kind: Kind, data: bytes | msgspec.Raw, keys: Sequence[str] = (), *, whole: bool = False) -> Workload:
+    """An object of that kind. ``keys``: what of it may name another workload, where pods lead through it. Texts that
+    are no memory are left out, and all of them where it has not opted in, but for who asks for the ``whole``, to show
+    or to remove it."""
     part = decode_deep(_WORKLOAD, data)
     annotations = part.metadata.annotations or {}
     sticky = _is_sticky(kind, part.spec or _WorkloadSpec(), annotations)
     texts = _texts(kind.prefix, annotations)
     return Workload(
         **_identity(part.metadata),
+        **_links(part.metadata, _named(part.metadata, keys)),
         **_memory(*(texts if whole else _kept(*texts) if sticky else (None, None))),
         resource_version=part.metadata.resource_version,
         resource=kind.resource,
@@ -165,7 +171,7 @@ def read_workload(kind: Kind, data: bytes | msgspec.Raw, *, whole: bool = False)
 
 
 def _is_sticky(kind: Kind, spec: _WorkloadSpec, annotations: Mapping[str, str | None]) -> bool:
-    stickiness = _if_readable(_STICKINESS, spec.node_stickiness)
+    stickiness = _if_readable(_STICKINESS, spec.node_stickiness) if kind.field else None
     size = _if_readable(_SIZE, spec.warm_pool_size) if kind.pooled else None
     annotation = annotations.get(kind.annotation(STICKINESS))
     return kind.is_sticky(stickiness.enabled if stickiness else None, annotation, size)
@@ -190,36 +196,36 @@ def read_patched(kind: Kind, before: Workload, answer: bytes) -> Workload:
     return msgspec.structs.replace(before, resource_version=metadata.resource_version, **memory)
 
 
-def read_controller(way: Sessions, data: bytes | msgspec.Raw) -> Controller:
-    """What controls session pods, or only its metadata: nothing else of it is read."""
-    part = decode_deep(_METADATA, data)
-    return Controller(**_identity(part.metadata), **_claim(way, _labels(part.metadata)))
+def read_controller(keys: Sequence[str], data: bytes | msgspec.Raw) -> Controller:
+    """What controls session pods: nothing but its metadata is read. ``keys``: what of it may name a workload."""
+    metadata = decode_deep(_METADATA, data).metadata
+    return Controller(**_identity(metadata), **_links(metadata, _named(metadata, keys)))
 
 
-def read_session(way: Sessions, data: bytes | msgspec.Raw) -> Session:
-    """A session's pod; that it is one is the selector's business."""
-    return _session(decode_deep(_POD, data), way)
+def read_session(ways: Ways, data: bytes | msgspec.Raw, watch: int = 0) -> Session:
+    """A pod that one of the ways' selectors has let through."""
+    return _session(decode_deep(_POD, data), ways, watch)
 
 
-def session_of(part: Pod, known: Sequence[Sessions]) -> Session | None:
+def session_of(part: Pod, ways: Ways) -> Session | None:
     """The record of a pod that is already decoded; None for one that is no session's.
 
     :raises Undecodable: one of its fields cannot be read.
     """
-    way = way_of(_labels(part.metadata), known)
-    return None if way is None else _session(part, way)
+    return _session(part, ways) if ways.of(part.metadata.labels or {}) else None
 
 
-def _session(part: Pod, way: Sessions) -> Session:
-    status = part.status or Status()
+def _session(part: Pod, ways: Ways, watch: int = 0) -> Session:
+    status, labels = part.status or Status(), part.metadata.labels or {}
     deleted = part.metadata.deletion_timestamp is not None
     # A pod that is being deleted and still Ready says since when; later its date is that of the end.
     ready_at = None if status.phase in _ENDED else ready_since(status)
     created_at = utc(part.metadata.creation_timestamp)
     return Session(
         **_identity(part.metadata),
-        **(_claim(way, _labels(part.metadata)) if way.pods_say else {}),
-        **_controlled(way, part.metadata),
+        **_links(part.metadata, {key: labels.get(key) for key in ways.keys}),
+        ways=ways.of(labels),
+        watch=watch,
         node=_shared(part.spec.node_name or None) if part.spec else None,
         ready_at=ready_at,
         created_at=created_at,
@@ -230,27 +236,20 @@ def _session(part: Pod, way: Sessions) -> Session:
     )
 
 
-def _claim(way: Sessions, labels: Mapping[str, str | None]) -> dict[str, Any]:
-    """Which workload an object names."""
-    return {
-        "workload_name": labels.get(way.workload_name) or None,
-        "workload_kind": labels.get(way.workload_kind) or None,
-    }
+def _named(metadata: _Annotated, keys: Sequence[str]) -> Mapping[str, str | None]:
+    return {key: metadata.says(key) for key in keys}
 
 
-def _controlled(way: Sessions, metadata: _Metadata) -> dict[str, Any]:
-    """What controls a pod, if it is of the kind that may name its workload."""
-    owner = next((owner for owner in metadata.owner_references or () if _may_name(way, owner)), None)
-    if owner is None:
-        return {}
-    # The two have one name, so one text.
-    name = metadata.name if owner.name == metadata.name else owner.name
-    return {"controller": name, "controller_uid": owner.uid}
-
-
-def _may_name(way: Sessions, owner: _Owner) -> bool:
-    group = owner.api_version.partition("/")[0]
-    return bool(owner.controller) and owner.kind == way.controller_kind and group == way.controller_group
+def _links(metadata: _Metadata, named: Mapping[str, str | None]) -> dict[str, Any]:
+    """What leads from an object to a workload."""
+    links: dict[str, Any] = {"claims": tuple(text for key, value in named.items() if value for text in (key, value))}
+    owner = next((owner for owner in metadata.owner_references or () if owner.controller), None)
+    if owner is not None:
+        # A Sandbox and its pod have one name, so one text.
+        links["controller"] = metadata.name if owner.name == metadata.name else owner.name
+        links["controller_uid"] = owner.uid
+        links["controller_group"] = sys.intern(owner.api_version.rpartition("/")[0])
+    return links
 
 
 def _texts(prefix: str, annotations: Mapping[str, str | None]) -> tuple[str | None, str | None]:
@@ -277,10 +276,6 @@ def _seconds_between(start: datetime | None, end: datetime | None) -> int | None
 def _shared(text: str | None) -> str | None:
     """One text for all that are equal: what tens of thousands of objects say with a few hundred words."""
     return None if text is None else sys.intern(text)
-
-
-def _labels(metadata: _Metadata) -> Mapping[str, str | None]:
-    return metadata.labels or {}
 
 
 def _identity(metadata: _Metadata) -> dict[str, Any]:

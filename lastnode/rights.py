@@ -1,19 +1,21 @@
 """Who needs which right, as one table: RBAC of the chart, the tables in the docs and doctor's checks follow from it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from lastnode.kinds import BUILT_IN, ways
+from lastnode.kinds import Kind, Ways
 
-# In the table it stands for the resource of each kind of workload.
+# In the table they stand for the resource of each kind of workload, and of what their sessions' pods lead through.
 WORKLOADS: Final = "workloads"
+CONTROLLERS: Final = "controllers"
 # Whoever uses kubectl lastnode, beside the programs.
 YOU: Final = "you"
 
 
 class Right(NamedTuple):
-    """``resource``: ``plural.group``, or WORKLOADS. ``scope``: "cluster", "own" (the programs' namespace), "lease" or
-    "token" (the one object there). ``why``: what the program does with it; of yours, what is lost without."""
+    """``resource``: ``plural.group``, WORKLOADS or CONTROLLERS. ``scope``: "cluster", "own" (the programs' namespace),
+    "lease" or "token" (the one object there). ``why``: what the program does with it; of yours, what is lost without.
+    """
 
     verbs: tuple[str, ...]
     resource: str
@@ -25,11 +27,10 @@ class Right(NamedTuple):
 
 
 _SEES: Final = ("list", "watch")
-_CONTROLLERS: Final = tuple(way.controller for way in ways(BUILT_IN))
 _LEASES: Final = "leases.coordination.k8s.io"
 _VIEW: Final = (
     Right(_SEES, "nodes", "an entry of the memory counts while its node is there, Ready and not cordoned"),
-    *(Right(_SEES, each, "which workload a session belongs to") for each in _CONTROLLERS),
+    Right(_SEES, CONTROLLERS, "which workload a session belongs to"),
     Right(_SEES, WORKLOADS, "opt-in and memory"),
 )
 # Each program's rights; of yours, those that the other commands need.
@@ -51,7 +52,7 @@ RIGHTS: Final[Mapping[str, tuple[Right, ...]]] = {
         Right(("list",), "nodes", "whether a node is still there is not looked at"),
         Right(("get",), "pods", "explain cannot look at a pod"),
         Right(("list",), "events", "explain does not see Events"),
-        *(Right(("get",), each, "explain cannot tell whose session a pod is") for each in _CONTROLLERS),
+        Right(("get",), CONTROLLERS, "explain cannot tell whose session a pod is"),
         Right(("list",), "pods",
               "recorders and extenders are not found: name them with --recorder-url, --extender-url", "own"),
         Right(("get",), "pods/proxy",
@@ -61,12 +62,13 @@ RIGHTS: Final[Mapping[str, tuple[Right, ...]]] = {
 }  # fmt: skip
 
 
-def needed(by: str, workloads: Iterable[str]) -> list[Right]:
-    """The table's rows of a program, or of YOU, with one verb and one real resource each."""
-    named = {WORKLOADS: tuple(workloads)}
-    return [
+def needed(by: str, kinds: Sequence[Kind]) -> list[Right]:
+    """The table's rows of a program, or of YOU, with one verb and one real resource each, and none twice."""
+    named = {WORKLOADS: tuple(kind.resource for kind in kinds), CONTROLLERS: Ways(kinds).through}
+    found = (
         right._replace(verbs=(verb,), resource=resource)
         for right in RIGHTS[by]
         for resource in named.get(right.resource, (right.resource,))
         for verb in right.verbs
-    ]
+    )
+    return list({(right.verbs, right.resource, right.scope): right for right in found}.values())

@@ -9,18 +9,19 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from cachetools import TLRUCache, TTLCache
 
-from lastnode.attribution import Attribution, attribute
+from lastnode.attribution import Attribution, Seen, attribute
 from lastnode.contract import CLOCK_TOLERANCE
 from lastnode.groups import Groups
-from lastnode.kinds import BUILT_IN, Kind, ways
+from lastnode.kinds import BUILT_IN, Kind, Ways
 from lastnode.kube.api import Api
+from lastnode.kube.discovery import Served
 from lastnode.kube.observer import NOBODY, Observer
 from lastnode.kube.pages import PAGE_SIZE
 from lastnode.kube.store import ObjectKey, Store
 from lastnode.kube.watch import ListWatch
 from lastnode.memory import Memory, parse_text
 from lastnode.nodes import Nodes
-from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
+from lastnode.objects import Node, Session, Workload, WorkloadKey
 from lastnode.reading import read_controller, read_node, read_session, read_workload
 
 # About 2 KB each: enough for every workload that is active at once, without holding 20,000 parsed memories for ever.
@@ -102,19 +103,29 @@ class _Successors:
 
 
 class View:
-    """One store a resource. ``workloads``: resource ("plural.group") -> store. Empty until the watches that
-    :meth:`watches` makes run, and ``groups`` until :meth:`follow_groups` too."""
+    """One store a resource. ``workloads``: resource ("plural.group") -> store; ``controllers``: the same of what
+    sessions' pods lead through, some of which are workloads themselves. ``kinds``: by resource; the name of one comes
+    from the API server where its row has none. Empty until the watches that :meth:`watches` makes run, and ``groups``
+    until :meth:`follow_groups` too."""
 
     def __init__(self, kinds: Sequence[Kind] = BUILT_IN) -> None:
         self.kinds = {kind.resource: kind for kind in kinds}
-        self.ways = ways(kinds)
+        self.ways = Ways(kinds)
         self.nodes = Nodes()
-        self.controllers: Store[Controller] = Store()
         self.sessions: Store[Session] = Store()
         self.workloads: dict[str, Store[Workload]] = {resource: Store() for resource in self.kinds}
+        self.controllers: dict[str, Store[Any]] = {
+            resource: self.workloads[resource] if resource in self.workloads else Store()
+            for resource in self.ways.through
+        }
         for store in self.workloads.values():
             _Successors().attend(store)
         self.groups = Groups(self.kinds)
+        self.seen = Seen(
+            lambda resource, key: self.controllers[resource].get(key),
+            {way: {kind.resource: self.workloads[kind.resource] for kind in kinds if kind.way == way}
+             for way in self.ways.all},
+        )  # fmt: skip
 
     @property
     def nodes_by_name(self) -> Mapping[str, Node]:
@@ -131,27 +142,48 @@ class View:
 
     def attribute(self, session: Session) -> Attribution:
         """The workload of a session, as far as it is seen."""
-        return attribute(session, self.controllers, self.workloads.values())
+        return attribute(session, self.seen)
+
+    def store(self, resource: str) -> Store[Any]:
+        """Of workloads, or of what leads to them."""
+        return self.workloads[resource] if resource in self.workloads else self.controllers[resource]
+
+    def read(self, resource: str, data: bytes | msgspec.Raw) -> Workload:
+        """An object of one of the kinds."""
+        return read_workload(self.kinds[resource], data, self.ways.keys_of(resource))
 
     def watches(
         self, api: Api, *, sessions: bool, page_size: int = PAGE_SIZE, observer: Observer = NOBODY
     ) -> list[ListWatch[Any]]:
-        """What keeps this view, one list-watch a resource, in the order in which objects refer to each other.
+        """What keeps this view: a list-watch a resource, in the order in which objects refer to each other, and one of
+        pods for each different mark of a session.
 
-        ``sessions``: the pods too (only the recorder needs them). Selectors leave on the server what nobody needs:
-        controllers of no workload, pods of no session, pods that are not bound yet; and of controllers all but
-        metadata.
+        ``sessions``: the pods too (only the recorder needs them). Selectors leave on the server what nobody needs: pods
+        of no session, pods that are not bound yet; and of most objects all but metadata.
         """
         watch = functools.partial(ListWatch[Any], api, page_size=page_size, observer=observer)
         made = [watch("nodes", read_node, self.nodes)]
-        for resource, store in self.workloads.items():
-            made.append(watch(resource, functools.partial(read_workload, self.kinds[resource]), store))
-        # There is one way so far. A further one needs stores of its own: the end of a list removes what is not in it.
-        for way in self.ways:
-            claiming = {"labelSelector": way.workload_name}
-            read = functools.partial(read_controller, way)
-            made.append(watch(way.controller, read, self.controllers, selectors=claiming, metadata_only=True))
-        for way in self.ways if sessions else ():
-            bound = {"labelSelector": way.label, "fieldSelector": "spec.nodeName!="}
-            made.append(watch("pods", functools.partial(read_session, way), self.sessions, selectors=bound))
+        for resource, kind in self.kinds.items():
+            made.append(watch(
+                resource, functools.partial(self.read, resource), self.workloads[resource],
+                metadata_only=not kind.field, served=functools.partial(self._named, resource),
+            ))  # fmt: skip
+        for resource in self.ways.through:
+            if resource not in self.workloads:
+                read = functools.partial(read_controller, self.ways.keys_of(resource))
+                made.append(watch(resource, read, self.controllers[resource], metadata_only=True))
+        for index, selector in enumerate(self.ways.selectors if sessions else ()):
+            made.append(watch(
+                "pods", functools.partial(read_session, self.ways, watch=index), self.sessions,
+                selectors={"labelSelector": str(selector), "fieldSelector": "spec.nodeName!="},
+                mine=functools.partial(_brought_by, index),
+            ))  # fmt: skip
         return made
+
+    def _named(self, resource: str, served: Served) -> None:
+        kind = self.kinds[resource]
+        self.kinds[resource] = kind._replace(name=kind.name or served.kind)
+
+
+def _brought_by(watch: int, session: Session) -> bool:
+    return session.watch == watch

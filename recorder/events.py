@@ -16,7 +16,7 @@ from cachetools import TTLCache
 from lastnode.contract import MOVED_REASON
 from lastnode.kinds import Kind
 from lastnode.kube.api import Api
-from lastnode.kube.discovery import collection_path
+from lastnode.kube.discovery import find
 from lastnode.kube.errors import Conflict, KubeError, NotFound, Refused
 from lastnode.objects import Workload
 from lastnode.outcome import SessionRecord
@@ -62,8 +62,7 @@ class Events:
             return Told.SUPPRESSED
         self._lately[workload.uid] = True
         try:
-            # The collection's path holds the version that is served: /apis/GROUP/VERSION/PLURAL.
-            version = collection_path(self.api, workload.resource).removeprefix("/apis/").rpartition("/")[0]
+            version = find(self.api, workload.resource).version
             kind = self.kinds[workload.resource]
             body = event_body(kind, workload, record, api_version=version, instance=self.instance, now=self.now())
             path = f"/api/v1/namespaces/{workload.namespace}/events"

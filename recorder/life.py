@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from lastnode import memory
-from lastnode.attribution import Attribution, Verdict
+from lastnode.attribution import Attribution, Awaited, Verdict
 from lastnode.contract import DEFAULT_RECENT_NODES
 from lastnode.memory import Crash, Entry, Memory
-from lastnode.objects import Node, Session, Workload
+from lastnode.objects import Linked, Node, Session, Workload
 from lastnode.outcome import Expected
 from lastnode.reasons import Meant, Reason
 
@@ -85,7 +85,7 @@ def decide(
 
 
 # While one of these may still become FOUND the session's outcome is of interest.
-_OPEN: Final = (Verdict.SANDBOX_UNKNOWN, Verdict.WORKLOAD_UNKNOWN, Verdict.AMBIGUOUS)
+_OPEN: Final = (Verdict.CONTROLLER_UNKNOWN, Verdict.WORKLOAD_UNKNOWN, Verdict.AMBIGUOUS)
 
 
 class Explanation(NamedTuple):
@@ -96,14 +96,6 @@ class Explanation(NamedTuple):
 
 
 UNEXPLAINED: Final = Explanation(Reason.UNKNOWN)
-
-
-class Awaited(NamedTuple):
-    """What a session waits for: ``what`` is controller, workload or node."""
-
-    what: str
-    namespace: str
-    name: str
 
 
 @dataclass(eq=False, slots=True)
@@ -123,7 +115,7 @@ class Life:
     late: bool
     counts: bool
     told: Verdict | None = None
-    awaited: Awaited | None = None
+    awaits: tuple[Awaited, ...] = ()
     expected: Expected | None = None
     explanation: Explanation | None = None
     node: Node | None = None
@@ -174,12 +166,16 @@ def _first_ready(session: Session, *, seen: bool, now: datetime) -> datetime | N
 
 def said(session: Session) -> tuple[object, ...]:
     """What of a session makes a difference here."""
-    return session.node, session.ready_at, session.crashed_at, session.over
+    return session.node, session.ready_at, session.crashed_at, session.over, session.ways
 
 
-def matters(workload: Workload | None) -> tuple[object, ...]:
-    """What of a workload makes a difference to the sessions that wait for it."""
-    return () if workload is None else (workload.uid, workload.sticky, workload.created_at)
+def matters(obj: Linked | Node | None) -> tuple[object, ...]:
+    """What of an object makes a difference to the sessions that wait for it."""
+    if isinstance(obj, Workload):
+        return obj.uid, obj.sticky, obj.created_at, obj.claims, obj.controller_uid
+    if isinstance(obj, Linked):
+        return obj.uid, obj.claims, obj.controller_uid
+    return (obj.uid,) if obj else ()
 
 
 def is_ready(session: Session) -> bool:
@@ -192,16 +188,11 @@ def is_of_interest(found: Attribution) -> bool:
     return found.verdict in _OPEN or bool(found.workload and found.workload.sticky)
 
 
-def awaited_by(session: Session, found: Attribution, node: Node | None) -> Awaited | None:
-    """What would change the answer; None when the answer is final."""
-    if found.claim is None:
-        # Nothing controls it and no label: nobody's session. Else the controller may come, or get its label.
-        return Awaited("controller", session.namespace, session.controller) if session.controller else None
-    if found.verdict is Verdict.WORKLOAD_REPLACED:
-        return None
+def awaited_by(session: Session, found: Attribution, node: Node | None) -> tuple[Awaited, ...]:
+    """What would change the answer; nothing when the answer is final."""
     if found.workload is None or not found.workload.sticky:
-        return Awaited("workload", session.namespace, found.claim.name)
-    return Awaited("node", "", session.node or "") if node is None and is_ready(session) else None
+        return found.awaits
+    return (Awaited("nodes", "", session.node or ""),) if node is None and is_ready(session) else ()
 
 
 def news(uid: str, session: Session, node: Node | None, early_crash: timedelta) -> Pending:

@@ -86,7 +86,7 @@ class SessionMetrics:
         self.inquiry = tally(registry, "lastnode_extender_inquiries", about, "result", Found)
 
     def kind(self, kind: str) -> None:
-        """There are workloads of this kind: its counters begin at 0, so that no increase misses their first case."""
+        """A workload of this kind has opted in: its counters begin at 0, so that no increase misses their first case."""
         if kind in self._kinds:
             return
         self._kinds.add(kind)
@@ -97,9 +97,9 @@ class SessionMetrics:
                     self._sessions.labels(kind, outcome, reason)
 
     def follow(self, workloads: Iterable[Store[Workload]]) -> None:
-        """Have the counters of each kind there from its first workload on."""
+        """Have the counters of each kind there from the first workload on that opts in."""
         for store in workloads:
-            store.subscribe(lambda before, after: self.kind(after.kind) if before is None and after else None)
+            store.subscribe(lambda _, after: self.kind(after.kind) if after and after.sticky else None)
 
     def session(self, record: SessionRecord) -> None:
         labels = [record.kind, record.outcome, record.reason or ""]

@@ -56,7 +56,7 @@ class Recorder:
         record_metrics = metrics.RecordMetrics(registry)
         session_metrics = metrics.SessionMetrics(registry, settings.namespace_metrics)
 
-        view = View(settings.kinds)
+        view = View(settings.rows)
         view.follow_groups()
         session_metrics.follow(view.workloads.values())
         watches = view.watches(server, sessions=True, page_size=settings.page_size, observer=watch_metrics)

@@ -11,21 +11,21 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from threading import Lock
 from typing import Final
 
 import msgspec
 from cachetools import TTLCache
 
-from lastnode.attribution import Attribution, Verdict, attribute
-from lastnode.kube.store import ObjectKey, Record
+from lastnode.attribution import Attribution, Awaited, Verdict, attribute
+from lastnode.kube.store import ObjectKey
 from lastnode.kube.unforeseen import Unforeseen
 from lastnode.memory import Memory
-from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
+from lastnode.objects import Linked, Node, Session, Workload, WorkloadKey
 from lastnode.outcome import NOTHING_EXPECTED, Expected, expect
 from lastnode.view import View
 from recorder.life import (
-    Awaited,
     Life,
     Pending,
     awaited_by,
@@ -80,17 +80,20 @@ class Sessions:
         self._waiting: dict[Awaited, dict[str, Life]] = {}
         self._pending: dict[WorkloadKey, Pending] = {}
         self._due: dict[WorkloadKey, deque[Life]] = {}  # Ready, and not written yet
-        self._gone: TTLCache[str, Controller] = TTLCache(MOST_GONE, GONE_SECONDS, timer=self.clock)
+        self._gone: TTLCache[str, Linked] = TTLCache(MOST_GONE, GONE_SECONDS, timer=self.clock)
         self._lock = Lock()
 
     def follow(self) -> None:
         """Subscribe to the view; call it before the watches start."""
         self.view.sessions.inherit(lambda before, after: dated(before, after, self._early_crash, self.now()))
         self.view.sessions.subscribe(self._on_session)
-        self.view.controllers.subscribe(self._on_controller)
-        self.view.nodes.subscribe(lambda before, after: self._retry("node", after) if before is None else None)
+        for store in self.view.controllers.values():
+            store.subscribe(self._on_controller)
         for store in self.view.workloads.values():
             store.subscribe(self._on_workload)
+        self.view.nodes.subscribe(partial(self._on_awaited, "nodes"))
+        for resource in {*self.view.controllers, *self.view.workloads}:
+            self.view.store(resource).subscribe(partial(self._on_awaited, resource))
 
     def pending(self, key: WorkloadKey) -> Pending | None:
         """What is not written on this workload yet."""
@@ -138,6 +141,8 @@ class Sessions:
             return sum(life.counts for life in self._lives.values()) + sum(map(len, self._due.values()))
 
     def _on_session(self, before: Session | None, after: Session | None) -> None:
+        # Of a pool's pods, say, nobody asks for more than that they are none.
+        before, after = (one if one is not None and one.ways else None for one in (before, after))
         with self._lock:
             if before is not None and (after is None or after.uid != before.uid):
                 self._forget(before.uid)
@@ -150,27 +155,25 @@ class Sessions:
             ready = self._followed(after, new=before is None)
         self.schedule_all(ready)
 
-    def _on_controller(self, before: Controller | None, after: Controller | None) -> None:
+    def _on_controller(self, before: Linked | None, after: Linked | None) -> None:
         if before is not None and (after is None or after.uid != before.uid):
             with self._lock:
                 self._gone[before.uid] = before
-        self._retry("controller", after)
 
     def _on_workload(self, before: Workload | None, after: Workload | None) -> None:
-        # Also when one is removed: that may end an ambiguity, and what is pending for it has become pointless. Of one
-        # that has not opted in thousands may wait, and its status may change many times a second.
-        if matters(before) != matters(after):
-            self._retry("workload", after or before)
-        # Or another replica has written it, which is for the writer to find out.
+        # Another replica may have written it, which is for the writer to find out.
         changed = before or after
         if changed is not None and self.pending(changed.workload_key):
             self.schedule(changed.workload_key)
 
-    def _retry(self, what: str, obj: Record | None) -> None:
-        if obj is None:
+    def _on_awaited(self, resource: str, before: Linked | Node | None, after: Linked | Node | None) -> None:
+        # Also when one is removed: that may end an ambiguity, and what is pending for it has become pointless. Of one
+        # that has not opted in thousands may wait, and its status may change many times a second.
+        changed = after or before
+        if changed is None or matters(before) == matters(after):
             return
         with self._lock:
-            waiting = list(self._waiting.get(Awaited(what, obj.namespace, obj.name), {}).values())
+            waiting = list(self._waiting.get(Awaited(resource, changed.namespace, changed.name), {}).values())
             ready = [key for life in waiting if (key := self._again(life))]
         self.schedule_all(ready)
 
@@ -199,7 +202,7 @@ class Sessions:
         if is_ready(session) or has_crashed(session, self._early_crash):
             key = self._advance(life, found)
             return [key] if key else []
-        self._wait_for(life, None)
+        self._wait_for(life)
         if not life.counts:
             self._forget(session.uid)
         return []
@@ -227,9 +230,9 @@ class Sessions:
     def _attribute(self, session: Session) -> Attribution:
         found = self.view.attribute(session)
         gone = self._gone.get(session.controller_uid or "")
-        if found.verdict is not Verdict.SANDBOX_UNKNOWN or gone is None:
+        if found.verdict is not Verdict.CONTROLLER_UNKNOWN or gone is None:
             return found
-        return attribute(session, {gone.key: gone}, self.view.workloads.values())
+        return attribute(session, self.view.seen._replace(controller=lambda _resource, _key: gone))
 
     def _advance(self, life: Life, found: Attribution) -> WorkloadKey | None:
         """A session that is Ready, or has crashed: its news become pending, or it waits for what is missing."""
@@ -237,9 +240,9 @@ class Sessions:
         node = self.view.nodes.get(ObjectKey("", session.node or ""))
         if is_ready(session) and life.told is not found.verdict:
             self._tell(life, found.verdict)
-        awaited = awaited_by(session, found, node)
-        self._wait_for(life, awaited)
-        if awaited is not None:
+        awaits = awaited_by(session, found, node)
+        self._wait_for(life, awaits)
+        if awaits:
             return None
         if is_ready(session) or not life.counts:
             self._lives.pop(session.uid, None)
@@ -268,24 +271,24 @@ class Sessions:
         nodes = self.view.nodes_by_name if self.known() else None
         return expect(memory, now=at or self.now(), ttl=self.ttl, nodes=nodes, relatives=relatives)
 
-    def _wait_for(self, life: Life, awaited: Awaited | None) -> None:
-        """Have it wait for that, and for nothing else."""
-        if life.awaited is not None:
-            others = self._waiting[life.awaited]
+    def _wait_for(self, life: Life, awaits: tuple[Awaited, ...] = ()) -> None:
+        """Have it wait for any of these, and for nothing else."""
+        for awaited in life.awaits:
+            others = self._waiting[awaited]
             del others[life.session.uid]
             if not others:
-                del self._waiting[life.awaited]
-        if awaited is not None and self.view.sessions.get(life.session.key) is None:
-            awaited = None  # deleted meanwhile: no event would ever take it out again
+                del self._waiting[awaited]
+        if awaits and self.view.sessions.get(life.session.key) is None:
+            awaits = ()  # deleted meanwhile: no event would ever take it out again
             self._lives.pop(life.session.uid, None)
-        life.awaited = awaited
-        if awaited is not None:
+        life.awaits = awaits
+        for awaited in awaits:
             self._waiting.setdefault(awaited, {})[life.session.uid] = life
 
     def _forget(self, uid: str) -> None:
         life = self._lives.pop(uid, None)
         if life is not None:
-            self._wait_for(life, None)
+            self._wait_for(life)
 
     def _tell(self, life: Life, verdict: Verdict) -> None:
         life.told = verdict
@@ -295,6 +298,6 @@ class Sessions:
             log.warning(
                 "not recorded: workloads of two kinds have the name that it gives, and opted in; the label %s tells "
                 "them apart",
-                " or ".join(way.workload_kind for way in self.view.ways),
+                " or ".join(way.kind_by for way in session.ways if way.kind_by),
                 extra={"namespace": session.namespace, "pod": session.name, "reason": str(verdict)},
             )  # fmt: skip

@@ -23,7 +23,7 @@ from lastnode.kube.turns import SLOW_SECONDS
 from lastnode.kube.unforeseen import Unforeseen
 from lastnode.memory import Memory, patch_body, render
 from lastnode.objects import Workload, WorkloadKey
-from lastnode.reading import read_patched, read_workload
+from lastnode.reading import read_patched
 from lastnode.view import MemoryCache, View
 from recorder.life import Pending, Write, decide
 from recorder.metrics import RecordMetrics
@@ -151,7 +151,7 @@ class Writer:
         """The version we knew is old: read the object itself, for its watch event may be a while away."""
         backoff = self._conflicts.setdefault(key, Backoff(_CONFLICT_FIRST, _CONFLICT_CAP, random.uniform))
         try:
-            fresh = read_workload(self.view.kinds[key.resource], self.api.get(self._object(key)))
+            fresh = self.view.read(key.resource, self.api.get(self._object(key)))
             self.view.workloads[key.resource].adopt(fresh)
         except Undecodable as error:
             return self._give_up(key, error)

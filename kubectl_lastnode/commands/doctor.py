@@ -12,7 +12,7 @@ from kubectl_lastnode.output import document, plural, tinted, visible
 _CHECKS: Final = (
     ("my-rights", cluster.own_rights),
     ("workload-crds", cluster.definitions),
-    ("sandbox-crd", cluster.sandboxes),
+    ("controllers", cluster.controllers),
     ("opted-in", cluster.opted_in),
     ("accounts", cluster.accounts),
     ("recorder", programs.recorders),

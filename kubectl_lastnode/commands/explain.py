@@ -1,6 +1,5 @@
 """kubectl lastnode explain: asks the recorders, the Events and the pod itself, in this order."""
 
-import contextlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -13,14 +12,14 @@ from kubectl_lastnode.cluster import RECORDER, read_journals
 from kubectl_lastnode.explanation import Explanation, Live, Ranked
 from kubectl_lastnode.options import Failure, Options, output, pod_names, warn
 from kubectl_lastnode.output import age, document, measured, tinted, visible
-from lastnode.attribution import Attribution, attribute
-from lastnode.kube.discovery import NotServed
+from lastnode.attribution import Attribution, Seen, attribute
 from lastnode.kube.errors import KubeError, NotFound, Refused
+from lastnode.kube.store import ObjectKey
 from lastnode.kube.wire import decode
 from lastnode.memory import parse_text
 from lastnode.objects import Node, Session, Workload
 from lastnode.outcome import SessionRecord
-from lastnode.reading import Pod, read_controller, session_of
+from lastnode.reading import Pod, session_of
 from lastnode.status import utc
 
 _POD: Final = msgspec.json.Decoder(Pod)
@@ -120,8 +119,8 @@ def _live(options: Options, namespace: str, name: str) -> Live | None:
         return None
     session = session_of(pod, options.cluster.ways)
     if session is None:
-        labels = " or ".join(way.label for way in options.cluster.ways)
-        raise Failure(f"pod {namespace}/{name} is no session's: it lacks the label {labels}")
+        selectors = " or ".join(str(way.pods) for way in options.cluster.ways.all)
+        raise Failure(f"pod {namespace}/{name} is no session's: it is not selected by {selectors}")
     conditions = (pod.status.conditions if pod.status else None) or ()
     scheduled = [c.last_transition_time for c in conditions if c.type == "PodScheduled" and c.status == "True"]
     return Live(session, pod.preferred_terms, utc(scheduled[0]) if scheduled else None)
@@ -159,12 +158,11 @@ def _recorded_workload(options: Options, record: SessionRecord) -> Workload | No
 
 def _whose(options: Options, session: Session) -> Attribution:
     """Whose session it is, by the rule of the recorder."""
-    controllers = {}
-    for way in options.cluster.ways if session.controller else ():
-        with contextlib.suppress(NotFound, NotServed):
-            path = options.cluster.path(way.controller, session.namespace, session.controller or "")
-            found = read_controller(way, options.api.get(path))
-            controllers[found.key] = found
-    everything = options.cluster.workloads(session.namespace)
-    kinds = [{w.key: w for w in everything if w.resource == resource} for resource in options.cluster.kinds]
-    return attribute(session, controllers, kinds)
+    cluster = options.cluster
+    everything = cluster.workloads(session.namespace)
+
+    def known(resource: str) -> Mapping[ObjectKey, Workload]:
+        return {each.key: each for each in everything if each.resource == resource}
+
+    ways = {way: {row.resource: known(row.resource) for row in cluster.rows if row.way == way} for way in session.ways}
+    return attribute(session, Seen(cluster.controller, ways))

@@ -9,7 +9,7 @@ from kubectl_lastnode.doctor import Account, Facts, Finding, fail, ok, unknown, 
 from kubectl_lastnode.output import share, short
 from lastnode.contract import STICKINESS, STICKINESS_ENABLED
 from lastnode.kinds import AGENT_RUNTIME
-from lastnode.kube.discovery import NotServed, collection_path
+from lastnode.kube.discovery import NotServed, find
 from lastnode.kube.errors import NotFound, Refused
 from lastnode.memory import parse_text
 from lastnode.outcome import Outcome, SessionRecord
@@ -37,7 +37,7 @@ _TOLERATED_SECONDS: Final = 5.0
 
 def own_rights(facts: Facts) -> Iterator[Finding]:
     """May I read what the other commands need?"""
-    missing = [right for right in needed(YOU, facts.cluster.kinds) if not _may(facts, right)]
+    missing = [right for right in needed(YOU, facts.cluster.rows) if not _may(facts, right)]
     if not missing:
         yield ok("you may read and write what all commands need")
     for right in missing:
@@ -50,7 +50,7 @@ def accounts(facts: Facts) -> Iterator[Finding]:
         yield unknown(": no Deployment of ours (app.kubernetes.io/part-of=lastnode) says whom recorder and "
                       "extender work as", "See docs/reference.md#rights for what they need.")  # fmt: skip
     for account in facts.accounts:
-        rights = needed(account.program, facts.cluster.kinds)
+        rights = needed(account.program, facts.cluster.rows)
         try:
             missing = ", ".join(str(right) for right in rights if not _may(facts, right, account))
         except Refused as error:
@@ -89,14 +89,13 @@ def has_field(definition: Any) -> bool:
     return True
 
 
-def sandboxes(facts: Facts) -> Iterator[Finding]:
-    """A session's pod belongs to a Sandbox, which alone says whose it is."""
-    for way in facts.cluster.ways:
+def controllers(facts: Facts) -> Iterator[Finding]:
+    """What controls sessions' pods and says whose they are."""
+    for resource in facts.cluster.ways.through:
         try:
-            version = collection_path(facts.cluster.api, way.controller).rsplit("/", 1)[0].removeprefix("/apis/")
-            yield ok(f"{way.controller_kind} is served as {version}")
+            yield ok(f"{resource} is served as {find(facts.cluster.api, resource).version}")
         except NotServed:
-            yield fail(f"{way.controller} is not installed: whose session is a pod?", "Install agent-sandbox.")
+            yield fail(f"{resource} is not installed: whose session is a pod?", "Install what brings it.")
 
 
 def opted_in(facts: Facts) -> Iterator[Finding]:

@@ -45,7 +45,7 @@ def policies(facts: Facts) -> Iterator[Finding]:
 
 def _probes(facts: Facts) -> dict[str, Object]:
     """Namespace -> a pod like a session's of it; bare ones where workloads have opted in and no session runs now."""
-    bare = {"labels": {way.label: _NODE for way in facts.cluster.ways}}
+    bare = {row.resource: {"labels": row.way.pods.example(_NODE)} for row in facts.cluster.rows}
     probes: dict[str, Object] = {}
     for pod in itertools.islice(facts.cluster.session_pods(), _SOME):
         metadata = {"labels": pod["metadata"].get("labels"), "annotations": pod["metadata"].get("annotations")}
@@ -53,7 +53,7 @@ def _probes(facts: Facts) -> dict[str, Object]:
         probes.setdefault(pod["metadata"]["namespace"], {"metadata": metadata, "spec": spec})
     for workload in facts.workloads:
         if workload.sticky:
-            probes.setdefault(workload.namespace, {"metadata": bare, "spec": BARE})
+            probes.setdefault(workload.namespace, {"metadata": bare[workload.resource], "spec": BARE})
     return probes
 
 

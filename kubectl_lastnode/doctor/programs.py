@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from kubectl_lastnode.cluster import RECORDER
 from kubectl_lastnode.doctor import BARE, Facts, Finding, Level, Probe, by, fail, ok, probe, total, unknown, warn
 from kubectl_lastnode.output import short
-from lastnode.kinds import Sessions
+from lastnode.kinds import Way, marks
 from lastnode.kube import transport
 from lastnode.kube.errors import ApiError, NotFound
 from lastnode.reasons import Reason
@@ -152,7 +152,7 @@ def webhook(facts: Facts) -> Iterator[Finding]:
         yield ok("not registered: nodes are asked for by the extender or by the library alone")
     for hook in facts.webhooks:
         yield _bundle(facts, hook["name"], hook["clientConfig"])
-        yield from _manners(hook, facts.cluster.ways)
+        yield from _manners(hook, facts.cluster.ways.all)
         if service := hook["clientConfig"].get("service"):
             whose = f"{hook['name']}: its Service {service['namespace']}/{service['name']}"
             try:
@@ -172,9 +172,9 @@ def webhook_called(facts: Facts) -> Iterator[Finding]:
         return
     before, refused = _dry_runs(facts), None
     try:
-        for way in facts.cluster.ways:
+        for way in facts.cluster.ways.all:
             path = f"/api/v1/namespaces/{facts.options.current_namespace}/pods"
-            labels = {way.label: "lastnode-doctor"}
+            labels = way.pods.example("lastnode-doctor")
             pod = {**_POD, "metadata": {"generateName": "lastnode-doctor-", "labels": labels}}
             facts.cluster.post(path, pod, {"dryRun": "All"})
     except ApiError as error:
@@ -222,7 +222,7 @@ def _told(results: Mapping[str, float]) -> str:
     return ", ".join(f"{number:.0f} {result}" for result, number in sorted(results.items())) or "nothing"
 
 
-def _manners(hook: Any, known: Sequence[Sessions]) -> Iterator[Finding]:
+def _manners(hook: Any, known: Sequence[Way]) -> Iterator[Finding]:
     """What a webhook may never cost: a session's start, its time, or a call for a pod that is no session's."""
     name, policy, seconds = hook["name"], hook.get("failurePolicy"), hook.get("timeoutSeconds", 10)
     selected = (hook.get("objectSelector") or {}).get("matchExpressions") or ()
@@ -230,10 +230,9 @@ def _manners(hook: Any, known: Sequence[Sessions]) -> Iterator[Finding]:
         yield fail(f"{name}: failurePolicy {policy}: when it is down, no session starts", "Set failurePolicy: Ignore.")
     if seconds > _MOST_SECONDS:
         yield warn(f"{name}: may hold a pod's creation up for {seconds} s", "Set timeoutSeconds: 1.")
-    asked = {each["key"] for each in selected if each["operator"] == "Exists"}
-    if not asked & {way.label for way in known}:
-        labels = " or ".join(way.label for way in known)
-        remedy = f"Give its objectSelector {{key: {labels}, operator: Exists}}."
+    asked = {each["key"] for each in selected if each["operator"] in ("Exists", "In")}
+    if not asked & {way.pods.mark.key for way in known}:
+        remedy = f"Give its objectSelector {{key: {marks(known)}, operator: Exists}}."
         yield warn(f"{name}: is asked about pods that are no sessions'", remedy)
 
 

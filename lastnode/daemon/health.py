@@ -4,11 +4,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lastnode.kube.api import REQUEST_TIMEOUT, RETRY_AFTER_CAP
-from lastnode.kube.observer import Progress
-from lastnode.kube.watch import ListWatch
+from lastnode.kube.observer import Together, Watched, by_resource
 
 # While its API server is away a loop rightly shows no sign of life for as long as it waits before an attempt and then
 # for answers that do not come, to discovery and to the request itself. Beyond that it hangs.
@@ -36,17 +35,17 @@ def report(path: str, checks: Checks, verbose: bool) -> Report:
     return Report(200 if healthy else 503, "\n".join(lines) + "\n")
 
 
-def ready_checks(watches: Iterable[ListWatch[Any]], *, current: bool = False) -> Checks:
+def ready_checks(watches: Iterable[Watched], *, current: bool = False) -> Checks:
     """Ready: every resource was listed once and, where ``current`` is asked for, the server has not been lost since.
 
     The recorder does nothing useful without the API server, and says so. The extender answers from its last view, which
     only grows older: unready, it would be taken out of its Service and answer nobody.
     """
-    return {watch.resource: partial(_not_synced, watch.progress, current) for watch in watches}
+    return {name: partial(_not_synced, progress, current) for name, progress in by_resource(watches).items()}
 
 
 def live_checks(
-    watches: Iterable[ListWatch[Any]],
+    watches: Iterable[Watched],
     others: Mapping[str, Callable[[], float]] = MappingProxyType({}),
     clock: Callable[[], float] = time.monotonic,
     limit: float = STUCK_SECONDS,
@@ -56,11 +55,12 @@ def live_checks(
 
     ``others``: loops beside the watches by name, each with when it last moved in seconds of ``clock``.
     """
-    moved = {watch.resource: partial(getattr, watch.progress, "moved_at") for watch in watches} | dict(others)
+    progresses = by_resource(watches).items()
+    moved = {name: partial(getattr, progress, "moved_at") for name, progress in progresses} | dict(others)
     return {name: partial(_stuck, moved_at, clock, limit) for name, moved_at in moved.items()}
 
 
-def _not_synced(progress: Progress, current: bool) -> str | None:
+def _not_synced(progress: Together, current: bool) -> str | None:
     if not progress.synced:
         return f"not listed yet: {progress.trouble or 'just started'}"
     return f"lost: {progress.trouble}" if current and progress.lost else None

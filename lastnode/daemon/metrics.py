@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Summary
 
-from lastnode.kube.observer import Observer, Progress
+from lastnode.kube.observer import Observer, Together, Watched, by_resource
 from lastnode.kube.unforeseen import Unforeseen
-from lastnode.kube.watch import ListWatch
 
 # Where an error that nobody foresaw may be met.
 PLACES: Final = ("reading", "listener", "watch", "sessions", "writers", "outcomes")
@@ -83,7 +82,7 @@ class WatchMetrics(Observer):
     def failed(self, resource: str, reason: str) -> None:
         self._failures.labels(resource, reason).inc()
 
-    def follow(self, watches: Iterable[ListWatch[Any]], clock: Callable[[], float]) -> None:
+    def follow(self, watches: Iterable[Watched], clock: Callable[[], float]) -> None:
         """Gauges read from the streams at each scrape: synced, and how long ago the server was last heard."""
         synced = Gauge(
             "lastnode_watch_synced", "1 once the resource was listed completely.", ["resource"], registry=self._registry
@@ -94,10 +93,10 @@ class WatchMetrics(Observer):
             ["resource"],
             registry=self._registry,
         )
-        for watch in watches:
-            synced.labels(watch.resource).set_function(partial(getattr, watch.progress, "synced"))
-            age.labels(watch.resource).set_function(partial(_silent_for, watch.progress, clock))
+        for resource, progress in by_resource(watches).items():
+            synced.labels(resource).set_function(partial(getattr, progress, "synced"))
+            age.labels(resource).set_function(partial(_silent_for, progress, clock))
 
 
-def _silent_for(progress: Progress, clock: Callable[[], float]) -> float:
+def _silent_for(progress: Together, clock: Callable[[], float]) -> float:
     return float("inf") if progress.heard_at is None else clock() - progress.heard_at

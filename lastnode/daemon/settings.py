@@ -10,16 +10,16 @@ import sys
 from argparse import ArgumentError, ArgumentParser
 from collections.abc import Mapping, Sequence, Set
 from importlib.metadata import entry_points
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
 from pydantic_settings.sources import InitSettingsSource
 
 from lastnode import contract
-from lastnode.kinds import DEFAULT_RESOURCES, Kind, kinds_of
-from lastnode.kube.discovery import split
+from lastnode.daemon.rows import Row, resource, table
+from lastnode.kinds import Kind
 from lastnode.kube.errors import ConfigError
 
 PREFIX = "LASTNODE_"
@@ -71,14 +71,7 @@ def listed(value: object) -> list[str]:
 
 
 def _resources(value: object) -> str:
-    names = listed(value)
-    for name in names:
-        try:
-            if not split(name)[1]:
-                raise ConfigError(f"{name!r} lacks its group: expected plural.group, like {DEFAULT_RESOURCES[0]}")
-        except ConfigError as error:
-            raise ValueError(str(error)) from error
-    return ",".join(names)
+    return ",".join(resource(name) for name in listed(value) if name)
 
 
 Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, allow_inf_nan=False)]
@@ -105,8 +98,12 @@ class CommonSettings(BaseSettings):
         description="how long a placement counts, from its session's ready time (24h, 1h30m, seconds; 0: for ever)",
     )
     workload_resources: Resources = Field(
-        ",".join(DEFAULT_RESOURCES), description="kinds of workloads, plural.group, by commas"
+        "", description="kinds of workloads, plural.group, by commas (default: the built-in ones and those of --kinds)"
     )
+    kinds: tuple[Row, ...] = Field(
+        (), description="further kinds: for each resource, pods, through, named-by; a list in the --config file, JSON "
+        "elsewhere"
+    )  # fmt: skip
     controllers_only: bool = Field(
         False, description="believe only what controls a pod about whose session it is, not the pod's own labels"
     )
@@ -115,9 +112,15 @@ class CommonSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """The rows of the workload resources, each once."""
-        return kinds_of(self.workload_resources.split(","), controllers_only=self.controllers_only)
+    def rows(self) -> tuple[Kind, ...]:
+        """The kinds of workloads, each once."""
+        resources = [name for name in self.workload_resources.split(",") if name]
+        return table(self.kinds, resources, controllers_only=self.controllers_only)
+
+    @model_validator(mode="after")
+    def _can_work(self) -> Self:
+        _ = self.rows
+        return self
 
     def line(self) -> str:
         """Every setting in force, for one log line."""
@@ -152,6 +155,23 @@ def load(kind: type[S], prog: str, argv: Sequence[str]) -> S:
         raise ConfigError("; ".join(_explain(problem) for problem in error.errors())) from error
     except SettingsError as error:
         raise ConfigError(str(error).removeprefix("error parsing CLI: ")) from error
+
+
+def configured(path: str | None, resources: Sequence[str], *, controllers_only: bool) -> tuple[Kind, ...]:
+    """The kinds that programs with this ``--config`` file know, of the ``resources`` if any are named.
+
+    :raises ConfigError: the file or a row in it cannot be used.
+    """
+
+    class Kinds(BaseModel):
+        kinds: tuple[Row, ...] = ()
+
+    try:
+        return table(Kinds(**_read_file(path)).kinds, resources, controllers_only=controllers_only)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(problem) for problem in error.errors())) from error
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 _HELP = """
@@ -197,8 +217,10 @@ def _refuse_unknown_environment(own: Set[str]) -> None:
 
 
 def _explain(problem: Any) -> str:
-    name = ".".join(str(part) for part in problem["loc"]) or "settings"
+    name = ".".join(str(part) for part in problem["loc"])
     text = problem["msg"].removeprefix("Value error, ")
+    if not name:  # of several together
+        return str(text)
     if problem["type"] == "extra_forbidden":
         return f"unknown setting {name!r}"
     return f"{name}: {text} (got {problem['input']!r})"

@@ -4,7 +4,8 @@ agent-sandbox serves Sandbox as v1alpha1 in some releases and as v1beta1 in othe
 watches nothing on half of the clusters.
 """
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -24,12 +25,26 @@ class _Group(msgspec.Struct, rename="camel"):
     versions: list[_Version] = []
 
 
-class _Served(msgspec.Struct):
+class _Resource(msgspec.Struct):
     name: str
+    kind: str
+    namespaced: bool
+    verbs: list[str] = []
 
 
-class _ServedList(msgspec.Struct):
-    resources: list[_Served] = []
+class _ResourceList(msgspec.Struct):
+    resources: list[_Resource] = []
+
+
+class Served(NamedTuple):
+    """What the server says of a resource. ``path``: under which all of its objects are listed. ``version``: as their
+    apiVersion has it. ``kind``: as it spells the kind of each; lists of built-in kinds leave it out of their items."""
+
+    path: str
+    version: str
+    kind: str
+    namespaced: bool
+    verbs: frozenset[str]
 
 
 class NotServed(NotFound):
@@ -50,24 +65,38 @@ def split(resource: str) -> tuple[str, str]:
     return plural, group
 
 
-def collection_path(api: Api, resource: str) -> str:
-    """The path under which all objects of ``"plural.group"`` are listed, in the group's preferred version if served.
+def find(api: Api, resource: str) -> Served:
+    """``"plural.group"`` as it is served, in the group's preferred version if that has it.
 
     :raises NotServed: the cluster does not have it.
     :raises ApiError, Unreachable: it could not be asked.
     """
     plural, group = split(resource)
-    if not group:
-        return f"{_CORE}/{plural}"
     try:
-        found = decode(_GROUP, api.get(f"/apis/{group}"), _WHAT)
-        for version in dict.fromkeys(each.group_version for each in (found.preferred_version, *found.versions)):
-            served = decode(_SERVED, api.get(f"/apis/{version}"), _WHAT).resources
-            if plural in {each.name for each in served}:
-                return f"/apis/{version}/{plural}"
+        for version in _versions(api, group):
+            path = f"/apis/{version}" if group else _CORE
+            for each in decode(_RESOURCES, api.get(path), _WHAT).resources:
+                if each.name == plural:
+                    return Served(f"{path}/{plural}", version, each.kind, each.namespaced, frozenset(each.verbs))
     except NotFound as error:
         raise NotServed(resource) from error
     raise NotServed(resource)
+
+
+def _versions(api: Api, group: str) -> Iterable[str]:
+    if not group:
+        return ["v1"]
+    found = decode(_GROUP, api.get(f"/apis/{group}"), _WHAT)
+    return dict.fromkeys(each.group_version for each in (found.preferred_version, *found.versions))
+
+
+def collection_path(api: Api, resource: str) -> str:
+    """The path under which all objects of ``"plural.group"`` are listed. Raises as :func:`find` does.
+
+    Core resources are where they are: nobody is asked.
+    """
+    plural, group = split(resource)
+    return find(api, resource).path if group else f"{_CORE}/{plural}"
 
 
 def object_path(collection: str, namespace: str, name: str) -> str:
@@ -83,4 +112,4 @@ def namespaced(collection: str, namespace: str) -> str:
 
 _WHAT: Final = "discovery"
 _GROUP: Final = msgspec.json.Decoder(_Group)
-_SERVED: Final = msgspec.json.Decoder(_ServedList)
+_RESOURCES: Final = msgspec.json.Decoder(_ResourceList)

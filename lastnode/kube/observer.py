@@ -1,7 +1,8 @@
 """What a list-watch tells of itself: to whoever counts, and to whoever asks how it goes."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from lastnode.kube.unforeseen import Unforeseen
 
@@ -40,3 +41,46 @@ class Progress:
         """The server answered as it should."""
         self.trouble = ""
         self.lost = False
+
+
+class Watched(Protocol):
+    """A list-watch, as far as it tells how it goes."""
+
+    resource: str
+    progress: Progress
+
+
+class Together:
+    """The progress of all streams of one resource, as one."""
+
+    def __init__(self, parts: Iterable[Progress]) -> None:
+        self._parts = tuple(parts)
+
+    @property
+    def synced(self) -> bool:
+        return all(part.synced for part in self._parts)
+
+    @property
+    def moved_at(self) -> float:
+        return min(part.moved_at for part in self._parts)
+
+    @property
+    def heard_at(self) -> float | None:
+        heard = [part.heard_at for part in self._parts]
+        return None if None in heard else min(at for at in heard if at is not None)
+
+    @property
+    def trouble(self) -> str:
+        return next((part.trouble for part in self._parts if part.trouble), "")
+
+    @property
+    def lost(self) -> bool:
+        return any(part.lost for part in self._parts)
+
+
+def by_resource(watches: Iterable[Watched]) -> Mapping[str, Together]:
+    """How each resource goes; of one there may be several streams."""
+    parts: dict[str, list[Progress]] = {}
+    for watch in watches:
+        parts.setdefault(watch.resource, []).append(watch.progress)
+    return {resource: Together(found) for resource, found in parts.items()}

@@ -119,10 +119,10 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
             if before is not None:
                 self._announce(before, None)
 
-    def retain(self, keys: Keys) -> None:
-        """After a complete list: whatever is not among ``keys`` went away unseen."""
+    def retain(self, keys: Keys, among: Callable[[R], bool] = lambda _: True) -> None:
+        """After a complete list: whatever is not among ``keys`` went away unseen. ``among``: what could have been."""
         with self._lock:
-            for obj in [obj for obj in self._records() if obj not in keys]:
+            for obj in [obj for obj in self._records() if obj not in keys and among(obj)]:
                 self.remove(obj)
 
     def expect(self, key: ObjectKey, seconds: float, uid: str = "") -> R | None:

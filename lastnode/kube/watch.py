@@ -17,7 +17,7 @@ import msgspec
 
 from lastnode.kube import wire
 from lastnode.kube.api import JSON, METADATA, Api, Stream
-from lastnode.kube.discovery import NotServed, collection_path
+from lastnode.kube.discovery import NotServed, Served, collection_path, find
 from lastnode.kube.errors import Gone, KubeError, Silent, Undecodable
 from lastnode.kube.observer import NOBODY, Observer, Progress
 from lastnode.kube.pages import PAGE_SIZE, Pages
@@ -47,7 +47,9 @@ log = logging.getLogger(__name__)
 class ListWatch(Generic[R]):
     """Keeps ``store`` equal to the server's objects of ``resource`` (``"plural.group"``) until it is told to stop.
 
-    ``metadata_only``: ask for objects without spec and status, of which ``read`` then sees nothing.
+    ``metadata_only``: ask for objects without spec and status, of which ``read`` then sees nothing. ``served``: told
+    what the server says of the resource, before anything of it is read. ``mine``: of a store that others fill too,
+    whether an object is one that this one brings.
     """
 
     api: Api
@@ -62,6 +64,8 @@ class ListWatch(Generic[R]):
     silence: float = SILENCE_SECONDS
     backoff: Backoff = field(default_factory=Backoff)
     clock: Callable[[], float] = time.monotonic
+    served: Callable[[Served], None] | None = None
+    mine: Callable[[R], bool] = lambda _: True
 
     def __post_init__(self) -> None:
         self.progress = Progress(self.clock())
@@ -104,7 +108,7 @@ class ListWatch(Generic[R]):
 
     def _round(self) -> None:
         if self._path is None:
-            self._path = collection_path(self.api, self.resource)
+            self._path = self._find()
         if self._version is not None and self._doubts:
             self._compare(self._path, self._version)
         self._doubts = False
@@ -114,6 +118,13 @@ class ListWatch(Generic[R]):
             self.progress.works()
             self._absences = 0
         self._watch(self._path, self._version)
+
+    def _find(self) -> str:
+        if self.served is None:
+            return collection_path(self.api, self.resource)
+        found = find(self.api, self.resource)
+        self.served(found)
+        return found.path
 
     def _compare(self, path: str, version: str) -> None:
         """Whether the server still has what was seen. After its etcd was restored from a copy it has not, and says
@@ -175,7 +186,7 @@ class ListWatch(Generic[R]):
         self._version = None
         self._absences = self._absences + 1 if absent else 0
         if absent and (not self.progress.synced or self._absences >= BELIEVED_ABSENCES):
-            self.store.retain(Keys())
+            self.store.retain(Keys(), self.mine)
             self.progress.synced = True
             self._heard()
 
@@ -202,7 +213,7 @@ class ListWatch(Generic[R]):
             del page
             if self._stopping.is_set():
                 return version
-        self.store.retain(seen)
+        self.store.retain(seen, self.mine)
         taken = self.clock() - started
         log.info("%s: %d objects listed in %.2f s", self.resource, len(seen), taken, extra={"resource": self.resource})
         self.observer.listed(self.resource, taken, len(seen))

@@ -47,7 +47,7 @@ class _Mirror(Store[Any]):
         super().__init__()
         self._keys = Keys()
 
-    def retain(self, keys: Keys) -> None:
+    def retain(self, keys: Keys, among: Callable[[Any], bool] = lambda _: True) -> None:
         self._keys = keys
 
     def settle(self) -> None:

@@ -114,7 +114,7 @@ class Demo:
 
     def counted(self) -> str:
         """What the extender counted of its answers and waits: where to look first when a session went elsewhere."""
-        counters = ("lastnode_prioritize_total", "lastnode_sandbox_wait_seconds_count")
+        counters = ("lastnode_prioritize_total", "lastnode_controller_wait_seconds_count")
         samples = self.stack.metrics(self.stack.extender_url).items()
         return ", ".join(f"{name} {value:g}" for name, value in samples if value and name.startswith(counters))
 

@@ -11,7 +11,7 @@ from typing import Any
 from extender import prefer_last_node
 from lastnode import memory, reading
 from lastnode.contract import AGENTCUBE_PREFIX
-from lastnode.kinds import AGENTCUBE
+from lastnode.kinds import BUILT_IN, Ways
 from lastnode.kube.store import ObjectKey
 from testbed.demo.outcome import Run, outcome_of
 from testbed.sessions import Object, Session, Sessions
@@ -126,7 +126,7 @@ class Rounds:
         # By time, not by the pod's UID: of two sessions that became Ready on a node in the same second (the API's
         # resolution) only one is kept, and it need not be the later one.
         pod = reading.read_session(
-            AGENTCUBE, self._sessions.api.get(f"/api/v1/namespaces/{key.namespace}/pods/{key.name}")
+            Ways(BUILT_IN), self._sessions.api.get(f"/api/v1/namespaces/{key.namespace}/pods/{key.name}")
         )
 
         def written() -> bool:

@@ -40,7 +40,8 @@ class World:
         self.counted = 0
         self._versions = itertools.count(1_000_000)
         nobody: Any = None  # asked by none of what is used here
-        self._watches = {watch.resource: watch for watch in self.view.watches(nobody, sessions=True)}
+        # Of the pods' watches the first: which brings a pod makes no difference to what becomes of it.
+        self._watches = {watch.resource: watch for watch in reversed(self.view.watches(nobody, sessions=True))}
         self._cache = MemoryCache(TTL, now.timestamp)
         self._journal = SessionLog(100, "fuzz", now.timestamp)
         self._sessions = Sessions(
@@ -77,7 +78,7 @@ class World:
                 continue
             seen.add(obj)
             watch.store.upsert(obj)
-        watch.store.retain(seen)
+        watch.store.retain(seen, watch.mine)
 
     def settle(self) -> None:
         """Write what is pending, once; then there is nothing more to write, and the sessions are looked at."""

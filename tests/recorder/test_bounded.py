@@ -36,7 +36,7 @@ def test_after_conflicts_refusals_and_sessions_that_wait_nothing_is_left_of_what
         for space in spaces:
             _live_through_trouble(space, proxy)
         mine = {space.name for space in spaces}
-        stores = [view.sessions, view.controllers, *view.workloads.values()]
+        stores = [view.sessions, *view.controllers.values(), *view.workloads.values()]
         plane.wait(lambda: not any(mine & set(store._objects) for store in stores), "the view to be empty")
         plane.wait(lambda: not mine & {key.namespace for key in sessions.unwritten()}, "nothing to be pending")
         assert not mine & {key.namespace for key in [*writer._conflicts, *writer._begun]}

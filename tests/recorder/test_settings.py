@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -11,12 +12,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from extender.settings import ExtenderSettings
 from kubectl_lastnode import SETTINGS as KUBECTL
 from lastnode.daemon.settings import load
+from lastnode.kinds import DEFAULT_RESOURCES
 from lastnode.kube.errors import ConfigError
 from recorder.settings import RecorderSettings
 from testbed.paths import REPOSITORY
@@ -117,7 +121,7 @@ def test_all_bad_values_are_told_in_one_line(tmp_path: Path, file: Path) -> None
         ("page-size", "10001"),
         ("log-level", "loud"),
         ("log-format", "xml"),
-        ("workload-resources", ""),
+        ("workload-resources", "agentruntimes"),
         ("workload-resources", "a.example.com,,b.example.com"),
         ("lease-name", "A/b"),
         ("lease-name", ""),
@@ -178,11 +182,67 @@ def test_durations_read_as_people_write_them(text: str, seconds: float) -> None:
     assert settings("--memory-ttl", text).memory_ttl == seconds
 
 
+RUNTIMES, INTERPRETERS, SANDBOXES = DEFAULT_RESOURCES
+
+
+def resources(got: RecorderSettings) -> list[str]:
+    return [kind.resource for kind in got.rows]
+
+
 def test_resources_come_as_a_yaml_list_or_by_commas_and_each_counts_once(file: Path) -> None:
-    file.write_text("workload_resources: [a.example.com, b.example.com]\n", encoding="utf-8")
-    assert [kind.resource for kind in settings("--config", str(file)).kinds] == ["a.example.com", "b.example.com"]
-    got = settings("--workload-resources", "b.example.com, a.example.com,b.example.com")
-    assert tuple(kind.resource for kind in got.kinds) == ("b.example.com", "a.example.com")
+    file.write_text(f"workload_resources: [{SANDBOXES}, {RUNTIMES}]\n", encoding="utf-8")
+    assert resources(settings("--config", str(file))) == [SANDBOXES, RUNTIMES]
+    assert resources(settings(f"--workload-resources={INTERPRETERS}, {RUNTIMES},{INTERPRETERS}")) == [
+        INTERPRETERS, RUNTIMES
+    ]  # fmt: skip
+    assert resources(settings()) == resources(settings("--workload-resources=")) == [*DEFAULT_RESOURCES]
+
+
+CRONJOB = {"resource": "cronjobs.batch", "pods": "batch.kubernetes.io/job-name", "through": "jobs.batch"}
+NOTEBOOK = {"resource": "notebooks.kubeflow.org", "pods": "notebook-name,!x", "named-by": "notebook-name"}
+
+
+def test_further_kinds_come_from_the_file_or_as_json(file: Path) -> None:
+    file.write_text(yaml.safe_dump({"kinds": [CRONJOB, NOTEBOOK]}), encoding="utf-8")
+    got = settings("--config", str(file))
+    assert resources(got) == [*DEFAULT_RESOURCES, "cronjobs.batch", "notebooks.kubeflow.org"]
+    cronjob, notebook = got.rows[3:]
+    assert (str(cronjob.way.pods), cronjob.way.through, cronjob.prefix) == (
+        CRONJOB["pods"], "jobs.batch", "lastnode.dev"
+    )  # fmt: skip
+    assert (str(notebook.way.pods), notebook.way.named_by, notebook.name) == (NOTEBOOK["pods"], "notebook-name", "")
+    assert settings("--kinds", json.dumps([CRONJOB, NOTEBOOK])).rows == got.rows
+    one = settings("--config", str(file), "--workload-resources", "cronjobs.batch")
+    assert one.rows == (cronjob,)
+    assert "resource=cronjobs.batch,pods=batch.kubernetes.io/job-name" in one.line()
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ({"pods": "a"}, "kinds.0.resource"),
+        ({"resource": "cronjobs.batch"}, "kinds.0.pods"),
+        (CRONJOB | {"pods": "!a"}, "kinds.0.pods: '!a' selects by nothing but what is absent"),
+        (CRONJOB | {"pods": "a in (b)"}, "kinds.0.pods"),
+        (CRONJOB | {"resource": "cronjobs"}, "kinds.0.resource: 'cronjobs' lacks its group"),
+        (CRONJOB | {"through": "Jobs.batch"}, "kinds.0.through"),
+        (CRONJOB | {"through": "cronjobs.batch"}, "cronjobs.batch leads through itself"),
+        (CRONJOB | {"prefix": "x"}, "unknown setting 'kinds.0.prefix'"),
+        (NOTEBOOK | {"named-by": "not a key"}, "kinds.0.named-by: 'not a key' is no label's key"),
+        (NOTEBOOK | {"resource": SANDBOXES}, f"{SANDBOXES} is there already"),
+        ("cronjobs.batch", "kinds.0"),
+    ],
+)
+def test_a_row_that_cannot_work_is_refused_in_one_line(row: Any, complaint: str, tmp_path: Path, file: Path) -> None:
+    file.write_text(yaml.safe_dump({"kinds": [row]}), encoding="utf-8")
+    line = refusal(run("--config", str(file), home=tmp_path))
+    assert complaint in line
+
+
+def test_what_pods_say_themselves_is_no_row_where_only_controllers_count(file: Path) -> None:
+    file.write_text(yaml.safe_dump({"kinds": [NOTEBOOK], "controllers-only": True}), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"notebooks.kubeflow.org is named by the pods themselves"):
+        settings("--config", str(file))
 
 
 def test_what_the_kubelet_adds_for_services_of_our_name_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +277,7 @@ def test_the_recorder_s_own_settings_do_not_trouble_the_extender(monkeypatch: py
 
 
 def test_what_only_kubectl_lastnode_has_troubles_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in set(KUBECTL) - RecorderSettings.model_fields.keys() - ExtenderSettings.model_fields.keys():
+    for name in set(KUBECTL) - RecorderSettings.model_fields.keys() - ExtenderSettings.model_fields.keys() - {"config"}:
         monkeypatch.setenv(f"LASTNODE_{name.upper()}", "http://localhost:8889")
     assert settings().writers == 8
     assert load(ExtenderSettings, "lastnode-extender", []).tls_cert is None

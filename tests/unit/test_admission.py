@@ -20,9 +20,9 @@ from extender.lookup import Lookup
 from extender.metrics import InjectionMetrics
 from extender.mutate import Mutator, allow, prefer, read, schedule_by
 from extender.waiting import Patience
-from lastnode.contract import SANDBOX_LABEL, SESSION_LABEL, WORKLOAD_NAME_LABEL
+from lastnode.contract import SANDBOX_LABEL, SANDBOX_RESOURCE, SESSION_LABEL, WORKLOAD_NAME_LABEL
 from lastnode.kube.errors import Undecodable
-from lastnode.objects import Controller, Node, Workload
+from lastnode.objects import Node, Workload
 from lastnode.ranking import Preference, Preferred
 from lastnode.reasons import MUTATE, Reason
 from lastnode.view import MemoryCache, View
@@ -349,8 +349,11 @@ def owned(uid: str = "2") -> bytes:
     return json.dumps(review(session(labels={SESSION_LABEL: "s-1"}, ownerReferences=[owner]))).encode()
 
 
-def sandbox(uid: str) -> Controller:
-    return Controller(namespace="demo", name="w-1", uid=uid, workload_name="w")
+def sandbox(uid: str) -> Workload:
+    return Workload(
+        namespace="demo", name="w-1", uid=uid, resource=SANDBOX_RESOURCE, kind="Sandbox", sticky=False,
+        claims=(WORKLOAD_NAME_LABEL, "w"),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("former", [False, True])
@@ -364,8 +367,10 @@ def test_a_sandbox_that_comes_a_little_late_is_waited_for_even_where_a_former_on
     patience = Patience(30.0, 1, lambda ending, _seconds: endings.append(str(ending)), clock)
     asked, registry = webhook(known, patience=patience)
     if former:
-        known.controllers.upsert(sandbox("1"))
-    brings = threading.Thread(target=lambda: waiting.wait(30) and known.controllers.upsert(sandbox("2")))
+        known.workloads[SANDBOX_RESOURCE].upsert(sandbox("1"))
+    brings = threading.Thread(
+        target=lambda: waiting.wait(30) and known.workloads[SANDBOX_RESOURCE].upsert(sandbox("2"))
+    )
     brings.start()
     asked.answer(owned())
     brings.join()

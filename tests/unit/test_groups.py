@@ -14,7 +14,7 @@ from lastnode.objects import Workload, pack
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 KINDS = {kind.resource: kind for kind in BUILT_IN}
-AGENT, INTERPRETER = KINDS
+AGENT, INTERPRETER, _SANDBOX = KINDS
 OTHER_PREFIX = BUILT_IN[0]._replace(resource="others.example.com", name="Other", prefix="example.com")
 
 

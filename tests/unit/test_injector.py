@@ -17,7 +17,7 @@ from kubernetes.client import ApiClient, V1Affinity, V1NodeAffinity, V1Pod, V1Po
 
 import extender
 from extender import prefer_last_node, prefer_node
-from lastnode.contract import AGENTCUBE_PREFIX
+from lastnode.kinds import kind_named
 from lastnode.memory import Entry, render
 from lastnode.objects import Node
 from lastnode.preference import PREFERRED, Match, term
@@ -268,7 +268,7 @@ def workload(
     *memory: Entry, kind: str = "AgentRuntime", annotations: dict[str, Any] | None = None, **spec: Any
 ) -> dict[str, Any]:
     """A workload that has opted in, as the API server returns it; ``spec`` adds to, or overrides, its fields."""
-    written = {key: text for key, text in render(memory, AGENTCUBE_PREFIX).items() if text is not None}
+    written = {key: text for key, text in render(memory, kind_named(kind).prefix).items() if text is not None}
     return {
         "apiVersion": "runtime.agentcube.volcano.sh/v1alpha1",
         "kind": kind,
@@ -444,6 +444,7 @@ def test_a_group_that_no_label_could_hold_is_none(name: str) -> None:
 
 
 ENABLED = {"runtime.agentcube.io/node-stickiness": "enabled"}
+OPTED_IN = {"lastnode.dev/node-stickiness": "enabled"}
 
 
 @pytest.mark.parametrize(
@@ -466,7 +467,9 @@ ENABLED = {"runtime.agentcube.io/node-stickiness": "enabled"}
         (workload(remembered(), kind="CodeInterpreter", warmPoolSize=1), False),
         (workload(remembered(), kind="CodeInterpreter", warmPoolSize=1, annotations=ENABLED), False),
         (workload(remembered(), kind="AgentRuntime", warmPoolSize=1), True),
-        (workload(remembered(), kind="Notebook", warmPoolSize="of its own meaning"), True),
+        (workload(remembered(), kind="Notebook"), False),
+        (workload(remembered(), kind="Notebook", annotations=OPTED_IN, warmPoolSize="of its own meaning"), True),
+        (workload(remembered(), kind="Sandbox", annotations=OPTED_IN), True),
         (workload(), False),
         (workload(annotations={"runtime.agentcube.io/recent-nodes": "{not json"}), False),
         (workload(annotations={"runtime.agentcube.io/last-node": "No Node"}), False),

@@ -4,10 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastnode.kinds import AGENT_RUNTIME, BUILT_IN, CODE_INTERPRETER, kind_named, kinds_of
+from lastnode.kinds import AGENT_RUNTIME, CODE_INTERPRETER, SANDBOX, kind_named
+from lastnode.selector import Selector, disjoint
 
 annotation_values = st.none() | st.just("enabled") | st.text()
 fields = st.none() | st.booleans()
+_one = st.builds(lambda key, rest: key + rest, st.sampled_from("abc"), st.sampled_from(["", "=1", "==2", "!=1", "="]))
+_others = st.lists(_one | st.sampled_from(["!a", "!b"]), max_size=2)
+TEXTS = st.builds(lambda first, others: ", ".join([first, *others]), st.sampled_from(["a", "b=1", "c"]), _others)
 
 
 @pytest.mark.parametrize(
@@ -50,12 +54,46 @@ def test_another_kind_has_no_warm_pool_whatever_its_field_says(
     assert AGENT_RUNTIME.is_sticky(field, annotation, size) is AGENT_RUNTIME.is_sticky(field, annotation, None)
 
 
-def test_a_resource_without_a_row_gets_one_like_agentcube_s() -> None:
-    (kind,) = kinds_of(["widgets.example.com"])
-    assert (kind.prefix, kind.sessions, kind.pooled) == (AGENT_RUNTIME.prefix, AGENT_RUNTIME.sessions, False)
-    assert kinds_of([kind.resource for kind in BUILT_IN]) == BUILT_IN
+def test_a_field_of_a_kind_that_has_no_such_field_says_nothing() -> None:
+    assert not SANDBOX.is_sticky(True, None, None)
+    assert SANDBOX.is_sticky(False, "enabled", 3)
 
 
-def test_a_kind_is_found_by_its_name_and_another_one_is_never_pooled() -> None:
+def test_a_kind_is_found_by_its_name_and_another_one_has_the_prefix_of_all_others() -> None:
     assert kind_named("CodeInterpreter") is CODE_INTERPRETER
     assert kind_named("Widget").is_sticky(None, "enabled", 3)
+    assert kind_named("Widget").prefix == kind_named("Sandbox").prefix == "lastnode.dev"
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b", "c"]), st.sampled_from(["1", "2"])), st.data())
+def test_disjoint_selectors_bring_each_pod_once_that_any_of_them_selects(
+    labels: dict[str, str], data: st.DataObject
+) -> None:
+    selectors = [Selector.parse(text) for text in data.draw(st.lists(TEXTS, min_size=1, max_size=4))]
+    by = [selector for selector in disjoint(selectors) if selector.matches(labels)]
+    assert len(by) <= 1
+    assert by or not any(selector.matches(labels) for selector in selectors)
+
+
+@given(TEXTS)
+def test_a_selector_reads_as_it_is_written_and_selects_its_own_example(text: str) -> None:
+    selector = Selector.parse(text)
+    assert Selector.parse(str(selector)) == selector
+    assert str(selector).replace("==", "=") == text.replace("==", "=").replace(" ", "")
+
+
+def test_an_example_of_a_selector_is_selected() -> None:
+    assert Selector.parse("a,b=1,!c,d!=2").matches(Selector.parse("a,b=1,!c,d!=2").example("x"))
+
+
+@pytest.mark.parametrize("text", ["", "!a", "a!=1", "a in (1,2)", "a=1=2", "a,", "-a", "a=ü", "a b", "A/b", "a" * 64])
+def test_what_is_no_selector_of_sessions_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"label|absent"):
+        Selector.parse(text)
+
+
+def test_the_last_of_disjoint_selectors_leaves_all_of_it_to_the_server() -> None:
+    selectors = [Selector.parse(text) for text in ("s", "h,!w", "a=1")]
+    assert [*map(str, disjoint(selectors))] == ["s", "h,!s", "a=1,!s,!h"]
+    assert [*map(str, disjoint(selectors[:2]))] == ["s", "h,!w,!s"]
+    assert [*map(str, disjoint([Selector.parse("a,b"), Selector.parse("a,c")]))] == ["a"]

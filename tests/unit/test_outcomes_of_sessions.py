@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from lastnode.kinds import DEFAULT_RESOURCES
+from lastnode.contract import SANDBOX_GROUP, SANDBOX_RESOURCE, WORKLOAD_NAME_LABEL
+from lastnode.kinds import AGENTCUBE, DEFAULT_RESOURCES
 from lastnode.kube.unforeseen import Unforeseen
 from lastnode.memory import Entry, Memory
-from lastnode.objects import Controller, Node, Session, Workload
+from lastnode.objects import Node, Session, Workload
 from lastnode.outcome import JOURNAL, SessionRecord
 from lastnode.view import View
 from recorder.counting import MOST_WAITING, Counting, SessionLog, record_of
@@ -57,7 +58,10 @@ class World:
         self.view.workloads[RESOURCE].upsert(WORKLOAD)
 
     def bound(self, name: str, node: str = "a", **more: object) -> Session:
-        session = Session(namespace="ns", name=name, uid=f"uid-{name}", node=node, workload_name="w", created_at=NOW)
+        session = Session(
+            namespace="ns", name=name, uid=f"uid-{name}", node=node, created_at=NOW, ways=(AGENTCUBE,),
+            claims=(WORKLOAD_NAME_LABEL, "w"),
+        )  # fmt: skip
         session = msgspec.structs.replace(session, **more)
         self.view.sessions.upsert(session)
         return session
@@ -175,8 +179,11 @@ def test_a_pod_made_again_under_its_name_is_another_session() -> None:
 
 def test_a_session_whose_workload_is_known_late_is_judged_by_what_else_is_remembered() -> None:
     world = World((entry(B),))
-    session = world.bound("s", workload_name=None, controller="s")
-    world.view.controllers.upsert(Controller(namespace="ns", name="s", uid="uid-sandbox", workload_name="w"))
+    session = world.bound("s", claims=(), controller="s", controller_group=SANDBOX_GROUP)
+    world.view.workloads[SANDBOX_RESOURCE].upsert(Workload(
+        namespace="ns", name="s", uid="uid-sandbox", resource=SANDBOX_RESOURCE, kind="Sandbox", sticky=False,
+        claims=(WORKLOAD_NAME_LABEL, "w"),
+    ))  # fmt: skip
     world.memory = (entry(A, "s", timedelta(0)), entry(B))  # its own entry is there already
     world.ready(session)
     world.settle()

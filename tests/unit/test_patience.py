@@ -44,9 +44,9 @@ def test_a_sandbox_that_a_starved_machine_brings_late_is_waited_for_each_time() 
 def test_after_five_waits_in_vain_requests_wait_no_longer_than_they_always_may() -> None:
     sandboxes = Watched()
     waited = [sandboxes.waited() for _ in range(20)]
-    assert waited[:5] == pytest.approx([lookup.SANDBOX_SECONDS + lookup.LATE_SECONDS] * 5)
-    assert max(waited[6:]) < lookup.SANDBOX_SECONDS + 0.2 * lookup.LATE_SECONDS
-    assert min(waited) >= lookup.SANDBOX_SECONDS
+    assert waited[:5] == pytest.approx([lookup.CONTROLLER_SECONDS + lookup.LATE_SECONDS] * 5)
+    assert max(waited[6:]) < lookup.CONTROLLER_SECONDS + 0.2 * lookup.LATE_SECONDS
+    assert min(waited) >= lookup.CONTROLLER_SECONDS
 
 
 def test_what_was_lost_in_vain_is_there_again_after_a_while() -> None:
@@ -54,11 +54,11 @@ def test_what_was_lost_in_vain_is_there_again_after_a_while() -> None:
     for _ in range(20):
         sandboxes.waited()
     sandboxes.now += lookup.IN_VAIN_SECONDS / lookup.IN_VAIN_SHARE
-    assert sandboxes.waited() == pytest.approx(lookup.SANDBOX_SECONDS + lookup.LATE_SECONDS)
+    assert sandboxes.waited() == pytest.approx(lookup.CONTROLLER_SECONDS + lookup.LATE_SECONDS)
 
 
 def test_the_longest_wait_is_below_what_the_runbook_calls_slow() -> None:
-    assert lookup.SANDBOX_SECONDS + lookup.LATE_SECONDS < 0.15
+    assert lookup.CONTROLLER_SECONDS + lookup.LATE_SECONDS < 0.15
 
 
 @given(

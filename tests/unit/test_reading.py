@@ -13,15 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastnode import contract, reading
-from lastnode.kinds import AGENT_RUNTIME, AGENTCUBE, CODE_INTERPRETER, Kind, kinds_of, ways
+from lastnode.daemon.rows import table
+from lastnode.kinds import AGENT_RUNTIME, AGENTCUBE, BUILT_IN, CODE_INTERPRETER, SANDBOX, Kind, Ways
 from lastnode.kube.errors import Undecodable
 from lastnode.status import EARLIEST
 
 READY_AT = datetime(2026, 11, 23, 12, 0, 7, tzinfo=UTC)
+WAYS = Ways(BUILT_IN)
 READERS = {
     "node": reading.read_node,
-    "controller": partial(reading.read_controller, AGENTCUBE),
-    "session": partial(reading.read_session, AGENTCUBE),
+    "controller": partial(reading.read_controller, AGENTCUBE.keys),
+    "session": partial(reading.read_session, WAYS),
     "workload": partial(reading.read_workload, AGENT_RUNTIME),
 }
 
@@ -84,7 +86,7 @@ def encoded(obj: Any) -> bytes:
 
 
 def session(**changes: Any) -> Any:
-    return reading.read_session(AGENTCUBE, encoded(pod(**changes)))
+    return reading.read_session(WAYS, encoded(pod(**changes)))
 
 
 def test_a_session_s_pod_becomes_a_record_of_what_matters() -> None:
@@ -92,12 +94,12 @@ def test_a_session_s_pod_becomes_a_record_of_what_matters() -> None:
     assert (got.namespace, got.name, got.uid) == ("agents", "sb", "pod-uid")
     assert (got.node, got.ready_at, got.over) == ("node-1", READY_AT, False)
     assert got.created_at == datetime(2026, 11, 23, 12, tzinfo=UTC)
-    assert (got.controller, got.controller_uid) == ("sb", "sb-uid")
-    assert (got.workload_name, got.workload_kind) == (None, None)
+    assert (got.controller, got.controller_uid, got.controller_group) == ("sb", "sb-uid", "agents.x-k8s.io")
+    assert (got.claims, got.ways) == ((), (AGENTCUBE,))
 
 
 def test_raw_parts_of_a_larger_message_read_the_same() -> None:
-    assert reading.read_session(AGENTCUBE, msgspec.Raw(encoded(pod()))) == session()
+    assert reading.read_session(WAYS, msgspec.Raw(encoded(pod()))) == session()
 
 
 @pytest.mark.parametrize(
@@ -135,12 +137,9 @@ def test_a_pod_that_is_not_bound_has_no_node(name: str | None) -> None:
     [
         {"controller": False},
         {"controller": None},
-        {"kind": "ReplicaSet"},
-        {"apiVersion": "v1"},
-        {"apiVersion": "agents.x-k8s.io.example.com/v1"},
     ],
 )
-def test_only_a_controlling_sandbox_owns_a_session(change: dict[str, Any]) -> None:
+def test_only_an_owner_that_controls_a_pod_counts(change: dict[str, Any]) -> None:
     assert session(metadata__ownerReferences=[OWNER | change]).controller is None
 
 
@@ -148,9 +147,15 @@ def test_what_a_pod_says_itself_may_not_count_at_all() -> None:
     claim_of_it = {contract.WORKLOAD_NAME_LABEL: "w", contract.WORKLOAD_KIND_LABEL: "AgentRuntime"}
     said = pod(metadata__labels=claim_of_it)
     for controllers_only, claim in ((False, ("w", "AgentRuntime")), (True, (None, None))):
-        (way,) = ways(kinds_of([AGENT_RUNTIME.resource], controllers_only=controllers_only))
-        got = reading.read_session(way, encoded(said))
-        assert (got.workload_name, got.workload_kind, got.controller) == (*claim, "sb")
+        got = reading.read_session(Ways(table((), controllers_only=controllers_only)), encoded(said))
+        assert (*map(got.claim, claim_of_it), got.controller) == (*claim, "sb")
+
+
+def test_a_sandbox_s_pod_leads_to_it_unless_it_waits_in_a_pool() -> None:
+    hashed = {contract.SANDBOX_HASH_LABEL: "0a1b2c3d"}
+    assert session(metadata__labels=hashed).ways == (SANDBOX.way,)
+    assert session(metadata__labels=hashed | {contract.SESSION_LABEL: "s"}).ways == (AGENTCUBE, SANDBOX.way)
+    assert session(metadata__labels=hashed | {contract.WARM_POOL_LABEL: "p"}).ways == ()
 
 
 @pytest.mark.parametrize("version", ["v1alpha1", "v1beta1", "v1"])
@@ -163,9 +168,8 @@ def test_whatever_version_the_owner_is_written_in(version: str) -> None:
 def test_a_pod_s_own_labels_are_read() -> None:
     labels = {contract.WORKLOAD_NAME_LABEL: "w", contract.WORKLOAD_KIND_LABEL: "AgentRuntime"}
     got = session(metadata__labels=labels)
-    assert (got.workload_name, got.workload_kind) == ("w", "AgentRuntime")
-    empty = session(metadata__labels=dict.fromkeys(labels, ""))
-    assert (empty.workload_name, empty.workload_kind) == (None, None)
+    assert [*map(got.claim, labels)] == ["w", "AgentRuntime"]
+    assert session(metadata__labels=dict.fromkeys(labels, "")).claims == ()
 
 
 def node(**changes: Any) -> Any:
@@ -260,11 +264,21 @@ def test_the_items_of_some_lists_do_not_say_their_kind() -> None:
 
 
 def test_a_sandbox_has_what_it_says_about_its_workload() -> None:
-    labels = {contract.WORKLOAD_NAME_LABEL: "w", contract.WORKLOAD_KIND_LABEL: "AgentRuntime"}
-    got = reading.read_controller(
-        AGENTCUBE, encoded({"metadata": {"name": "sb", "labels": labels}, "spec": {"podTemplate": 7}})
+    labels = {contract.WORKLOAD_NAME_LABEL: "w", contract.WORKLOAD_KIND_LABEL: "AgentRuntime", "app": "x"}
+    body = encoded(
+        {"metadata": {"name": "sb", "labels": labels, "ownerReferences": [OWNER]}, "spec": {"podTemplate": 7}}
     )
-    assert (got.name, got.workload_name, got.workload_kind) == ("sb", "w", "AgentRuntime")
+    for got in (reading.read_controller(AGENTCUBE.keys, body), reading.read_workload(SANDBOX, body, AGENTCUBE.keys)):
+        assert [got.claim(key) for key in labels] == ["w", "AgentRuntime", None]
+        assert (got.name, got.controller, got.controller_uid) == ("sb", "sb", "sb-uid")
+
+
+def test_an_annotation_of_what_controls_a_pod_names_the_workload_too_where_no_label_does() -> None:
+    body = {
+        "metadata": {"name": "sb", "annotations": {"template": "a", "x": "y"}, "labels": {"x": "z", "template": ""}}
+    }
+    got = reading.read_controller(("template", "x"), encoded(body))
+    assert (got.claim("template"), got.claim("x")) == ("a", "z")
 
 
 ODD = [

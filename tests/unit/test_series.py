@@ -10,14 +10,14 @@ from prometheus_client import CollectorRegistry
 
 from extender.metrics import InjectionMetrics, PrioritizeMetrics, TlsMetrics, WaitMetrics
 from lastnode.daemon.metrics import WatchMetrics, count_version, exposition, new_registry
-from lastnode.kinds import DEFAULT_RESOURCES
+from lastnode.kinds import BUILT_IN, DEFAULT_RESOURCES
 from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import MOVED, Reason
 from recorder.metrics import RecordMetrics, SessionMetrics
 
 # What a scrape may have: a few programs of ours must not be what fills somebody's Prometheus.
-MOST_SERIES = 200
-RESOURCES = ("nodes", "pods", "sandboxes.agents.x-k8s.io", *DEFAULT_RESOURCES)
+MOST_SERIES = 350
+RESOURCES = ("nodes", "pods", *DEFAULT_RESOURCES)
 # Of the reasons, the two that an API server's restart brings to every watch; the others are as rare as their faults.
 REASONS = ("closed", "unreachable")
 # Gauges that are read from a running program: synced and age of each watch, leader, pending.
@@ -43,10 +43,10 @@ def watched(program: str) -> CollectorRegistry:
 
 def every_session() -> Iterator[SessionRecord]:
     """One of each kind, outcome and reason."""
-    ends: list[tuple[Outcome, Reason | None]] = [(Outcome.FIRST, None), (Outcome.REUSED, None)]
+    ends: list[tuple[Outcome, Reason | None]] = [(outcome, None) for outcome in Outcome if outcome is not Outcome.MOVED]
     ends += [(Outcome.MOVED, reason) for reason in MOVED]
     created = datetime(2026, 1, 1, tzinfo=UTC)
-    for kind, (outcome, reason) in itertools.product(("AgentRuntime", "CodeInterpreter"), ends):
+    for kind, (outcome, reason) in itertools.product((kind.name for kind in BUILT_IN), ends):
         yield SessionRecord(
             namespace="default", pod="p", pod_uid="u", workload="w", kind=kind, node="n", outcome=outcome,
             reason=reason, created_at=created, scheduled_at=created, ready_at=created,

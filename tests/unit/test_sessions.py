@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastnode.attribution import Verdict
-from lastnode.kinds import AGENT_RUNTIME
+from lastnode.contract import SANDBOX_GROUP, SANDBOX_RESOURCE, WORKLOAD_NAME_LABEL
+from lastnode.kinds import AGENT_RUNTIME, AGENTCUBE
 from lastnode.kube.store import ObjectKey
 from lastnode.kube.unforeseen import Unforeseen
 from lastnode.memory import Crash, Entry, merge
@@ -60,7 +61,9 @@ class Followed:
 
 
 def store_of(view: View, obj: Any) -> Any:
-    stores: dict[type, Any] = {Node: view.nodes, Controller: view.controllers, Session: view.sessions}
+    stores: dict[type, Any] = {
+        Node: view.nodes, Controller: view.controllers[SANDBOX_RESOURCE], Session: view.sessions
+    }  # fmt: skip
     return view.workloads[obj.resource] if isinstance(obj, Workload) else stores[type(obj)]
 
 
@@ -87,17 +90,24 @@ def workload(name: str = "w", resource: str = AGENTS, sticky: bool = True, age: 
     )  # fmt: skip
 
 
+def claim(of: str | None) -> tuple[str, ...]:
+    return (WORKLOAD_NAME_LABEL, of) if of else ()
+
+
 def sandbox(name: str = "s1", of: str | None = "w") -> Controller:
-    return Controller(namespace="ns", name=name, uid=f"uid-of-{name}", resource_version="1", workload_name=of)
+    return Controller(namespace="ns", name=name, uid=f"uid-of-{name}", resource_version="1", claims=claim(of))
 
 
 def session(
     name: str = "s1", on: str | None = "n1", ready: float | None = 5, owned: bool = True, **fields: Any
 ) -> Session:
-    owner = {"controller": name, "controller_uid": f"uid-of-{name}"} if owned else {}
+    owner: dict[str, Any] = {}
+    if owned:
+        owner = {"controller": name, "controller_uid": f"uid-of-{name}", "controller_group": SANDBOX_GROUP}
     return Session(
         namespace="ns", name=name, uid=f"pod-{name}", resource_version="1", node=on, created_at=NOON,
-        ready_at=None if ready is None else NOON + timedelta(seconds=ready), **owner, **fields,
+        ready_at=None if ready is None else NOON + timedelta(seconds=ready),
+        **({"ways": (AGENTCUBE,)} | owner | fields),
     )  # fmt: skip
 
 
@@ -165,7 +175,7 @@ def test_events_that_are_repeated_change_nothing(events: list[Event], data: st.D
     assert Followed().play(*events, *again).pending() == Followed().play(*ALL).pending()
 
 
-@given(st.permutations([*ALL, seen(changed(sandbox(), version="0", workload_name=None))]))
+@given(st.permutations([*ALL, seen(changed(sandbox(), version="0", claims=()))]))
 def test_a_sandbox_may_get_its_label_late(events: list[Event]) -> None:
     followed = Followed().play(*events, seen(changed(sandbox(), version="9")))
     assert followed.pending() == {W: Pending(workload().uid, (entry(),))}
@@ -349,7 +359,7 @@ def test_nobody_s_session_waits_for_nothing() -> None:
 
 def test_a_verdict_is_counted_once_however_often_it_is_found_again() -> None:
     followed = Followed().play(seen(session()), seen(changed(session(), version="3")), seen(changed(sandbox("other"))))
-    assert followed.verdicts == [Verdict.SANDBOX_UNKNOWN]
+    assert followed.verdicts == [Verdict.CONTROLLER_UNKNOWN]
 
 
 def test_settling_leaves_what_came_meanwhile() -> None:

@@ -8,7 +8,8 @@ from extender.lookup import Lookup, brief
 from extender.metrics import PrioritizeMetrics
 from extender.prioritize import Prioritizer
 from extender.waiting import Patience
-from lastnode.objects import Controller, Node, Workload
+from lastnode.contract import SANDBOX_KIND, SANDBOX_RESOURCE, WORKLOAD_NAME_LABEL
+from lastnode.objects import Node, Workload
 from lastnode.view import MemoryCache, View
 from tests.extender.golden import NAMESPACE, NODES, WANTED, WORKLOAD, load
 
@@ -28,9 +29,12 @@ def service(registry: CollectorRegistry, patience: Patience | None = None) -> Pr
     )  # fmt: skip
     for request in load():
         for owner in request.args["Pod"]["metadata"].get("ownerReferences", ()):
-            view.controllers.upsert(
-                Controller(name=owner["name"], namespace=NAMESPACE, uid=owner["uid"], workload_name=WORKLOAD)
-            )
+            view.workloads[SANDBOX_RESOURCE].upsert(
+                Workload(
+                    name=owner["name"], namespace=NAMESPACE, uid=owner["uid"], resource=SANDBOX_RESOURCE,
+                    kind=SANDBOX_KIND, sticky=False, claims=(WORKLOAD_NAME_LABEL, WORKLOAD),
+                )
+            )  # fmt: skip
     lookup = Lookup(view, MemoryCache(0), 0, synced=lambda: True, patience=patience or brief())
     return Prioritizer(lookup, PrioritizeMetrics(registry))
 
