@@ -33,7 +33,6 @@ def kubelet(changes: Mapping[str, Any]) -> dict[str, Any]:
         "resolvConf": "",
         "clusterDNS": ["10.0.0.10"],
         "volumePluginDir": "/var/lib/kubelet/plugins-of-volumes",
-        "localStorageCapacityIsolation": False,
         "evictionHard": dict.fromkeys(nothing, "0%"),
         "imageGCHighThresholdPercent": 100,
         "nodeStatusUpdateFrequency": "2s",

@@ -9,7 +9,9 @@ import pytest
 from testbed.errors import BinaryError
 from testbed.nodes import programs, support
 from testbed.nodes.realnodes import RealNodes, control_plane
+from testbed.sessions import Sessions
 from testbed.stack import Stack
+from tests.nodes.field import Field
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +35,21 @@ def stack(supported: None) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def nodes(stack: Stack) -> RealNodes:
     return RealNodes.start(stack, 2)
+
+
+@pytest.fixture(scope="session")
+def sessions(stack: Stack, nodes: RealNodes) -> Iterator[Sessions]:
+    """With all that brings sessions back. A crash is an early one however busy the machine is that runs these tests."""
+    stack.start_agent(0)
+    stack.start_recorder("--early-crash-seconds", "600")
+    stack.start_webhook()
+    stack.start_scheduler("sticky.yaml")
+    with Sessions.connect(stack.cp.kubeconfig) as sessions:
+        yield sessions
+
+
+@pytest.fixture
+def field(stack: Stack, nodes: RealNodes, sessions: Sessions) -> Iterator[Field]:
+    field = Field(stack, nodes, sessions)
+    yield field
+    field.end()
