@@ -28,8 +28,8 @@ $(READY): requirements/dev.txt pyproject.toml
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY) ## Watch sessions come back to their nodes on a real control plane
-	@$(PY) -m testbed.demo
+demo: $(READY) ## Watch sessions come back to their nodes on a real control plane; KEEP=1 leaves it running
+	@$(PY) -m testbed.demo $(if $(KEEP),--keep)
 
 demo-nodes: $(READY) ## The same on real nodes (kubelet, containerd, pulls); on Linux as root, about 3 minutes
 	@$(PY) -m testbed.nodes.demo

@@ -1,5 +1,6 @@
 """``lastnode-extender``: settings in the main process, everything that runs in gunicorn's worker."""
 
+import contextlib
 import functools
 import gc
 import logging
@@ -26,6 +27,7 @@ from extender.waiting import Patience
 from lastnode.daemon import health, logs, metrics, signals
 from lastnode.daemon.http import served_at, written
 from lastnode.daemon.large import Shared
+from lastnode.daemon.rows import refuse_unfit
 from lastnode.daemon.settings import address, fail, load
 from lastnode.daemon.threads import Crew, Flag
 from lastnode.kube import api
@@ -115,7 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = load(ExtenderSettings, PROG, sys.argv[1:] if argv is None else argv)
         files = tls.given(settings)
-        _connect(settings).close()
+        with contextlib.closing(_connect(settings)) as server:
+            refuse_unfit(server, settings.rows)
     except ConfigError as error:
         fail(PROG, error)
     logs.configure(settings.log_format, settings.log_level)

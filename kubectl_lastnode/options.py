@@ -16,10 +16,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from kubectl_lastnode import SETTINGS
-from kubectl_lastnode.cluster import Cluster
+from kubectl_lastnode.cluster import PART_OF, Cluster
 from kubectl_lastnode.output import visible
 from lastnode.contract import DEFAULT_GROUP_WEIGHT, DEFAULT_MEMORY_TTL_SECONDS, DEFAULT_OLDER_WEIGHT
-from lastnode.daemon.settings import PREFIX, configured, seconds
+from lastnode.daemon.settings import PREFIX, configured, parsed, read_file, seconds
 from lastnode.kube.access import contexts
 from lastnode.kube.api import Api, load, own_namespace
 from lastnode.kube.errors import KubeError
@@ -30,6 +30,9 @@ from lastnode.ranking import Preference, Weights, rank
 PROG = "kubectl lastnode"
 # A busy API server, or one that gets ready for a changed definition, asks for a second each time.
 PATIENCE_SECONDS = 10.0
+# As deploy/chart labels the ConfigMaps of the programs, and calls their files in them.
+_CONFIGURATIONS = {"labelSelector": f"{PART_OF},app.kubernetes.io/component in (recorder,extender)"}
+_FILES = ("recorder.yaml", "extender.yaml")
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
@@ -75,7 +78,9 @@ class Options:
     workload_resources: str = _flag(
         "", "Kinds of workloads (default: all that are built in or configured).", metavar="PLURAL.GROUP,…"
     )
-    config: str | None = _flag(None, "The programs' --config file, for the kinds in it.", metavar="FILE")
+    config: str | None = _flag(
+        None, "The programs' --config file, for the kinds in it (default: the installed one's).", metavar="FILE"
+    )
     controllers_only: bool = _flag(
         False, "Believe only what controls a pod about whose session it is; as the programs have it.", is_flag=True
     )
@@ -97,9 +102,20 @@ class Options:
 
     @functools.cached_property
     def cluster(self) -> Cluster:
-        resources = [name for name in self.workload_resources.replace(" ", "").split(",") if name]
-        kinds = configured(self.config, resources, controllers_only=self.controllers_only)
+        told = read_file(self.config) if self.config else self._released()
+        mine = {"workload_resources": self.workload_resources, "controllers_only": self.controllers_only}
+        kinds = configured({**told, **{name: value for name, value in mine.items() if value}})
         return Cluster(self.api, kinds, self.release_namespace, warn)
+
+    def _released(self) -> Mapping[str, Any]:
+        """The settings of the release's own programs, where they are there and this person may read them."""
+        path = f"/api/v1/namespaces/{self.release_namespace}/configmaps"
+        with contextlib.suppress(KubeError):
+            for each in Cluster(self.api, (), self.release_namespace, warn).objects(path, _CONFIGURATIONS):
+                for file, text in (each.get("data") or {}).items():
+                    if file in _FILES:
+                        return parsed(text, file)
+        return {}
 
     @functools.cached_property
     def current_namespace(self) -> str:

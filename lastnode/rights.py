@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from lastnode.kinds import Kind, Ways
+from lastnode.kube.discovery import Served
 
 # In the table they stand for the resource of each kind of workload, and of what their sessions' pods lead through.
 WORKLOADS: Final = "workloads"
@@ -53,6 +54,7 @@ RIGHTS: Final[Mapping[str, tuple[Right, ...]]] = {
         Right(("get",), "pods", "explain cannot look at a pod"),
         Right(("list",), "events", "explain does not see Events"),
         Right(("get",), CONTROLLERS, "explain cannot tell whose session a pod is"),
+        Right(("list",), "configmaps", "kinds by configuration are not known: name a file with --config", "own"),
         Right(("list",), "pods",
               "recorders and extenders are not found: name them with --recorder-url, --extender-url", "own"),
         Right(("get",), "pods/proxy",
@@ -72,3 +74,12 @@ def needed(by: str, kinds: Sequence[Kind]) -> list[Right]:
         for verb in right.verbs
     )
     return list({(right.verbs, right.resource, right.scope): right for right in found}.values())
+
+
+def unfit(resource: str, served: Served, kinds: Sequence[Kind]) -> str:
+    """Why the rows that name a resource cannot work with it as it is served; empty where they can."""
+    if not served.namespaced:
+        return f"{resource} is cluster-scoped, and pods lead to objects of their namespace"
+    wanted = {right.verbs[0] for right in needed("recorder", kinds) if right.resource == resource}
+    missing = ", ".join(sorted(wanted - served.verbs))
+    return f"the API server knows no {missing} for {resource}" if missing else ""

@@ -12,6 +12,7 @@ from lastnode.daemon import health, logs, signals
 from lastnode.daemon.http import Pages, PageServer
 from lastnode.daemon.large import Shared
 from lastnode.daemon.metrics import CONTENT_TYPE, WatchMetrics, count_version, exposition, new_registry
+from lastnode.daemon.rows import refuse_unfit
 from lastnode.daemon.settings import address, fail, load
 from lastnode.daemon.threads import Crew, Flag
 from lastnode.kube import api
@@ -48,8 +49,7 @@ class Recorder:
     ``ended``: for its crew.
     """
 
-    def __init__(self, settings: RecorderSettings, ended: Flag) -> None:
-        server = api.load(settings.kubeconfig, f"{PROG}/{version('lastnode')}", settings.writers + 8)
+    def __init__(self, settings: RecorderSettings, server: api.Api, ended: Flag) -> None:
         registry = new_registry()
         count_version(registry, "recorder", version("lastnode"))
         watch_metrics = WatchMetrics(registry)
@@ -132,7 +132,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = load(RecorderSettings, PROG, sys.argv[1:] if argv is None else argv)
         logs.configure(settings.log_format, settings.log_level)
-        recorder = Recorder(settings, ended)
+        server = api.load(settings.kubeconfig, f"{PROG}/{version('lastnode')}", settings.writers + 8)
+        refuse_unfit(server, settings.rows)
+        recorder = Recorder(settings, server, ended)
     except ConfigError as error:
         fail(PROG, error)
     log.info("%s %s: %s", PROG, version("lastnode"), settings.line())

@@ -64,6 +64,13 @@ def find_kubelet(report: Report = to_stderr, environ: Mapping[str, str] = os.env
     return kubelet
 
 
+def kubectl(environ: Mapping[str, str] = os.environ) -> Path:
+    """One that is there, however old; else where it will be once it is built."""
+    (part,) = (part for part in TOOLS if part.name == "kubectl")
+    offered = next((path for _, path in _offers(part, environ)), None)
+    return offered or cache_dir(environ) / "bin" / folder(part) / part.name
+
+
 def _find(parts: Sequence[Part], report: Report, environ: Mapping[str, str]) -> list[Binary]:
     cache = cache_dir(environ) / "bin"
     found = {part.name: _given(part, report, environ) or _cached(part, cache, report) for part in parts}

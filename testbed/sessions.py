@@ -16,13 +16,13 @@ from threading import Condition, Thread
 from types import TracebackType
 from typing import Any, Self
 
-from lastnode.contract import SANDBOX_KIND
+from lastnode.contract import SANDBOX_HASH_LABEL, SANDBOX_KIND
 from lastnode.kube.api import Api, load
 from lastnode.kube.errors import NotFound
 from lastnode.kube.queue import Backoff
 from lastnode.kube.store import ObjectKey, Store
 from lastnode.kube.watch import ListWatch
-from testbed.agent import names, requests, wire
+from testbed.agent import requests, wire
 from testbed.agent.wire import SeenPod
 from testbed.errors import LocalError
 from testbed.sandboxes import operated
@@ -71,7 +71,7 @@ class Sessions:
         pods: Store[SeenPod] = Store()
         pods.subscribe(self._on_change)
         self._watch = ListWatch(
-            api, "pods", wire.pod, pods, selectors={"labelSelector": names.NAME_HASH}, backoff=Backoff(0.2, 2.0)
+            api, "pods", wire.pod, pods, selectors={"labelSelector": SANDBOX_HASH_LABEL}, backoff=Backoff(0.2, 2.0)
         )
         self._thread = Thread(target=self._watch.run, name="sessions", daemon=True)
 

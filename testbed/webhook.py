@@ -1,6 +1,7 @@
 """The admission webhook of a local control plane: the certificate that it serves, and how the API server is told of it.
 
-The configuration is that of the chart (deploy/chart/templates/webhook), with a url in place of a Service.
+The configuration is that of the chart (deploy/chart/templates/webhook), but for the url in place of a Service, the
+names, and how no pod is asked about twice: the selectors leave out what those before them select.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from lastnode.contract import SESSION_LABEL
+from lastnode.kinds import BUILT_IN, Kind, Ways
+from lastnode.selector import Requirement
 
 from .certificates import CA_CERT, CERT, DAY, KEY, Authority
 from .workloads import Object
@@ -54,11 +57,12 @@ def configuration(
     url: str,
     ca: bytes,
     *,
+    kinds: Sequence[Kind] = BUILT_IN,
     timeout_seconds: int = 2,
     only: Sequence[str] = (),
     excluded: Sequence[str] = ("kube-system",),
 ) -> Object:
-    """The MutatingWebhookConfiguration that has session pods shown to what serves POST ``url``.
+    """The MutatingWebhookConfiguration that has session pods of these kinds shown to what serves POST ``url``.
 
     ``ca``: PEM, what its certificate is verified with. ``timeout_seconds``: 1 to 30; then a pod is created without.
     ``only``: names of namespaces; default: all but ``excluded``.
@@ -67,7 +71,6 @@ def configuration(
     apart = [{"key": _NAMESPACE_LABEL, "operator": "NotIn", "values": list(excluded)}] if excluded else []
     willing = {"key": OPT_OUT_LABEL, "operator": "NotIn", "values": ["disabled"]}
     webhook = {
-        "name": f"{name}.lastnode.dev",
         "admissionReviewVersions": ["v1"],
         "clientConfig": {"url": url, "caBundle": b64encode(ca).decode()},
         "rules": [PODS | {"scope": "Namespaced"}],
@@ -77,15 +80,25 @@ def configuration(
         "matchPolicy": "Equivalent",
         "sideEffects": "None",
         "reinvocationPolicy": "IfNeeded",
-        "objectSelector": {"matchExpressions": [{"key": SESSION_LABEL, "operator": "Exists"}, willing]},
         "namespaceSelector": {"matchExpressions": [*among, *apart, willing]},
     }
+    selectors = [[*map(_expression, each.requirements), willing] for each in Ways(kinds).selectors]
+    webhooks = [
+        {**webhook, "name": f"{name}{-number or ''}.lastnode.dev", "objectSelector": {"matchExpressions": selector}}
+        for number, selector in enumerate(selectors)
+    ]
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
         "metadata": {"name": name},
-        "webhooks": [webhook],
+        "webhooks": webhooks,
     }
+
+
+def _expression(asked: Requirement) -> Object:
+    if asked.value is None:
+        return {"key": asked.key, "operator": "DoesNotExist" if asked.negated else "Exists"}
+    return {"key": asked.key, "operator": "NotIn" if asked.negated else "In", "values": [asked.value]}
 
 
 def probe(namespace: str) -> Object:

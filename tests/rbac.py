@@ -12,9 +12,11 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
+from lastnode.daemon.rows import Row
 from lastnode.kube.queue import CAP_SECONDS, FIRST_SECONDS
 from testbed.apply import apply
 from testbed.binaries import find_tools
@@ -27,6 +29,12 @@ ROLES = ("ClusterRole", "Role")
 # The setup of the chart in which a program has pods of its own.
 SETUPS = {"recorder": "webhook", "extender": "webhook", "scheduler": "second-scheduler"}
 FORBIDDEN = 403
+REFUSALS = 2  # in a row, where the pace is looked at for longer
+# Kinds of workloads as somebody may configure them: one that controls its pods, and one that controls what does.
+ROWS = (
+    Row(resource="statefulsets.apps", pods="app=trainer"),
+    Row(resource="cronjobs.batch", pods="batch.kubernetes.io/job-name", through="jobs.batch"),
+)
 
 Object = dict[str, Any]
 
@@ -45,17 +53,23 @@ class Right(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """One request in the audit log; ``at``: Unix seconds when the server received it."""
+    """One request in the audit log; ``at``: Unix seconds when the server received it. ``selector``: of labels."""
 
     right: Right
     code: int
     at: float
+    selector: str
+
+
+def as_json(rows: Iterable[Row]) -> str:
+    """As the chart's values and the programs' flag --kinds take them."""
+    return json.dumps([row.model_dump(by_alias=True, exclude_defaults=True) for row in rows])
 
 
 @cache
-def manifest(program: str) -> list[Object]:
+def manifest(program: str, rows: tuple[Row, ...] = ()) -> list[Object]:
     """What the chart renders to give a program rights: its ServiceAccount, all that is bound to it, and the roles."""
-    objects = setup(find_tools().helm.path, SETUPS[program])
+    objects = setup(find_tools().helm.path, SETUPS[program], "--set-json", f"kinds={as_json(rows)}")
     account = {"kind": "ServiceAccount", "name": f"lastnode-{program}", "namespace": NAMESPACE}
     bindings = [obj for obj in objects if obj["kind"].endswith("RoleBinding") and account in obj["subjects"]]
     wanted = [(binding["roleRef"]["kind"], binding["roleRef"]["name"]) for binding in bindings]
@@ -81,6 +95,12 @@ def keeps_the_pace(moments: list[float]) -> bool:
     pauses = [later - earlier for earlier, later in itertools.pairwise(sorted(moments))]
     promised = (min(CAP_SECONDS, FIRST_SECONDS * 2.0**n) / 2 for n in range(len(pauses)))
     return all(pause >= least for pause, least in zip(pauses, promised, strict=True))
+
+
+def insists(account: Account, collection: str) -> bool:
+    """Whether each stream of requests for that collection was refused so often that its pace can be looked at."""
+    streams = account.refused(collection)
+    return bool(streams) and all(len(stream) >= REFUSALS for stream in streams)
 
 
 class Audit:
@@ -114,11 +134,11 @@ class Audit:
 class Account:
     """The ServiceAccount of a program on a running cluster, and what it asked for since :meth:`forget`."""
 
-    def __init__(self, stack: Stack, audit: Audit, program: str) -> None:
+    def __init__(self, stack: Stack, audit: Audit, program: str, rows: tuple[Row, ...] = ()) -> None:
         self.stack = stack
         self.name = f"lastnode-{program}"
         self.user = f"system:serviceaccount:{NAMESPACE}:{self.name}"
-        self.documents = manifest(program)
+        self.documents = manifest(program, rows)
         self.granted = granted(self.documents)
         self._limits = _limits(self.documents)
         self._in_force = self.granted
@@ -158,9 +178,13 @@ class Account:
     def rights_asked(self) -> set[Right]:
         return {asked.right for asked in self.asked()}
 
-    def refused(self, collection: str) -> list[float]:
-        """When requests for that collection were forbidden."""
-        return [a.at for a in self.asked() if a.code == FORBIDDEN and a.right.collection == collection]
+    def refused(self, collection: str) -> list[list[float]]:
+        """When requests for that collection were forbidden, for each stream of them."""
+        streams: dict[str, list[float]] = {}
+        for asked in self.all_refused():
+            if asked.right.collection == collection:
+                streams.setdefault(asked.selector, []).append(asked.at)
+        return list(streams.values())
 
     def other_paths(self) -> set[str]:
         """The paths that are no resources: discovery."""
@@ -260,4 +284,5 @@ def _asked(event: Object) -> Asked:
     resource = "/".join(filter(None, (ref["resource"], ref.get("subresource"))))
     right = Right(event["verb"], ref.get("apiGroup", ""), resource)
     at = datetime.fromisoformat(event["requestReceivedTimestamp"]).timestamp()
-    return Asked(right, event.get("responseStatus", {}).get("code", 0), at)
+    selector = parse_qs(urlsplit(event["requestURI"]).query).get("labelSelector", [""])[0]
+    return Asked(right, event.get("responseStatus", {}).get("code", 0), at, selector)

@@ -52,8 +52,8 @@ It needs a Secret {SECRET} in the namespace {NAMESPACE}: tls.crt and tls.key, a 
 lastnode-extender.{NAMESPACE}.svc and lastnode-extender-pods.{NAMESPACE}.svc; ca.crt, the CA that signed it.
 Tell the API server of that CA once this file is applied; applying it again (kubectl apply --server-side) leaves that
 alone:
-  kubectl patch mutatingwebhookconfiguration lastnode-webhook --type=json -p \\
-    "[{{\\"op\\":\\"add\\",\\"path\\":\\"/webhooks/0/clientConfig/caBundle\\",\\"value\\":\\"$(base64 -w0 ca.crt)\\"}}]"
+  for n in WEBHOOKS; do kubectl patch mutatingwebhookconfiguration lastnode-webhook --type=json -p \\
+    "[{{op: add, path: /webhooks/$n/clientConfig/caBundle, value: $(base64 -w0 ca.crt)}}]"; done
 """
 
 
@@ -104,8 +104,10 @@ def by_key(objects: Iterable[Object]) -> dict[Key, Object]:
 def manifest(helm: Path, name: str) -> str:
     """The file for a setup; where it needs a Secret, its first lines say so."""
     given = name == GIVEN
-    header = f"{_HEADER.format(name=name)}\n{_MAY_HAVE}{_NEEDS if given else ''}"
     objects = plain(setup(helm, name, *_TOKEN_VALUES, *(_GIVEN_VALUES if given else ())))
+    webhooks = " ".join(str(number) for obj in objects for number, _ in enumerate(obj.get("webhooks", ())))
+    needs = _NEEDS.replace("WEBHOOKS", webhooks) if given else ""
+    header = f"{_HEADER.format(name=name)}\n{_MAY_HAVE}{needs}"
     return textwrap.indent(header, "# ") + "---\n".join(map(_yaml, objects))
 
 

@@ -5,15 +5,16 @@ from typing import Final
 
 import click
 
-from kubectl_lastnode.doctor import Facts, Finding, Level, cluster, named, policies, programs
+from kubectl_lastnode.doctor import Facts, Finding, Level, cluster, kinds, named, policies, programs, webhook
 from kubectl_lastnode.options import Options, output
 from kubectl_lastnode.output import document, plural, tinted, visible
 
 _CHECKS: Final = (
     ("my-rights", cluster.own_rights),
-    ("workload-crds", cluster.definitions),
-    ("controllers", cluster.controllers),
-    ("opted-in", cluster.opted_in),
+    ("kinds", kinds.kinds),
+    ("controllers", kinds.controllers),
+    ("field", kinds.fields),
+    ("opted-in", kinds.opted_in),
     ("accounts", cluster.accounts),
     ("recorder", programs.recorders),
     ("leader", programs.leader),
@@ -22,12 +23,13 @@ _CHECKS: Final = (
     ("extender", programs.extenders),
     ("called", programs.called),
     ("asked", programs.not_asked),
-    ("webhook", programs.webhook),
-    ("webhook-called", programs.webhook_called),
+    ("webhook", webhook.registered),
+    ("webhook-asks", kinds.shown),
+    ("webhook-called", webhook.called),
     ("policies", policies.policies),
     ("scheduler", cluster.configured),
     ("sampling", cluster.sampling),
-    ("hidden", lambda facts: cluster.hidden(facts.journals.sessions)),
+    ("hidden", cluster.not_seen),
     ("journals", programs.journals),
     ("versions", programs.versions),
     ("clocks", cluster.clocks),

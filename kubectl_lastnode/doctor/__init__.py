@@ -20,6 +20,8 @@ from prometheus_client.samples import Sample
 
 from kubectl_lastnode.cluster import EXTENDER, RECORDER, Journals, Replica, read_journals
 from kubectl_lastnode.options import Options
+from lastnode.kinds import Kind
+from lastnode.kube.discovery import NotServed, Served, find
 from lastnode.kube.errors import ApiError, KubeError
 from lastnode.objects import Workload
 
@@ -30,6 +32,7 @@ _HARMLESS: Final = {
     "runAsNonRoot": True,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
+INJECTIONS: Final = "lastnode_injections_total"
 # The spec of a pod that is only tried out. Restricted namespaces (Pod Security Standards) take it too.
 BARE: Final = {"containers": [{"name": "none", "image": "none", "securityContext": _HARMLESS}]}
 
@@ -104,6 +107,20 @@ class Facts:
     def __init__(self, options: Options, scheduler_config: str | None) -> None:
         self.options, self.cluster = options, options.cluster
         self._scheduler_config = scheduler_config
+
+    @functools.cached_property
+    def served(self) -> dict[str, Served]:
+        """What there is of all that the rows name."""
+        found = {}
+        for resource in dict.fromkeys((*self.cluster.kinds, *self.cluster.ways.through)):
+            with contextlib.suppress(NotServed):
+                found[resource] = find(self.cluster.api, resource)
+        return found
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """Those that are installed."""
+        return [kind for kind in self.cluster.rows if kind.resource in self.served]
 
     @functools.cached_property
     def workloads(self) -> list[Workload]:

@@ -1,24 +1,18 @@
-"""Does the cluster fit: rights, definitions, kube-scheduler, clocks."""
+"""Does the cluster fit: rights, kube-scheduler, clocks."""
 
-import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from kubectl_lastnode.doctor import Account, Facts, Finding, fail, ok, unknown, warn
 from kubectl_lastnode.output import share, short
-from lastnode.contract import STICKINESS, STICKINESS_ENABLED
-from lastnode.kinds import AGENT_RUNTIME
-from lastnode.kube.discovery import NotServed, find
-from lastnode.kube.errors import NotFound, Refused
+from lastnode.kube.errors import Refused
 from lastnode.memory import parse_text
 from lastnode.outcome import Outcome, SessionRecord
 from lastnode.preference import EXTENDER_WEIGHT, POINTS
 from lastnode.reasons import Reason
 from lastnode.rights import YOU, Right, needed
 
-_DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-_OPT_IN: Final = f"kubectl annotate KIND NAME {AGENT_RUNTIME.annotation(STICKINESS)}={STICKINESS_ENABLED}"
 # kube-scheduler's minFeasibleNodesToFind: up to so many nodes it scores all (pkg/scheduler/schedule_one.go).
 _ALWAYS_SCORED: Final = 100
 # Session pods that are looked at for the profiles they name.
@@ -60,49 +54,6 @@ def accounts(facts: Facts) -> Iterator[Finding]:
         remedy = f"Install the chart with {account.program}.rbac.create, or apply the roles of `make manifests`."
         works = ok(f"{account.user} may do what {account.program} needs")
         yield fail(f"{account.user} may not {missing}", remedy) if missing else works
-
-
-def definitions(facts: Facts) -> Iterator[Finding]:
-    """Of the workloads, and whether they have the field."""
-    served = {}
-    for resource in facts.cluster.kinds:
-        with contextlib.suppress(NotFound):
-            served[resource] = facts.cluster.read(f"{_DEFINITIONS}/{resource}")
-    for resource, definition in served.items():
-        if has_field(definition):
-            yield ok(f"{resource} has spec.nodeStickiness")
-        else:
-            yield warn(f"{resource} has no spec.nodeStickiness: the API server drops that field without a word",
-                       f"Opt in by annotation ({_OPT_IN}), or add the field: deploy/crds/README.md.")  # fmt: skip
-    if not served:
-        yield fail(f"none of {', '.join(facts.cluster.kinds)} is installed",
-                   "Install agentcube, or name your kinds of workloads with --workload-resources.")  # fmt: skip
-
-
-def has_field(definition: Any) -> bool:
-    """Whether every served version knows spec.nodeStickiness, or keeps fields that it does not know."""
-    for version in (version for version in definition["spec"]["versions"] if version["served"]):
-        schema = version.get("schema", {}).get("openAPIV3Schema", {})
-        spec = schema.get("properties", {}).get("spec", {})
-        if "nodeStickiness" not in spec.get("properties", {}) and not spec.get("x-kubernetes-preserve-unknown-fields"):
-            return False
-    return True
-
-
-def controllers(facts: Facts) -> Iterator[Finding]:
-    """What controls sessions' pods and says whose they are."""
-    for resource in facts.cluster.ways.through:
-        try:
-            yield ok(f"{resource} is served as {find(facts.cluster.api, resource).version}")
-        except NotServed:
-            yield fail(f"{resource} is not installed: whose session is a pod?", "Install what brings it.")
-
-
-def opted_in(facts: Facts) -> Iterator[Finding]:
-    """Whether there is anything to do at all."""
-    sticky = sum(workload.sticky for workload in facts.workloads)
-    text = f"{sticky} of {len(facts.workloads)} workloads opted in"
-    yield ok(text) if sticky else warn(text, f"{_OPT_IN}, or spec.nodeStickiness.enabled: true")
 
 
 def configured(facts: Facts) -> Iterator[Finding]:
@@ -184,8 +135,13 @@ def scored(content: Any, profile: str) -> list[int]:
     return [content.get(_PERCENTAGE) or 0 if percentage is None else percentage for percentage in percentages]
 
 
+def not_seen(facts: Facts) -> Iterator[Finding]:
+    """The same by what became of the sessions."""
+    yield from hidden(facts.journals.sessions)
+
+
 def hidden(records: Iterable[SessionRecord]) -> Iterator[Finding]:
-    """The same by what became of the sessions; nothing where too few are known. Pure."""
+    """Whether the nodes of returning sessions were scored; nothing where too few are known. Pure."""
     returning = [record for record in records if record.outcome is not Outcome.FIRST]
     if len(returning) < _ENOUGH:
         return

@@ -1,14 +1,20 @@
 """Kinds of workloads by configuration: the rows under ``kinds`` of a program's settings, beside the built-in ones."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from lastnode import contract
 from lastnode.kinds import BUILT_IN, Kind, Way
-from lastnode.kube.discovery import split
-from lastnode.kube.errors import ConfigError
+from lastnode.kube.api import Api
+from lastnode.kube.discovery import NotServed, find, split
+from lastnode.kube.errors import ConfigError, KubeError
+from lastnode.rights import unfit
 from lastnode.selector import Selector, is_key
+
+# Of each answer to a program that starts: whoever stops it again must not wait for an API server that is stuck.
+_SECONDS: Final = 3.0
 
 
 def resource(text: str) -> str:
@@ -91,3 +97,20 @@ def table(rows: Sequence[Row], resources: Sequence[str] = (), *, controllers_onl
     if controllers_only:
         found = [kind._replace(way=kind.way._replace(pods_say=False)) for kind in found]
     return tuple(found)
+
+
+def refuse_unfit(api: Api, kinds: Sequence[Kind]) -> None:
+    """Whether the configured rows can work, as far as the API server can say so now. What is not served is waited for.
+
+    :raises ConfigError: one of them cannot.
+    """
+    rows = [kind for kind in kinds if not kind.name]
+    for resource in dict.fromkeys(name for kind in rows for name in (kind.resource, kind.way.through) if name):
+        try:
+            wrong = unfit(resource, find(api, resource, _SECONDS), kinds)
+        except NotServed:
+            continue
+        except KubeError:
+            return  # the watches say it, again and again
+        if wrong:
+            raise ConfigError(f"kinds: {wrong}")

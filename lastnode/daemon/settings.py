@@ -146,7 +146,7 @@ def load(kind: type[S], prog: str, argv: Sequence[str]) -> S:
             flags: Any = CliSettingsSource(
                 settings_cls, cli_parse_args=list(argv), cli_prog_name=prog, cli_exit_on_error=False
             )
-            return flags, env_settings, InitSettingsSource(settings_cls, _read_file(path))
+            return flags, env_settings, InitSettingsSource(settings_cls, read_file(path) if path else {})
 
     Loaded.__doc__ = f"{kind.__doc__}\n{_HELP}"
     try:
@@ -157,17 +157,21 @@ def load(kind: type[S], prog: str, argv: Sequence[str]) -> S:
         raise ConfigError(str(error).removeprefix("error parsing CLI: ")) from error
 
 
-def configured(path: str | None, resources: Sequence[str], *, controllers_only: bool) -> tuple[Kind, ...]:
-    """The kinds that programs with this ``--config`` file know, of the ``resources`` if any are named.
+def configured(content: Mapping[str, Any]) -> tuple[Kind, ...]:
+    """The kinds that programs with these settings know; those that say nothing of kinds are passed over.
 
-    :raises ConfigError: the file or a row in it cannot be used.
+    :raises ConfigError: a row cannot be used.
     """
 
     class Kinds(BaseModel):
         kinds: tuple[Row, ...] = ()
+        workload_resources: Resources = ""
+        controllers_only: bool = False
 
     try:
-        return table(Kinds(**_read_file(path)).kinds, resources, controllers_only=controllers_only)
+        told = Kinds(**content)
+        resources = [name for name in told.workload_resources.split(",") if name]
+        return table(told.kinds, resources, controllers_only=told.controllers_only)
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(problem) for problem in error.errors())) from error
     except ValueError as error:
@@ -190,13 +194,20 @@ def _take_config(argv: Sequence[str]) -> tuple[list[str], str | None]:
     return rest, found.config
 
 
-def _read_file(path: str | None) -> dict[str, Any]:
-    if path is None:
-        return {}
+def read_file(path: str) -> dict[str, Any]:
+    """What a ``--config`` file says. :raises ConfigError: nothing that could be settings."""
     try:
         with open(path, encoding="utf-8") as file:
-            content = yaml.safe_load(file)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            return parsed(file.read(), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--config {path}: {' '.join(str(error).split())}") from error
+
+
+def parsed(text: str, path: str) -> dict[str, Any]:
+    """What the text of that file says. Raises as :func:`read_file` does."""
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
         raise ConfigError(f"--config {path}: {' '.join(str(error).split())}") from error
     if content is None:
         return {}

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from lastnode.kube.api import Api
+from lastnode.kube.api import REQUEST_TIMEOUT, Api
 from lastnode.kube.errors import ConfigError, NotFound
 from lastnode.kube.wire import decode
 
@@ -65,17 +65,18 @@ def split(resource: str) -> tuple[str, str]:
     return plural, group
 
 
-def find(api: Api, resource: str) -> Served:
-    """``"plural.group"`` as it is served, in the group's preferred version if that has it.
+def find(api: Api, resource: str, seconds: float = REQUEST_TIMEOUT) -> Served:
+    """``"plural.group"`` as it is served, in the group's preferred version if that has it. Each answer may take
+    ``seconds``.
 
     :raises NotServed: the cluster does not have it.
     :raises ApiError, Unreachable: it could not be asked.
     """
     plural, group = split(resource)
     try:
-        for version in _versions(api, group):
+        for version in _versions(api, group, seconds):
             path = f"/apis/{version}" if group else _CORE
-            for each in decode(_RESOURCES, api.get(path), _WHAT).resources:
+            for each in decode(_RESOURCES, api.request("GET", path, seconds=seconds), _WHAT).resources:
                 if each.name == plural:
                     return Served(f"{path}/{plural}", version, each.kind, each.namespaced, frozenset(each.verbs))
     except NotFound as error:
@@ -83,10 +84,10 @@ def find(api: Api, resource: str) -> Served:
     raise NotServed(resource)
 
 
-def _versions(api: Api, group: str) -> Iterable[str]:
+def _versions(api: Api, group: str, seconds: float) -> Iterable[str]:
     if not group:
         return ["v1"]
-    found = decode(_GROUP, api.get(f"/apis/{group}"), _WHAT)
+    found = decode(_GROUP, api.request("GET", f"/apis/{group}", seconds=seconds), _WHAT)
     return dict.fromkeys(each.group_version for each in (found.preferred_version, *found.versions))
 
 

@@ -27,10 +27,6 @@ IMAGE_SIZE: Final = PREFIX + "image-size"
 # in seconds of the model.
 START_UP: Final = PREFIX + "StartUp"
 
-# agent-sandbox's own. On every pod of a Sandbox: the hash of its name (testbed.agent.sandboxes.name_hash).
-NAME_HASH: Final = "agents.x-k8s.io/sandbox-name-hash"
-# On a pod as long as a pool's controller, or a pool's or a claim's, controls its Sandbox and it has the label too.
-WARM_POOL: Final = "agents.x-k8s.io/warm-pool-sandbox"
+# agent-sandbox's own: on a pod whose Sandbox a pool or a claim controls, and the template's name on the Sandbox.
 TEMPLATE_HASH: Final = "agents.x-k8s.io/sandbox-template-ref-hash"
-# The template's name; on the Sandbox only.
 TEMPLATE: Final = "agents.x-k8s.io/sandbox-template-ref"

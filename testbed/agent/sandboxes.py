@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from lastnode.contract import SANDBOX_GROUP, SANDBOX_KIND
+from lastnode.contract import SANDBOX_GROUP, SANDBOX_HASH_LABEL, SANDBOX_KIND
 from lastnode.kube.store import ObjectKey
-from testbed.agent import names, requests
+from testbed.agent import requests
 from testbed.agent.nodes import timestamp
 from testbed.agent.requests import Request
 from testbed.agent.timers import Moment
@@ -156,7 +156,7 @@ def pod_object(sandbox: SeenSandbox) -> dict[str, Any]:
         "metadata": {
             "name": sandbox.name,
             "namespace": sandbox.namespace,
-            "labels": {**labels, names.NAME_HASH: name_hash(sandbox.name), **sandbox.extension},
+            "labels": {**labels, SANDBOX_HASH_LABEL: name_hash(sandbox.name), **sandbox.extension},
             "annotations": metadata.get("annotations") or {},
             "ownerReferences": [owner],
         },

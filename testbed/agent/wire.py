@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from lastnode.contract import SANDBOX_GROUP, SANDBOX_KIND
+from lastnode.contract import SANDBOX_GROUP, SANDBOX_KIND, WARM_POOL_LABEL
 from lastnode.kube.store import Record
 from lastnode.kube.wire import decode
 from testbed.agent import names
@@ -206,7 +206,7 @@ def sandbox(data: bytes | msgspec.Raw) -> SeenSandbox:
     controller = next((owner for owner in part.metadata.owner_references or () if owner.controller), _Owner())
     extension = _extension(part.metadata) if controller.api_version.startswith(f"{_EXTENSIONS}/") else {}
     if controller.kind != "SandboxWarmPool":
-        extension.pop(names.WARM_POOL, None)
+        extension.pop(WARM_POOL_LABEL, None)
     return SeenSandbox(
         **_identity(part.metadata),
         api_version=part.api_version,
@@ -234,7 +234,7 @@ def _is_true(conditions: list[dict[str, Any]] | None, kind: str) -> bool:
 
 def _extension(metadata: _Metadata) -> dict[str, str]:
     labels = metadata.labels or {}
-    return {key: labels[key] for key in (names.WARM_POOL, names.TEMPLATE_HASH) if labels.get(key)}
+    return {key: labels[key] for key in (WARM_POOL_LABEL, names.TEMPLATE_HASH) if labels.get(key)}
 
 
 def _since(condition: dict[str, Any] | None) -> datetime | None:

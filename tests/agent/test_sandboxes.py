@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from lastnode.contract import SANDBOX_HASH_LABEL, WARM_POOL_LABEL
 from lastnode.kube.store import ObjectKey
 from testbed import ControlPlane, sandboxversions
 from testbed.agent import names
@@ -71,9 +72,7 @@ def test_a_suspended_sandbox_has_no_pod_and_a_resumed_one_a_new_pod_of_the_same_
 
 
 def test_a_sandbox_made_suspended_gets_its_first_pod_when_it_is_resumed(cluster: Cluster) -> None:
-    wanted = sandbox(cluster.unique("s"))
-    wanted["spec"]["operatingMode"] = "Suspended"
-    made = cluster.sessions.create(wanted)
+    made = cluster.sessions.create(sandbox(cluster.unique("s"), suspended=True))
     eventually(lambda: said(cluster.sessions, made, None, "False", "True"), "the Sandbox says that it is suspended")
     assert cluster.sessions.get(ObjectKey("default", made["metadata"]["name"])) is None
     ready(cluster.sessions, cluster.sessions.resume(made))
@@ -81,11 +80,11 @@ def test_a_sandbox_made_suspended_gets_its_first_pod_when_it_is_resumed(cluster:
 
 def test_every_pod_has_the_hash_of_its_sandboxs_name_and_no_template_can_set_it(cluster: Cluster) -> None:
     wanted = sandbox(cluster.unique("s"))
-    forged = {"app": "mine", names.NAME_HASH: "0", names.WARM_POOL: "0", "extensions.agents.x-k8s.io/x": "0"}
+    forged = {"app": "mine", SANDBOX_HASH_LABEL: "0", WARM_POOL_LABEL: "0", "extensions.agents.x-k8s.io/x": "0"}
     wanted["spec"]["podTemplate"]["metadata"]["labels"] = forged
     key = cluster.sessions.start(wanted)
     ready(cluster.sessions, key)
-    assert labels_of(cluster, key) == {"app": "mine", names.NAME_HASH: name_hash(key.name)}
+    assert labels_of(cluster, key) == {"app": "mine", SANDBOX_HASH_LABEL: name_hash(key.name)}
 
 
 @pytest.mark.parametrize(("name", "value"), [("", "811c9dc5"), ("a", "e40c292c"), ("foobar", "bf9cf968")])
@@ -98,8 +97,8 @@ def test_a_pooled_pod_that_a_claim_adopts_goes_on_running_without_the_pools_labe
     pooled = cluster.sessions.create(from_template(origin, cluster.unique("pool"), pool="p"))
     key = ObjectKey("default", pooled["metadata"]["name"])
     before = ready(cluster.sessions, key)
-    of_template = {names.NAME_HASH: name_hash(key.name), names.TEMPLATE_HASH: name_hash(origin["metadata"]["name"])}
-    assert labels_of(cluster, key) == of_template | {names.WARM_POOL: name_hash("p")}
+    of_template = {SANDBOX_HASH_LABEL: name_hash(key.name), names.TEMPLATE_HASH: name_hash(origin["metadata"]["name"])}
+    assert labels_of(cluster, key) == of_template | {WARM_POOL_LABEL: name_hash("p")}
     path = f"/apis/{pooled['apiVersion']}/namespaces/default/sandboxes/{key.name}"
     cluster.api.patch(path, adopted("c"))
     eventually(lambda: labels_of(cluster, key) == of_template, "the pod is the pool's no longer")
@@ -114,7 +113,7 @@ def test_a_template_is_served_and_what_a_claim_gets_from_it_without_a_pool_is_no
     cold = cluster.sessions.create(from_template(origin, cluster.unique("claim")))
     key = ObjectKey("default", cold["metadata"]["name"])
     ready(cluster.sessions, key)
-    assert labels_of(cluster, key).keys() == {names.NAME_HASH, names.TEMPLATE_HASH}
+    assert labels_of(cluster, key).keys() == {SANDBOX_HASH_LABEL, names.TEMPLATE_HASH}
 
 
 def test_a_cluster_moves_from_v1alpha1_to_both_and_to_v1beta1_and_sandboxes_are_suspended_in_each(

@@ -1,4 +1,4 @@
-"""Sessions of one workload on nodes without anybody behind them: the test is agentcube and the kubelet."""
+"""Sessions of one workload on nodes without anybody behind them: the test is the kubelet too."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from lastnode import contract
 from testbed.stack import Stack
-from tests.extender.cluster import create, path_of, pod_spec, remove, sandbox, scheduled, session_pod
-from tests.recorder.space import OPTED_IN, TEMPLATE, WORKLOADS
+from tests.extender.cluster import create, path_of, pod_spec, remove, scheduled
+from tests.subjects import AGENT_RUNTIMES, Subject
 
 BALLAST = {"requests": {"cpu": "6", "memory": "20Gi"}}  # of 8 and 32Gi
 
@@ -23,24 +23,22 @@ class Session(NamedTuple):
 
 
 class Workload:
-    """An AgentRuntime in a released cluster, whose schema has no spec.nodeStickiness: it opts in by annotation."""
+    """In a released cluster, whose schema has no spec.nodeStickiness, one opts in by annotation."""
 
-    def __init__(self, stack: Stack, name: str, *, opted_in: bool = True, **pod: Any) -> None:
+    def __init__(
+        self, stack: Stack, name: str, resource: str = AGENT_RUNTIMES, *, opted_in: bool = True, **pod: Any
+    ) -> None:
         self.stack = stack
         self.name = name
+        self._subject = Subject(stack, resource, name=name, opted_in=opted_in)
+        self.remembers = self._subject.remembers
         self._pod = pod
         self._count = 0
-        metadata = {"name": name, "annotations": OPTED_IN if opted_in else {}}
-        body = {"apiVersion": WORKLOADS.removeprefix("/apis/"), "kind": "AgentRuntime", "metadata": metadata}
-        self._path = f"{WORKLOADS}/namespaces/default/agentruntimes"
-        stack.api.post(self._path, body | {"spec": {"podTemplate": TEMPLATE}})
 
     def pod(self) -> Object:
-        """Create the next session's Sandbox and pod, as agentcube does; the pod as the API server took it."""
+        """Create the next session's pod, and what leads from it to the workload; the pod as the API server took it."""
         self._count += 1
-        name = f"{self.name}-{self._count}"
-        owner = create(self.stack, sandbox(name, "default", {contract.WORKLOAD_NAME_LABEL: self.name}))
-        return create(self.stack, session_pod("default", name, owner=owner, spec=pod_spec(**self._pod)))
+        return create(self.stack, self._subject.pod(f"{self.name}-{self._count}", pod_spec(**self._pod)))
 
     def session(self) -> Session:
         """A whole session: created, scheduled, Ready."""
@@ -50,16 +48,6 @@ class Workload:
         ready = {"type": "Ready", "status": "True", "lastTransitionTime": moment}
         self.stack.api.patch(f"{path_of(pod)}/status", {"status": {"phase": "Running", "conditions": [ready]}})
         return Session(pod, node)
-
-    def remembers(self, node: str) -> None:
-        """Wait until the recorder has written that."""
-        path = f"{self._path}/{self.name}"
-
-        def written() -> bool:
-            annotations = self.stack.api.get(path)["metadata"].get("annotations", {})
-            return bool(annotations.get(contract.LAST_NODE_ANNOTATION) == node)
-
-        self.stack.wait(written, f"{node} on {self.name}")
 
 
 def returns(workload: Workload, memory: bool = True) -> bool:

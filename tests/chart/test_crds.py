@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lastnode.kinds import DEFAULT_RESOURCES
+from lastnode.kinds import BUILT_IN
 from testbed.api import Api
 from testbed.apply import apply
 from testbed.errors import ApiError
@@ -28,7 +28,7 @@ _numbers = itertools.count(1)
 Object = dict[str, Any]
 
 
-@pytest.fixture(params=DEFAULT_RESOURCES)
+@pytest.fixture(params=[kind.resource for kind in BUILT_IN if kind.field])
 def definition(request: pytest.FixtureRequest, stack: Stack) -> str:
     """The name of a definition as agentcube releases it: whatever a test before did to it is undone."""
     name: str = request.param

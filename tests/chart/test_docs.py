@@ -147,26 +147,3 @@ def test_a_manifest_is_taken_away_without_helm_and_leaves_nothing(
     finish_deleting(stack)
     left = [line for line in commands(OPERATE) if "part-of=lastnode" in line]
     assert "".join(run(kubectl, stack, line).stdout for line in left) == ""
-
-
-def test_the_bundle_is_set_as_a_manifest_says_and_stays_when_it_is_applied_again(
-    helm: Path, kubectl: Path, stack: Stack, tmp_path: Path
-) -> None:
-    text = manifest(helm, "webhook")
-    (patch,) = re.findall(r"^#  +(kubectl patch .*\\\n.*)$", text, re.MULTILINE)
-    (configuration,) = [
-        one for one in yaml.safe_load_all(text) if one and one["kind"] == "MutatingWebhookConfiguration"
-    ]
-    applied = tmp_path / "configuration.yaml"
-    authority = tmp_path / "ca.crt"
-    authority.write_text("ca", encoding="utf-8")
-    applied.write_text(yaml.safe_dump(configuration), encoding="utf-8")
-    run(kubectl, stack, f"kubectl apply --server-side -f {applied}")
-    run(kubectl, stack, re.sub(r"\\\n#", "", patch).replace("ca.crt", str(authority)))
-    configuration["webhooks"][0]["timeoutSeconds"] = 2
-    applied.write_text(yaml.safe_dump(configuration), encoding="utf-8")
-    run(kubectl, stack, f"kubectl apply --server-side -f {applied}")
-    path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/lastnode-webhook"
-    (webhook,) = stack.api.get(path)["webhooks"]
-    assert (webhook["timeoutSeconds"], webhook["clientConfig"]["caBundle"]) == (2, "Y2E=")
-    stack.api.delete(path)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from lastnode.kinds import DEFAULT_RESOURCES
 from testbed.stack import Stack
 from tests.chart.release import Release
 from tools.render import NAMESPACE
 
 WEBHOOKS = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
-WORKLOADS = ("agentruntimes.runtime.agentcube.volcano.sh", "codeinterpreters.runtime.agentcube.volcano.sh")
-SANDBOXES = "sandboxes.agents.x-k8s.io"
+WORKLOADS = DEFAULT_RESOURCES
 LEASES = "leases.coordination.k8s.io"
 EVERYWHERE = "-A"
 OWN = f"-n{NAMESPACE}"
@@ -26,17 +26,17 @@ Question = tuple[str, tuple[str, ...], str]
 
 MAY: dict[str, list[Question]] = {
     "recorder": [
-        ("list watch", ("nodes", "pods", SANDBOXES, *WORKLOADS), EVERYWHERE),
+        ("list watch", ("nodes", "pods", *WORKLOADS), EVERYWHERE),
         ("get patch", WORKLOADS, EVERYWHERE),
         ("create", ("events",), EVERYWHERE),
         ("get update", (f"{LEASES}/lastnode-recorder",), OWN),
         ("create", (LEASES,), OWN),
     ],
     "extender": [
-        ("list watch", ("nodes", SANDBOXES, *WORKLOADS), EVERYWHERE),
+        ("list watch", ("nodes", *WORKLOADS), EVERYWHERE),
     ],
     "scheduler": [
-        ("list watch", ("nodes", "pods", SANDBOXES, *WORKLOADS), EVERYWHERE),
+        ("list watch", ("nodes", "pods", *WORKLOADS), EVERYWHERE),
         ("create", ("pods/binding",), EVERYWHERE),
         ("get update", (f"{LEASES}/lastnode-scheduler",), OWN),
         ("create", (LEASES,), OWN),
@@ -51,7 +51,6 @@ NEVER: list[Question] = [
     ("create update patch", ("pods", "nodes", "nodes/status"), EVERYWHERE),
     ("create", ("pods/exec", "pods/attach", "pods/portforward", "pods/ephemeralcontainers"), EVERYWHERE),
     ("create update delete", WORKLOADS, EVERYWHERE),
-    ("create update patch delete", (SANDBOXES,), EVERYWHERE),
     ("create update patch delete", ("deployments.apps", "daemonsets.apps"), EVERYWHERE),
     ("create update patch delete bind escalate", ("clusterroles.rbac.authorization.k8s.io",), EVERYWHERE),
     ("create update patch delete", ("clusterrolebindings.rbac.authorization.k8s.io",), EVERYWHERE),

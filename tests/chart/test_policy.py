@@ -17,7 +17,17 @@ from tests.chart.release import Release
 from tests.chart.running import Installed
 from tests.chart.sessions import Workload
 from tests.extender.cluster import make_nodes
+from tests.rbac import ROWS, as_json
 from tests.recorder.space import WORKLOADS
+from tests.subjects import (
+    AGENT_RUNTIMES,
+    CODE_INTERPRETERS,
+    CRON_JOBS,
+    KINDS,
+    SANDBOXES,
+    STATEFUL_SETS,
+    Subject,
+)
 from tools.render import NAMESPACE, template
 
 NODES = ["node-1", "node-2"]
@@ -25,6 +35,13 @@ PATH = f"{WORKLOADS}/namespaces/default/agentruntimes/guarded"
 LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 EVENTS = "/api/v1/namespaces/default/events"
 DRY = "?dryRun=All"
+SPECS: dict[str, dict[str, Any]] = {
+    AGENT_RUNTIMES: {"podTemplate": {"spec": {"serviceAccountName": "admin"}}},
+    CODE_INTERPRETERS: {"template": {"spec": {"serviceAccountName": "admin"}}},
+    SANDBOXES: {"podTemplate": {"spec": {"serviceAccountName": "admin"}}},
+    STATEFUL_SETS: {"replicas": 3},
+    CRON_JOBS: {"suspend": True},
+}
 MANY = {f"example.com/{number}": "x" * 60 for number in range(2000)}
 
 Object = dict[str, Any]
@@ -35,7 +52,7 @@ def recorder(helm: Path, stack: Stack, tmp_path_factory: pytest.TempPathFactory)
     """The API server as the recorder's account sees it, with the policy in force and the recorder at work."""
     directory = tmp_path_factory.mktemp("policy")
     release = Release(helm, stack, directory)
-    release.install("control-plane")
+    release.install("control-plane", "--set-json", f"kinds={as_json(ROWS)}")
     installed = Installed(stack, directory)
     component, _ = installed.start("lastnode-recorder", "recorder")
     make_nodes(stack, NODES)
@@ -113,6 +130,22 @@ def test_the_memory_it_writes_and_removes(recorder: Api, guarded: Workload, stac
     spec = stack.api.get(PATH)["spec"]
     stack.api.post(path, bare | {"spec": spec})
     assert refusal(recorder, "PATCH", f"{path}/bare{DRY}", annotations(**memory)) == ""
+
+
+@pytest.mark.parametrize("resource", KINDS)
+def test_of_every_kind_it_writes_the_memory_under_its_own_prefix_alone(
+    recorder: Api, stack: Stack, resource: str
+) -> None:
+    subject = Subject(stack, resource, name="prefixes")
+    for prefix in {kind.prefix for kind in KINDS.values()}:
+        for name in (contract.LAST_NODE, contract.RECENT_NODES, contract.STICKINESS):
+            told = refusal(recorder, "PATCH", f"{subject.path}{DRY}", annotations(**{f"{prefix}/{name}": "n"}))
+            if prefix == subject.kind.prefix and name != contract.STICKINESS:
+                assert told == ""
+            else:
+                assert "no annotation of a workload but its memory" in told
+    told = refusal(recorder, "PATCH", f"{subject.path}{DRY}", {"spec": SPECS[resource]})
+    assert "nothing of a workload but its memory" in told
 
 
 def test_a_workload_with_thousands_of_annotations_is_still_written(recorder: Api, stack: Stack) -> None:

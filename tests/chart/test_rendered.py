@@ -14,8 +14,13 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from lastnode.kinds import BUILT_IN, DEFAULT_RESOURCES, ways
+from extender.settings import ExtenderSettings
+from lastnode.daemon.rows import Row, table
+from lastnode.daemon.settings import load
+from lastnode.kinds import Ways
+from recorder.settings import RecorderSettings
 from testbed.paths import REPOSITORY
+from tests.rbac import ROWS, as_json
 from tests.rbac import manifest as granting
 from tools.render import CHART, NAMESPACE, Object, by_key, plain, setups, template
 
@@ -177,21 +182,47 @@ def test_every_rule_is_of_an_account_that_the_audit_log_watches(rendered: dict[s
             assert rules(obj) == rules(audited[at]), at
 
 
-def test_the_rights_and_the_webhooks_selector_are_those_of_the_kinds_table(rendered: dict[str, list[Object]]) -> None:
-    objects = by_key(rendered["webhook"])
-    groups = "rbac.authorization.k8s.io/v1", "ClusterRole", ""
-    read = {
-        f"{resource}.{rule['apiGroups'][0]}"
-        for rule in objects[*groups, "lastnode-extender"]["rules"]
-        for resource in rule["resources"]
-    }
-    controllers = {way.controller for way in ways(BUILT_IN)}
-    assert read == {"nodes.", *DEFAULT_RESOURCES, *controllers}
-    (webhook,) = objects["admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "lastnode-webhook"][
-        "webhooks"
+TEXTS = {"Exists": "{key}", "DoesNotExist": "!{key}", "In": "{key}={values[0]}", "NotIn": "{key}!={values[0]}"}
+MANY = (
+    *ROWS,
+    Row(resource="statefulsets.example.com", pods="app=trainer"),
+    Row(resource="a.b.c", pods=" !d, e != f, g"),
+)
+
+
+def webhooks(objects: list[Object]) -> list[Object]:
+    at = "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "lastnode-webhook"
+    found: list[Object] = by_key(objects)[at]["webhooks"]
+    return found
+
+
+@pytest.mark.parametrize("rows", [(), MANY], ids=["built in", "configured too"])
+def test_there_is_a_webhook_for_each_selector_in_the_kinds_table(helm: Path, rows: tuple[Row, ...]) -> None:
+    found = webhooks(template(helm, "--set-json", f"kinds={as_json(rows)}"))
+    selectors = [
+        ",".join(TEXTS[one["operator"]].format(**one) for one in each["objectSelector"]["matchExpressions"])
+        for each in found
     ]
-    selected = [one["key"] for one in webhook["objectSelector"]["matchExpressions"] if one["operator"] == "Exists"]
-    assert selected == [way.label for way in ways(BUILT_IN)]
+    assert selectors == [f"{way.pods},lastnode.dev/inject!=disabled" for way in Ways(table(rows)).all]
+    assert len({each["name"] for each in found}) == len(found)
+
+
+@pytest.mark.parametrize("resources", [(), ("sandboxes.agents.x-k8s.io",), ("cronjobs.batch", "statefulsets.apps")])
+def test_every_program_is_told_the_rows_that_all_else_follows(
+    helm: Path, tmp_path: Path, resources: tuple[str, ...]
+) -> None:
+    values = f"kinds={as_json(ROWS)},settings.workloadResources={json.dumps(resources)},scheduler.enabled=true"
+    objects = by_key(template(helm, "--set-json", values))
+    expected = table(ROWS, resources)
+    for kind, component, file in (
+        (RecorderSettings, "recorder", "recorder.yaml"),
+        (ExtenderSettings, "extender", "extender.yaml"),
+        (ExtenderSettings, "scheduler", "extender.yaml"),
+    ):
+        path = tmp_path / component
+        path.write_text(objects["v1", "ConfigMap", NAMESPACE, f"lastnode-{component}"]["data"][file], encoding="utf-8")
+        assert load(kind, component, ["--config", str(path)]).rows == expected
+    assert len(webhooks(list(objects.values()))) == len(Ways(expected).all)
 
 
 @pytest.mark.parametrize("component", ["recorder", "extender", "scheduler"])
@@ -220,9 +251,7 @@ def test_what_helm_keeps_apart_is_kept_apart_without_it(rendered: dict[str, list
 
 
 def test_the_webhook_is_asked_about_session_pods_alone_and_never_in_the_way(rendered: dict[str, list[Object]]) -> None:
-    (webhook,) = by_key(rendered["webhook"])[
-        "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "lastnode-webhook"
-    ]["webhooks"]
+    found = webhooks(rendered["webhook"])
     expected: dict[str, Any] = {
         "failurePolicy": "Ignore",
         "matchPolicy": "Equivalent",
@@ -231,12 +260,10 @@ def test_the_webhook_is_asked_about_session_pods_alone_and_never_in_the_way(rend
         "admissionReviewVersions": ["v1"],
         "timeoutSeconds": 1,
     }
-    assert {name: webhook[name] for name in expected} == expected
-    assert webhook["objectSelector"]["matchExpressions"][0] == {
-        "key": "runtime.agentcube.io/session-id",
-        "operator": "Exists",
-    }
-    assert webhook["namespaceSelector"]["matchExpressions"][0]["values"] == ["kube-system", NAMESPACE]
+    for webhook in found:
+        assert {name: webhook[name] for name in expected} == expected
+        assert webhook["objectSelector"]["matchExpressions"][0]["operator"] == "Exists"
+        assert webhook["namespaceSelector"]["matchExpressions"][0]["values"] == ["kube-system", NAMESPACE]
 
 
 @pytest.mark.parametrize(
@@ -244,10 +271,7 @@ def test_the_webhook_is_asked_about_session_pods_alone_and_never_in_the_way(rend
     ["extender.tls.certManager.enabled=true", "extender.tls.secretName=mine,extender.tls.caBundle=elsewhere"],
 )
 def test_a_bundle_that_somebody_else_writes_is_not_written_over(helm: Path, values: str) -> None:
-    (webhook,) = by_key(template(helm, "--set", values))[
-        "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "lastnode-webhook"
-    ]["webhooks"]
-    assert "caBundle" not in webhook["clientConfig"]
+    assert not [each for each in webhooks(template(helm, "--set", values)) if "caBundle" in each["clientConfig"]]
 
 
 def test_a_secret_that_is_given_is_left_alone(helm: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from lastnode.kinds import DEFAULT_RESOURCES
+from lastnode.daemon.rows import Row, table
 from lastnode.rights import needed
-from tests.rbac import granted, manifest
+from tests.rbac import ROWS, granted, manifest
 
 
+@pytest.mark.parametrize("rows", [(), ROWS], ids=["built in", "configured too"])
 @pytest.mark.parametrize("program", ["recorder", "extender"])
-def test_the_table_of_rights_is_what_the_chart_grants(program: str) -> None:
-    table = {(right.verbs[0], right.resource) for right in needed(program, DEFAULT_RESOURCES)}
-    assert table == {(right.verb, right.collection) for right in granted(manifest(program))}
+def test_the_table_of_rights_is_what_the_chart_grants(program: str, rows: tuple[Row, ...]) -> None:
+    rights = [(right.verbs[0], right.resource) for right in needed(program, table(rows))]
+    assert sorted(rights) == sorted((right.verb, right.collection) for right in granted(manifest(program, rows)))

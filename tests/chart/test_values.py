@@ -75,6 +75,22 @@ def test_helm_lint_has_nothing_to_say(helm: Path, setup: str) -> None:
         ("settings.logLevel=loud", "logLevel': value must be one of 'debug', 'info', 'warning', 'error'"),
         ("settings.workloadResources={agentruntimes}", "workloadResources/0': 'agentruntimes' does not match pattern"),
         ("settings.workloadResources=null", "at '/settings': missing property 'workloadResources'"),
+        (
+            "settings.workloadResources={pods.example.com}",
+            "pods.example.com is neither built in nor a resource of kinds",
+        ),
+        ("kinds[0].resource=jobs.batch", "at '/kinds/0': missing property 'pods'"),
+        ("kinds[0].resource=jobs,kinds[0].pods=a", "at '/kinds/0/resource': 'jobs' does not match pattern"),
+        ("kinds[0].resource=jobs.batch,kinds[0].pods=a in b", "at '/kinds/0/pods': 'a in b' does not match pattern"),
+        ("kinds[0].resource=jobs.batch,kinds[0].pods=!a", "at '/kinds/0/pods': '!a' does not match pattern"),
+        (
+            "kinds[0].resource=jobs.batch,kinds[0].pods=a,kinds[0].named_by=b",
+            "additional properties 'named_by' not allowed",
+        ),
+        (
+            "kinds[0].resource=sandboxes.agents.x-k8s.io,kinds[0].pods=a",
+            "kinds: sandboxes.agents.x-k8s.io is there already",
+        ),
         ("webhook.timeoutSeconds=0", "at '/webhook/timeoutSeconds': minimum: got 0, want 1"),
         ("webhook.timeoutSeconds=3", "at '/webhook/timeoutSeconds': maximum: got 3, want 2"),
         ("webhook.failurePolicy=Fail", "at '/webhook': additional properties 'failurePolicy' not allowed"),
@@ -181,7 +197,6 @@ def test_every_value_is_explained_where_it_is_shown_or_is_named_as_everywhere() 
 def test_the_readme_names_values_that_there_are_with_their_defaults() -> None:
     assert len(README) > 10
     told = {name: "" if default == '""' else default for name, default in README.items()}
-    del told["settings.workloadResources"]  # two long names, told in words
     assert {name: value_of(name) for name in told} == {
         name: yaml.safe_load(value) if value else "" for name, value in told.items()
     }

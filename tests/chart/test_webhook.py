@@ -17,12 +17,15 @@ from typing import Any
 import pytest
 
 from lastnode.contract import SESSION_LABEL
+from lastnode.kinds import Ways
 from testbed.component import Component
 from testbed.stack import Stack
 from tests.chart.release import Release
 from tests.chart.running import Installed
 from tests.chart.sessions import Workload, preferred, returns
 from tests.extender.cluster import create, make_nodes, remove, session_pod
+from tests.rbac import ROWS, as_json
+from tests.subjects import KINDS
 from tools.render import NAMESPACE
 
 NODES = [f"node-{number:02}" for number in range(10)]
@@ -30,7 +33,9 @@ WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/l
 SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/lastnode-certificate"
 OPT_OUT = {"lastnode.dev/inject": "disabled"}
 # 2 s, so that a busy machine does not decide a test.
-VALUES = ("--set", "extender.tls.extraDnsNames={localhost},webhook.timeoutSeconds=2")
+VALUES = (
+    "--set", "extender.tls.extraDnsNames={localhost},webhook.timeoutSeconds=2", "--set-json", f"kinds={as_json(ROWS)}",
+)  # fmt: skip
 
 _numbers = itertools.count(1)
 
@@ -51,13 +56,13 @@ class Webhook:
         self.extender, self.port = self.installed.start("lastnode-extender", "extender", name=name)
         self.stack.wait(self.is_ready, "the extender to be ready")
 
-    def configuration(self) -> dict[str, Any]:
-        (webhook,) = self.stack.api.get(WEBHOOK)["webhooks"]
-        found: dict[str, Any] = webhook
+    def registered(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.stack.api.get(WEBHOOK)["webhooks"]
         return found
 
     def bundle(self) -> str:
-        return str(self.configuration()["clientConfig"]["caBundle"])
+        (bundle,) = {str(each["clientConfig"]["caBundle"]) for each in self.registered()}
+        return bundle
 
     def is_ready(self) -> bool:
         """Asked over TLS, trusting the webhook's caBundle and nothing else."""
@@ -74,8 +79,9 @@ class Webhook:
         self._configure({"url": f"https://localhost:{self.port}/mutate", "caBundle": self.bundle()})
 
     def _configure(self, config: dict[str, Any]) -> None:
-        operation = {"op": "replace", "path": "/webhooks/0/clientConfig", "value": config}
-        self.stack.api.patch(WEBHOOK, [operation], "application/json-patch+json")
+        places = [f"/webhooks/{number}/clientConfig" for number, _ in enumerate(self.registered())]
+        operations = [{"op": "replace", "path": place, "value": config} for place in places]
+        self.stack.api.patch(WEBHOOK, operations, "application/json-patch+json")
 
     def upgrade(self, value: str) -> None:
         """Upgrade with that value, the chart's own service being back in place of the url."""
@@ -112,8 +118,8 @@ def test_an_upgrade_leaves_the_certificate_and_the_trust_as_they_are(webhook: We
     before = (webhook.stack.api.get(SECRET)["data"], webhook.bundle())
     assert before[0]["ca.crt"] == before[1]
     webhook.upgrade("webhook.excludedNamespaces={elsewhere}")
-    excluded = webhook.configuration()["namespaceSelector"]["matchExpressions"][0]["values"]
-    assert "elsewhere" in excluded
+    excluded = [each["namespaceSelector"]["matchExpressions"][0]["values"] for each in webhook.registered()]
+    assert all("elsewhere" in names for names in excluded)
     assert (webhook.stack.api.get(SECRET)["data"], webhook.bundle()) == before
     webhook.point()
     calls, failures = asked(webhook.stack), failed(webhook.stack)
@@ -133,10 +139,12 @@ def test_a_new_certificate_is_served_without_a_restart(webhook: Webhook) -> None
     assert webhook.extender.alive
 
 
-def test_sessions_come_back_with_the_default_scheduler_and_no_library_call(webhook: Webhook) -> None:
+@pytest.mark.parametrize("resource", KINDS)
+def test_sessions_come_back_with_the_default_scheduler_and_no_library_call(webhook: Webhook, resource: str) -> None:
     webhook.point()
-    assert returns(Workload(webhook.stack, "sticky"))
-    assert not returns(Workload(webhook.stack, "other", opted_in=False), memory=False)
+    plural = resource.partition(".")[0]
+    assert returns(Workload(webhook.stack, f"sticky-{plural}", resource))
+    assert not returns(Workload(webhook.stack, f"other-{plural}", resource, opted_in=False), memory=False)
 
 
 def test_without_the_webhook_pods_are_created_and_with_it_again_the_preference_is_back(webhook: Webhook) -> None:
@@ -149,7 +157,8 @@ def test_without_the_webhook_pods_are_created_and_with_it_again_the_preference_i
     webhook.extender.stop()
     assert webhook.wanted(workload) == []
     counted = stack.api.get("/metrics")
-    assert 'apiserver_admission_webhook_fail_open_count{name="mutate.lastnode.dev"' in counted
+    name = "agentruntimes.runtime.agentcube.volcano.sh.lastnode.dev"
+    assert f'apiserver_admission_webhook_fail_open_count{{name="{name}"' in counted
     webhook.start()
     webhook.point()
     stack.wait(lambda: webhook.wanted(workload) == [first.node], "the preference again")
@@ -203,6 +212,24 @@ def test_other_pods_are_not_shown_to_the_webhook(webhook: Webhook) -> None:
     assert asked(webhook.stack) == before
     create(webhook.stack, session_pod("default", "a-session", workload="w"))
     assert asked(webhook.stack) == before + 1
+
+
+def test_a_pod_of_several_kinds_is_asked_about_once_and_one_of_none_never(webhook: Webhook) -> None:
+    """Any mixture of the labels that some selector asks for or wants to be absent."""
+    webhook.point()
+    ways = Ways(KINDS.values())
+    asked_for = {one.key: one.value or "x" for way in ways.all for one in way.pods.requirements}
+    mixtures = itertools.chain.from_iterable(itertools.combinations(asked_for, n) for n in range(len(asked_for) + 1))
+    wrong = []
+    for keys in mixtures:
+        labels = {key: asked_for[key] for key in keys}
+        pod = session_pod("default") | {"metadata": {"name": "mixed", "namespace": "default", "labels": labels}}
+        before = asked(webhook.stack)
+        webhook.stack.api.post("/api/v1/namespaces/default/pods?dryRun=All", pod)
+        if (times := asked(webhook.stack) - before) != bool(ways.of(labels)):
+            wrong.append((labels, times))
+    assert len(asked_for) == 5
+    assert wrong == []
 
 
 def asked(stack: Stack) -> float:

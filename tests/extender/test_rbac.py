@@ -9,16 +9,15 @@ from typing import NamedTuple
 
 import pytest
 
-from lastnode.contract import WORKLOAD_NAME_LABEL
 from testbed.stack import Stack
-from testbed.workloads import Object, agent_runtime, code_interpreter
-from tests.extender.cluster import Wire, create, entry, favoured, make_nodes, remembering, sandbox, session_pod
-from tests.rbac import Account, Audit, Program, keeps_the_pace, manifest, watched
+from testbed.workloads import Object
+from tests.extender.cluster import Wire, entry, favoured, make_nodes
+from tests.rbac import REFUSALS, ROWS, Account, Audit, Program, as_json, insists, keeps_the_pace, manifest, watched
 from tests.recorder.tcpproxy import TcpProxy
+from tests.subjects import needing
 
-WATCHED = watched(manifest("extender"))
-REFUSALS = 2  # in a row, where the pace is looked at for longer
-MAKERS = {"agentruntimes": agent_runtime, "codeinterpreters": code_interpreter}
+WATCHED = watched(manifest("extender", ROWS))
+FLAGS = ("--kinds", as_json(ROWS))
 
 _numbers = itertools.count(1)
 
@@ -36,7 +35,7 @@ def audited(audit: Audit) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def shipped(audited: Stack, audit: Audit) -> Account:
-    return Account(audited, audit, "extender")
+    return Account(audited, audit, "extender", ROWS)
 
 
 @pytest.fixture
@@ -77,15 +76,14 @@ class Remembered(NamedTuple):
 
 
 def remembered(stack: Stack, namespace: str, collection: str = "") -> Remembered:
-    """A new node, a workload that remembers it, a session's Sandbox, its pod: found only by who sees all of them.
+    """A new node, a workload that remembers it, a session's pod, what stands between: found only by who sees them all.
 
-    ``collection``: decides the workload's kind where it is one of workloads."""
+    ``collection``: one of a kind that needs it."""
     name = f"w{next(_numbers)}"
     node = make_nodes(stack, [f"{namespace}-{name}"])[f"{namespace}-{name}"]
-    make = MAKERS.get(collection.partition(".")[0], agent_runtime)
-    create(stack, remembering(make(name, namespace=namespace, sticky=True), entry(node)))
-    owner = create(stack, sandbox(f"s-{name}", namespace, {WORKLOAD_NAME_LABEL: name}))
-    return Remembered(session_pod(namespace, f"p-{name}", owner=owner), node["metadata"]["name"])
+    subject = needing(stack, collection, namespace, name)
+    subject.remember(entry(node))
+    return Remembered(subject.pod(f"p-{name}"), node["metadata"]["name"])
 
 
 def prefers(wire: Wire, session: Remembered) -> bool:
@@ -95,7 +93,7 @@ def prefers(wire: Wire, session: Remembered) -> bool:
 def test_it_uses_every_right_that_it_is_granted_and_no_other(
     stack: Stack, account: Account, extender: Program, wire: Wire, namespace: str
 ) -> None:
-    extender.start()
+    extender.start(*FLAGS)
     stack.wait(extender.is_ready, "the extender to be ready")
     for collection in WATCHED:
         session = remembered(stack, namespace, collection)
@@ -117,7 +115,7 @@ def test_it_says_what_it_may_not_read_and_catches_up_when_it_may(
     missing = {right.verb: right for right in account.granted if right.collection == collection}
     account.allow_only(account.granted - {missing["list"], missing["watch"]})
     first = remembered(stack, namespace, collection)
-    extender.start()
+    extender.start(*FLAGS)
     stack.wait(lambda: extender.misses(collection), f"/readyz to name {collection}")
     stack.wait(lambda: extender.says_forbidden(collection), f"the log to name {collection}")
     counted = extender.refusals(collection)
@@ -135,7 +133,7 @@ def test_it_says_what_it_may_not_read_and_catches_up_when_it_may(
     account.restore()
     wire.expect_node(second.node, second.pod, [second.node])
     assert {asked.right for asked in account.all_refused()} == {missing["list"], missing["watch"]}
-    refused = account.refused(collection)
+    (refused,) = account.refused(collection)
     assert len(refused) > 1
     assert keeps_the_pace(refused)
 
@@ -144,12 +142,12 @@ def test_a_running_extender_that_loses_every_right_answers_on_and_asks_seldom(
     stack: Stack, account: Account, extender: Program, wire: Wire, proxy: TcpProxy, namespace: str
 ) -> None:
     before = remembered(stack, namespace)
-    extender.start()
+    extender.start(*FLAGS)
     wire.expect_node(before.node, before.pod, [before.node])
     account.allow_only(set())
     proxy.cut()  # the API server does not end a watch because its right has gone
     for collection in WATCHED:
-        stack.wait(lambda c=collection: len(account.refused(c)) >= REFUSALS, f"{REFUSALS} refusals of {collection}")  # type: ignore[misc]
+        stack.wait(lambda c=collection: insists(account, c), f"{REFUSALS} refusals of {collection}")  # type: ignore[misc]
         assert extender.refusals(collection) > 0
         assert extender.says_forbidden(collection)
     since = remembered(stack, namespace)
@@ -158,4 +156,4 @@ def test_a_running_extender_that_loses_every_right_answers_on_and_asks_seldom(
 
     account.restore()
     wire.expect_node(since.node, since.pod, [since.node])
-    assert all(keeps_the_pace(account.refused(collection)) for collection in WATCHED)
+    assert all(keeps_the_pace(stream) for collection in WATCHED for stream in account.refused(collection))

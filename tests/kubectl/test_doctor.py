@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import urllib.request
 from base64 import b64encode
@@ -15,7 +16,7 @@ import pytest
 import yaml
 
 from lastnode import rights
-from lastnode.kinds import DEFAULT_RESOURCES
+from lastnode.kinds import BUILT_IN
 from lastnode.reasons import Reason
 from testbed import webhook
 from testbed.apply import apply
@@ -29,8 +30,10 @@ from tests.kubectl.journal import journal, moved, served
 from tests.kubectl.terminal import run
 from tests.kubectl.test_looking import memory
 from tests.recorder.space import START, Space
+from tests.subjects import SANDBOXES, STATEFUL_SETS, Subject
 
 Finding = Mapping[str, str]
+GROUP = "runtime.agentcube.volcano.sh"
 
 
 @dataclass
@@ -104,12 +107,12 @@ def test_people_see_one_line_a_check_and_a_verdict(installed: Installation) -> N
 def test_a_definition_without_the_field_is_found(installed: Installation) -> None:
     apply(installed.stack.cp, CRDS / "without-stickiness")
     try:
-        found = of(examine(installed.stack), "workload-crds")
+        found = of(examine(installed.stack), "field")
         assert {level for level, _ in found} == {"WARN"}
         assert all("has no spec.nodeStickiness" in text for _, text in found)
     finally:
         apply(installed.stack.cp, CRDS / "with-stickiness")
-    assert {level for level, _ in of(examine(installed.stack), "workload-crds")} == {"OK"}
+    assert {level for level, _ in of(examine(installed.stack), "field")} == {"OK"}
 
 
 def test_a_policy_against_node_affinity_is_found_where_sessions_run(installed: Installation, space: Space) -> None:
@@ -150,9 +153,89 @@ def may_read(user: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_missing_definitions_are_found(installed: Installation) -> None:
-    found = examine(installed.stack, "--workload-resources", "things.example.org")
-    assert of(found, "workload-crds") == [("FAIL", "none of things.example.org is installed")]
+def configured(file: Path, rows: list[dict[str, str]], **more: Any) -> tuple[str, str]:
+    file.write_text(yaml.safe_dump({"kinds": rows, "memory_ttl": "1h", **more}), encoding="utf-8")
+    return "--config", str(file)
+
+
+def test_each_row_is_judged_by_what_the_api_server_serves(installed: Installation, tmp_path: Path) -> None:
+    rows = [
+        {"resource": "things.example.org", "pods": "thing", "through": "others.example.org"},
+        {"resource": "cronjobs.batch", "pods": "batch.kubernetes.io/job-name", "through": "jobs.batch"},
+        {"resource": "clusterroles.rbac.authorization.k8s.io", "pods": "role"},
+        {"resource": "statefulsets.apps", "pods": "app=trainer", "through": "parts.example.org"},
+        {"resource": "daemonsets.apps", "pods": "app=d", "through": "localsubjectaccessreviews.authorization.k8s.io"},
+    ]
+    found = examine(installed.stack, *configured(tmp_path / "rows.yaml", rows))
+    assert of(found, "kinds")[3:] == [
+        ("WARN", "things.example.org is not installed: its row waits for it"),
+        ("OK", "cronjobs.batch is served as batch/v1"),
+        (
+            "FAIL",
+            "clusterroles.rbac.authorization.k8s.io is cluster-scoped, and pods lead to objects of their namespace",
+        ),
+        ("OK", "statefulsets.apps is served as apps/v1"),
+        ("OK", "daemonsets.apps is served as apps/v1"),
+    ]
+    assert of(found, "controllers")[1:] == [
+        ("OK", "jobs.batch is served as batch/v1"),
+        ("FAIL", "parts.example.org is not installed: whose session is a pod?"),
+        ("FAIL", "the API server knows no list, watch for localsubjectaccessreviews.authorization.k8s.io"),
+    ]
+    asked = of(found, "webhook-asks")
+    assert [level for level, _ in asked] == ["OK", "OK", "WARN", "WARN", "WARN", "WARN"]
+    assert asked[0][1] == "webhook.lastnode.dev asks about pods with runtime.agentcube.io/session-id"
+    assert asked[2][1].startswith("no webhook asks about pods with batch.kubernetes.io/job-name: ")
+
+
+@pytest.mark.parametrize(
+    ("crds", "sandbox", "missing", "controllers"),
+    [(["without-stickiness"], [], 1, ["WARN"]), ([], ["v1alpha1"], 2, [])],
+    ids=["agentcube", "agent-sandbox"],
+)
+def test_a_kind_that_is_not_installed_is_not_missed_where_another_one_is(
+    crds: list[str], sandbox: list[str], missing: int, controllers: list[str]
+) -> None:
+    with Stack.start(crds=crds, sandbox=sandbox) as stack:
+        found = examine(stack)
+    kinds = of(found, "kinds")
+    assert [level for level, _ in kinds] == ["OK"] * 3
+    assert sum("is not installed, and not needed" in text for _, text in kinds) == missing
+    assert [level for level, _ in of(found, "controllers")] == controllers
+
+
+def test_rows_that_lead_nowhere_are_found(installed: Installation, tmp_path: Path) -> None:
+    row = {"resource": "things.example.org", "pods": "thing"}
+    words = configured(tmp_path / "rows.yaml", [row], workload_resources=["things.example.org"])
+    found = of(examine(installed.stack, *words), "kinds")
+    assert found[-1] == ("FAIL", "no kind of workload is installed")
+
+
+def test_who_has_opted_in_is_counted_by_kind(installed: Installation, tmp_path: Path, space: Space) -> None:
+    words = configured(tmp_path / "rows.yaml", [{"resource": "statefulsets.apps", "pods": "app=trainer"}],
+                       workload_resources="statefulsets.apps,sandboxes.agents.x-k8s.io")  # fmt: skip
+    for resource, opted_in in ((STATEFUL_SETS, True), (STATEFUL_SETS, False), (SANDBOXES, False)):
+        Subject(installed.stack, resource, space.name, f"w-{opted_in}".lower(), opted_in=opted_in)
+    ((level, text),) = of(examine(installed.stack, *words), "opted-in")
+    assert level == "OK"
+    assert re.fullmatch(r"opted in: 1 of \d+ statefulsets.apps, 0 of \d+ sandboxes.agents.x-k8s.io", text)
+
+
+def test_the_rows_are_those_of_the_installed_programs(installed: Installation, space: Space) -> None:
+    labels = {"app.kubernetes.io/part-of": "lastnode", "app.kubernetes.io/component": "recorder"}
+    text = f"kinds: {rbac.as_json(rbac.ROWS)}\nworkload_resources: [cronjobs.batch, agentruntimes.{GROUP}]\n"
+    body = {"metadata": {"name": "recorder", "labels": labels}, "data": {"recorder.yaml": text}}
+    space.api.post(f"/api/v1/namespaces/{space.name}/configmaps", body)
+    words = ("--release-namespace", space.name)
+    told = [
+        ("OK", "cronjobs.batch is served as batch/v1"),
+        ("OK", f"agentruntimes.{GROUP} is served as {GROUP}/v1alpha1"),
+    ]
+    assert of(examine(space.stack, *words), "kinds") == told
+    assert of(examine(space.stack, *words, "--workload-resources", "cronjobs.batch"), "kinds") == told[:1]
+    assert len(of(examine(space.stack, *words, user="nobody"), "kinds")) == 3, (
+        "who may not read it has the built-in ones"
+    )
 
 
 def test_nobody_installed_is_found(stack: Stack) -> None:
@@ -164,9 +247,9 @@ def test_nobody_installed_is_found(stack: Stack) -> None:
 def test_what_i_may_not_do_is_found_and_the_rest_cannot_be_known(installed: Installation) -> None:
     found = examine(installed.stack, *installed.urls, user="nobody")
     missing = " ".join(text for level, text in of(found, "my-rights") if level == "WARN")
-    for need in rights.needed(rights.YOU, DEFAULT_RESOURCES):
+    for need in rights.needed(rights.YOU, BUILT_IN):
         assert f"you may not {need}: " in missing
-    for check in ("workload-crds", "opted-in", "accounts", "lease", "webhook", "scheduler", "sampling", "clocks"):
+    for check in ("opted-in", "accounts", "lease", "webhook", "scheduler", "sampling", "clocks"):
         ((level, text),) = of(found, check)
         assert (level, text[:17]) == ("WARN", "cannot know: 403 "), check
     assert of(found, "recorder") == [("OK", f"{installed.recorder_url} is ready")]
@@ -196,12 +279,6 @@ def test_an_account_without_its_rights_is_found(installed: Installation) -> None
             "/apis/rbac.authorization.k8s.io/v1/clusterroles",
         ):
             installed.stack.api.delete(f"{path}/lastnode-recorder")
-
-
-@pytest.mark.parametrize("program", ["recorder", "extender"])
-def test_what_doctor_asks_for_is_what_the_manifests_grant(program: str) -> None:
-    needed = {(need.verbs[0], need.resource) for need in rights.needed(program, DEFAULT_RESOURCES)}
-    assert {(right.verb, right.collection) for right in rbac.granted(rbac.manifest(program))} >= needed
 
 
 def test_no_leader_and_a_stale_lease_are_found(installed: Installation) -> None:
@@ -289,7 +366,7 @@ def test_a_webhook_that_is_registered_wrongly_is_found(
     made = webhook.configuration(
         "wrong", f"{installed.webhook_url}/mutate", installed.ca.read_bytes(), only=["nowhere"]
     )
-    (hook,) = made["webhooks"]
+    hook = made["webhooks"][0]
     client = hook["clientConfig"] | wrong.pop("clientConfig", {})
     if client["caBundle"] == "another":
         client["caBundle"] = b64encode(webhook.write_certificate(tmp_path).ca.read_bytes()).decode()
@@ -309,12 +386,12 @@ def test_a_webhook_that_the_api_server_does_not_get_through_to_is_found(
     installed: Installation, tmp_path: Path
 ) -> None:
     stack, path = installed.stack, f"{webhook.CONFIGURATIONS}/webhook"
-    (hook,) = stack.api.get(path)["webhooks"]
+    hooks = stack.api.get(path)["webhooks"]
     other = b64encode(webhook.write_certificate(tmp_path).ca.read_bytes()).decode()
     stack.unregister_webhook()
     assert of(examine(stack, *installed.urls), "webhook")[0][1].startswith("not registered")
-    wrong = hook | {"clientConfig": hook["clientConfig"] | {"caBundle": other}}
-    stack.api.post(webhook.CONFIGURATIONS, {"metadata": {"name": "webhook"}, "webhooks": [wrong]})
+    wrong = [hook | {"clientConfig": hook["clientConfig"] | {"caBundle": other}} for hook in hooks]
+    stack.api.post(webhook.CONFIGURATIONS, {"metadata": {"name": "webhook"}, "webhooks": wrong})
     stack.wait(
         lambda: of(examine(stack, *installed.urls), "webhook-called")[0][0] == "FAIL", "the wrong CA to be in force"
     )

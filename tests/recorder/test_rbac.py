@@ -13,18 +13,32 @@ import pytest
 from lastnode.kube.lease import Timing
 from testbed.errors import ApiError
 from testbed.stack import Stack
-from tests.rbac import NAMESPACE, Account, Audit, Program, Right, granted, keeps_the_pace, manifest, watched
+from tests.extender.cluster import create, pod_spec
+from tests.rbac import (
+    NAMESPACE,
+    REFUSALS,
+    ROWS,
+    Account,
+    Audit,
+    Program,
+    Right,
+    as_json,
+    granted,
+    insists,
+    keeps_the_pace,
+    manifest,
+    watched,
+)
 from tests.recorder.conftest import _running as running
-from tests.recorder.space import AGENT, INTERPRETER, Space
+from tests.recorder.space import Space
 from tests.recorder.tcpproxy import TcpProxy
+from tests.subjects import KINDS, Subject, needing
 
-GROUP = "runtime.agentcube.volcano.sh"
-PLURALS = {AGENT: "agentruntimes", INTERPRETER: "codeinterpreters"}
-KINDS = pytest.mark.parametrize("kind", [AGENT, INTERPRETER])
-WATCHED = watched(manifest("recorder"))
+EACH_KIND = pytest.mark.parametrize("resource", KINDS)
+WATCHED = watched(manifest("recorder", ROWS))
+FLAGS = ("--lease-namespace", NAMESPACE, "--kinds", as_json(ROWS))
 LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 LEASE = {"metadata": {"name": "lastnode-recorder"}, "spec": {}}  # nobody's
-REFUSALS = 2  # in a row, where the pace is looked at for longer
 
 _numbers = itertools.count(1)
 
@@ -41,7 +55,7 @@ def stack(audit: Audit) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def shipped(stack: Stack, audit: Audit) -> Account:
-    return Account(stack, audit, "recorder")
+    return Account(stack, audit, "recorder", ROWS)
 
 
 @pytest.fixture
@@ -66,7 +80,7 @@ def recorder(account: Account, proxy: TcpProxy, tmp_path: Path) -> Iterator[Prog
 
 
 def start(stack: Stack, recorder: Program) -> None:
-    recorder.start("--lease-namespace", NAMESPACE)
+    recorder.start(*FLAGS)
     stack.wait(recorder.is_ready, "the recorder to be ready")
 
 
@@ -79,17 +93,19 @@ def remove_lease(stack: Stack) -> None:
             raise
 
 
-def right(verb: str, kind: str) -> Right:
-    return Right(verb, GROUP, PLURALS[kind])
+def right(verb: str, resource: str) -> Right:
+    plural, _, group = resource.partition(".")
+    return Right(verb, group, plural)
 
 
-def kind_of(collection: str) -> str:
-    """A kind of workload whose sessions cannot be recorded without that resource."""
-    return INTERPRETER if collection.startswith(PLURALS[INTERPRETER]) else AGENT
+def session(space: Space, subject: Subject, name: str, node: str, ready_at: float) -> None:
+    """Its pod on that node, Ready since so many seconds after START."""
+    pod = create(space.stack, subject.pod(name, pod_spec(nodeName=node)))
+    space.status(pod, "Running", ready_at)
 
 
 @contextmanager
-def disturbed(space: Space, kind: str) -> Iterator[None]:
+def disturbed(subject: Subject) -> Iterator[None]:
     """Somebody else writes to the workload all the time, so the version that the recorder knows is an old one: 409."""
     over = Event()
 
@@ -97,7 +113,7 @@ def disturbed(space: Space, kind: str) -> Iterator[None]:
         for number in itertools.count():
             if over.is_set():
                 return
-            space.change({"metadata": {"annotations": {"example.com/count": str(number)}}}, kind=kind)
+            subject.change({"metadata": {"annotations": {"example.com/count": str(number)}}})
 
     other = Thread(target=write)
     other.start()
@@ -108,27 +124,26 @@ def disturbed(space: Space, kind: str) -> Iterator[None]:
         other.join(30)
 
 
-def sessions_until_asked(account: Account, space: Space, kind: str, wanted: Right) -> str:
+def sessions_until_asked(account: Account, space: Space, subject: Subject, wanted: Right) -> str:
     """Sessions on one new node after the other until that request was seen; returns the last one's node."""
     nodes: list[str] = []
 
     def reached() -> bool:
         nodes.append(space.node(f"n{len(nodes)}"))
-        space.session(f"s{len(nodes)}", nodes[-1], ready_at=len(nodes))
+        session(space, subject, f"s{len(nodes)}", nodes[-1], ready_at=len(nodes))
         return wanted in account.rights_asked()
 
-    space.workload(kind=kind)
-    with disturbed(space, kind):
+    with disturbed(subject):
         account.stack.wait(reached, f"{wanted} in the audit log")
     return nodes[-1]
 
 
 def test_it_uses_every_right_that_it_is_granted_and_no_other(stack: Stack, account: Account, recorder: Program) -> None:
     start(stack, recorder)
-    for kind in PLURALS:
+    for resource in KINDS:
         space = Space(stack)
-        node = sessions_until_asked(account, space, kind, right("get", kind))
-        space.written(node, kind=kind)
+        subject = Subject(stack, resource, space.name)
+        subject.remembers(sessions_until_asked(account, space, subject, right("get", resource)))
     # A session that ran elsewhere than the one before it, whatever there was above.
     space = Space(stack)
     space.workload()
@@ -149,66 +164,65 @@ def test_it_uses_every_right_that_it_is_granted_and_no_other(stack: Stack, accou
 def test_it_says_what_it_may_not_read_and_catches_up_when_it_may(
     stack: Stack, account: Account, recorder: Program, collection: str
 ) -> None:
-    space, kind = Space(stack), kind_of(collection)
+    space = Space(stack)
+    subject = needing(stack, collection, space.name)
     missing = {right.verb: right for right in account.granted if right.collection == collection}
     account.allow_only(account.granted - {missing["list"], missing["watch"]})
-    recorder.start("--lease-namespace", NAMESPACE)
+    recorder.start(*FLAGS)
     stack.wait(lambda: recorder.misses(collection), f"/readyz to name {collection}")
     stack.wait(lambda: recorder.says_forbidden(collection), f"the log to name {collection}")
     counted = recorder.refusals(collection)
     assert counted > 0
     first = space.node("a")
-    space.workload(kind=kind)
-    space.session("s1", first, ready_at=1)
+    session(space, subject, "s1", first, ready_at=1)
 
     account.allow_only(account.granted - {missing["watch"]})
-    space.written(first, kind=kind)  # a list is enough for what is there already
+    subject.remembers(first)  # a list is enough for what is there already
     stack.wait(lambda: recorder.refusals(collection) > counted, "the watch to be refused")
     stack.wait(lambda: recorder.misses(collection), f"/readyz to name {collection}")
     second = space.node("b")
-    space.session("s2", second, ready_at=2)
+    session(space, subject, "s2", second, ready_at=2)
 
     account.restore()
-    space.written(second, kind=kind)
+    subject.remembers(second)
     stack.wait(recorder.is_ready, "the recorder to be ready again")
-    assert [entry["node"] for entry in space.recent(kind=kind)] == [second, first]
+    assert subject.nodes() == [second, first]
     assert {asked.right for asked in account.all_refused()} == {missing["list"], missing["watch"]}
     refused = account.refused(collection)
-    assert len(refused) > 1
-    assert keeps_the_pace(refused)
+    assert any(len(stream) > 1 for stream in refused)
+    assert all(map(keeps_the_pace, refused))
 
 
-@KINDS
+@EACH_KIND
 def test_a_forbidden_write_is_asked_for_once_a_session_and_made_up_for_later(
-    stack: Stack, account: Account, recorder: Program, kind: str
+    stack: Stack, account: Account, recorder: Program, resource: str
 ) -> None:
-    space = Space(stack)
+    space, patch = Space(stack), right("patch", resource)
     first, second = space.node("a"), space.node("b")
-    space.workload(kind=kind)
+    subject = Subject(stack, resource, space.name)
     start(stack, recorder)
-    account.allow_only(account.granted - {right("patch", kind)})
-    space.session("s1", first, ready_at=1)
-    collection = right("patch", kind).collection
-    stack.wait(lambda: recorder.says_forbidden(collection), f"the log to name {collection}")
+    account.allow_only(account.granted - {patch})
+    session(space, subject, "s1", first, ready_at=1)
+    stack.wait(lambda: recorder.says_forbidden(resource), f"the log to name {resource}")
     assert recorder.metric('lastnode_record_writes_total{result="refused"}') == 1
     assert recorder.metric("lastnode_record_pending_workloads") == 1
 
     account.restore()
-    space.session("s2", second, ready_at=2)
-    space.written(second, kind=kind)
-    assert [entry["node"] for entry in space.recent(kind=kind)] == [second, first]
-    assert [asked.right for asked in account.all_refused()] == [right("patch", kind)]
+    session(space, subject, "s2", second, ready_at=2)
+    subject.remembers(second)
+    assert subject.nodes() == [second, first]
+    assert [asked.right for asked in account.all_refused()] == [patch]
 
 
-@KINDS
+@EACH_KIND
 def test_without_the_fresh_state_after_a_conflict_it_waits_for_the_watch(
-    stack: Stack, account: Account, recorder: Program, kind: str
+    stack: Stack, account: Account, recorder: Program, resource: str
 ) -> None:
-    space, get, patch = Space(stack), right("get", kind), right("patch", kind)
+    space, get, patch = Space(stack), right("get", resource), right("patch", resource)
+    subject = Subject(stack, resource, space.name)
     start(stack, recorder)
     account.allow_only(account.granted - {get})
-    node = sessions_until_asked(account, space, kind, get)
-    space.written(node, kind=kind)
+    subject.remembers(sessions_until_asked(account, space, subject, get))
     assert {asked.right for asked in account.all_refused()} == {get}
     assert recorder.says_forbidden("not read after a conflict")
     conflicts = [asked for asked in account.asked() if asked.right == patch and asked.code == 409]
@@ -252,7 +266,7 @@ def test_a_running_recorder_that_loses_every_right_asks_seldom_and_loses_nothing
     account.allow_only(set())
     proxy.cut()  # the API server does not end a watch because its right has gone
     for collection in WATCHED:
-        stack.wait(lambda c=collection: len(account.refused(c)) >= REFUSALS, f"{REFUSALS} refusals of {collection}")  # type: ignore[misc]
+        stack.wait(lambda c=collection: insists(account, c), f"{REFUSALS} refusals of {collection}")  # type: ignore[misc]
         assert recorder.misses(collection)
         assert recorder.says_forbidden(collection)
     node = space.node("a")
@@ -261,7 +275,7 @@ def test_a_running_recorder_that_loses_every_right_asks_seldom_and_loses_nothing
     account.restore()
     space.written(node)
     stack.wait(recorder.is_ready, "the recorder to be ready again")
-    assert all(keeps_the_pace(account.refused(collection)) for collection in WATCHED)
+    assert all(keeps_the_pace(stream) for collection in WATCHED for stream in account.refused(collection))
 
 
 def test_without_the_right_to_create_events_all_else_is_done_and_it_says_so_once(

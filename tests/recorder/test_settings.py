@@ -29,14 +29,17 @@ from tests.recorder.tcpproxy import TcpProxy
 
 BAD_SETTING = 2
 SECONDS_TO_STOP = 10.0
+STATEFUL_SETS = '[{"resource": "statefulsets.apps", "pods": "app=trainer"}]'
 # Where no credentials can be found unless a test says so.
 BARE = {key: value for key, value in os.environ.items() if not key.startswith(("LASTNODE_", "KUBE"))}
 
 
-def run(*flags: str, home: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """The recorder, run to its end; ``home`` is an empty directory."""
+def run(
+    *flags: str, home: Path, env: dict[str, str] | None = None, program: str = "recorder"
+) -> subprocess.CompletedProcess[str]:
+    """The program, run to its end; ``home`` is an empty directory."""
     return subprocess.run(
-        [sys.executable, "-m", "recorder.program", *flags],
+        [sys.executable, "-m", f"{program}.program", *flags],
         env=BARE | {"HOME": str(home)} | (env or {}),
         cwd=REPOSITORY,
         capture_output=True,
@@ -46,13 +49,13 @@ def run(*flags: str, home: Path, env: dict[str, str] | None = None) -> subproces
     )
 
 
-def refusal(done: subprocess.CompletedProcess[str]) -> str:
+def refusal(done: subprocess.CompletedProcess[str], program: str = "recorder") -> str:
     """The one line that says why it did not start."""
     assert done.returncode == BAD_SETTING, done
     assert done.stdout == ""
     lines = done.stderr.splitlines()
     assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("lastnode-recorder: ")
+    assert lines[0].startswith(f"lastnode-{program}: ")
     return lines[0]
 
 
@@ -333,6 +336,26 @@ def test_an_address_that_is_not_ours_is_named(plane: Stack, tmp_path: Path) -> N
     assert "192.0.2.1:1" in line
 
 
+@pytest.mark.parametrize("program", ["recorder", "extender"])
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"resource": "clusterroles.rbac.authorization.k8s.io"}, "clusterroles.rbac.authorization.k8s.io is cluster-"),
+        ({"resource": "localsubjectaccessreviews.authorization.k8s.io"},
+         "the API server knows no get, list, patch, watch for localsubjectaccessreviews.authorization.k8s.io"),
+        ({"resource": "statefulsets.apps", "through": "localsubjectaccessreviews.authorization.k8s.io"},
+         "the API server knows no list, watch for localsubjectaccessreviews.authorization.k8s.io"),
+    ],
+)  # fmt: skip
+def test_a_row_that_the_api_server_cannot_serve_is_refused_in_one_line(
+    plane: Stack, tmp_path: Path, program: str, row: dict[str, str], said: str
+) -> None:
+    kinds = json.dumps([{"resource": "unknown.example.com", "pods": "b"}, {"pods": "a", **row}])
+    config = str(plane.cp.kubeconfig)
+    done = run("--kubeconfig", config, "--kinds", kinds, "--bind", "127.0.0.1:0", home=tmp_path, program=program)
+    assert f"kinds: {said}" in refusal(done, program)
+
+
 def answer(url: str) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(url, timeout=10) as response:
@@ -355,9 +378,10 @@ def test_an_api_server_that_cannot_be_reached_is_waited_for(
     setattr(proxy, fault, True)
     config = proxy.kubeconfig(plane.cp.kubeconfig, tmp_path / "config")
     url = f"http://127.0.0.1:{plane.cp.free_port()}"
+    argv = ["--kubeconfig", config, "--bind", url.removeprefix("http://"), "--kinds", STATEFUL_SETS]
     recorder = plane.cp.spawn(
         f"recorder-{fault}",
-        [sys.executable, "-m", "recorder.program", "--kubeconfig", config, "--bind", url.removeprefix("http://")],
+        [sys.executable, "-m", "recorder.program", *argv],
         ready_url=f"{url}/livez",
         cwd=REPOSITORY,
     )
@@ -365,14 +389,14 @@ def test_an_api_server_that_cannot_be_reached_is_waited_for(
         plane.wait(lambda: "attempt 2" in recorder.tail(100), "the trouble to be logged")
         status, text = answer(f"{url}/readyz?verbose")
         assert status == 503
-        assert text.count("[-]") == 5
+        assert text.count("[-]") == 6
         assert "[-]nodes failed: not listed yet: " in text
         assert answer(f"{url}/livez") == (200, "ok")
         assert "Traceback" not in recorder.tail(100)
         setattr(proxy, fault, False)
         proxy.cut()
         plane.wait(lambda: answer(f"{url}/readyz")[0] == 200, "readiness")
-        assert answer(f"{url}/readyz?verbose")[1].count("[+]") == 5
+        assert answer(f"{url}/readyz?verbose")[1].count("[+]") == 6
         # Lost later: it says so, goes on trying and comes back.
         proxy.refusing = True
         proxy.cut()

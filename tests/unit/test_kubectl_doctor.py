@@ -1,13 +1,16 @@
-"""The doctor's rules where they are pure: leases, profiles, sessions, bundles, metrics."""
+"""The doctor's rules where they are pure: leases, profiles, sessions, bundles, selectors, metrics."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kubectl_lastnode.cluster import Replica
-from kubectl_lastnode.doctor import Probe, cluster, programs, samples, total
+from kubectl_lastnode.doctor import Probe, cluster, kinds, programs, samples, total, webhook
 from lastnode.reasons import Reason
+from lastnode.selector import Requirement, Selector
 from tests.kubectl.journal import moved, reused
 
 ANY = Replica("any", lambda path: b"")
@@ -84,15 +87,15 @@ def test_sessions_whose_node_was_not_offered_show_that_sampling_hides_it() -> No
 
 
 def test_a_bundle_is_good_while_one_of_its_certificates_is_valid() -> None:
-    today, later = programs.trusting(CA_OF_TODAY), programs.trusting(CA_OF_TODAY + CA_OF_LATER)
-    assert programs.expired(today, NOW) == ""
-    assert programs.expired(today, NOW + timedelta(days=2)).startswith("no certificate in caBundle is valid now")
-    assert programs.expired(later, NOW + timedelta(days=2)) == ""
+    today, later = webhook.trusting(CA_OF_TODAY), webhook.trusting(CA_OF_TODAY + CA_OF_LATER)
+    assert webhook.expired(today, NOW) == ""
+    assert webhook.expired(today, NOW + timedelta(days=2)).startswith("no certificate in caBundle is valid now")
+    assert webhook.expired(later, NOW + timedelta(days=2)) == ""
 
 
 def test_a_bundle_without_a_certificate_is_refused() -> None:
     with pytest.raises(ValueError, match="PEM"):
-        programs.trusting("nonsense")
+        webhook.trusting("nonsense")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +110,7 @@ def test_a_bundle_without_a_certificate_is_refused() -> None:
 def test_a_definition_has_the_field_where_the_server_would_keep_it(schema: Any, has: bool) -> None:
     served = {"name": "v1", "served": True, "schema": {"openAPIV3Schema": schema}}
     old = {"name": "v0", "served": False, "schema": {}}
-    assert cluster.has_field({"spec": {"versions": [old, served]}}) is has
+    assert kinds.has_field({"spec": {"versions": [old, served]}}) is has
 
 
 def test_metrics_of_several_replicas_are_added_by_their_labels() -> None:
@@ -115,3 +118,22 @@ def test_metrics_of_several_replicas_are_added_by_their_labels() -> None:
     replicas = [Probe(ANY, samples=samples(page)), Probe(ANY, samples=samples(page)), Probe(ANY)]
     assert total(replicas, "lastnode_x_total", result="a") == 4
     assert total(replicas, "lastnode_x_total") == 6
+
+
+REQUIREMENTS = st.builds(
+    Requirement, st.sampled_from(["a", "b", "c"]), st.sampled_from([None, "", "x", "y"]), st.booleans()
+)
+OPERATORS = {(False, False): "Exists", (False, True): "DoesNotExist", (True, False): "In", (True, True): "NotIn"}
+
+
+@given(st.lists(REQUIREMENTS), st.dictionaries(st.sampled_from(["a", "b", "c"]), st.sampled_from(["", "x", "y"])))
+def test_a_label_selector_of_the_api_selects_what_the_same_in_text_does(
+    asked: list[Requirement], labels: dict[str, str]
+) -> None:
+    expressions = [
+        {"key": one.key, "operator": OPERATORS[one.value is not None, one.negated], "values": [one.value]}
+        for one in asked
+    ]
+    assert kinds.selects({"matchExpressions": expressions}, labels) is Selector(tuple(asked)).matches(labels)
+    assert kinds.selects({"matchLabels": labels, "matchExpressions": None}, labels)
+    assert not kinds.selects({"matchLabels": {"d": "x"}}, labels)
