@@ -91,11 +91,10 @@ class Demo:
         """Take the last node of three workloads of each arm away, each in another way, and start their next session."""
         taken: dict[str, tuple[str, Arm, Object]] = {}
         for arm in arms:
-            left = list(arm.workloads)
-            for fault in FAULTS:
-                workload = next(each for each in left if arm.last_nodes[each["metadata"]["name"]] not in taken)
-                left.remove(workload)
-                taken[arm.last_nodes[workload["metadata"]["name"]]] = (fault, arm, workload)
+            last = ((workload, arm.last_nodes[workload["metadata"]["name"]]) for workload in arm.workloads)
+            free = ((workload, node) for workload, node in last if node not in taken)  # asked as it is needed
+            for fault, (workload, node) in zip(FAULTS, free, strict=False):
+                taken[node] = (fault, arm, workload)
         with ExitStack() as broken:
             for node, (fault, _, _) in taken.items():
                 broken.enter_context(FAULTS[fault](self.stack, node))

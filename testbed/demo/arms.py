@@ -110,10 +110,6 @@ class Rounds:
         runs = [self._seen(*which, seen[key]) for which, key in zip(wanted, ends, strict=True)]
         return sorted(runs, key=lambda run: run.workload), ends
 
-    def one(self, arm: Arm, workload: Object, session: str) -> Run:
-        """A single session of one workload."""
-        return self.run([arm.part(workload)], session)[0]
-
     def _begin(self, arm: Arm, workload: Object, session: str) -> tuple[ObjectKey, Callable[[], None]]:
         if workload["kind"] == SANDBOX_KIND:
             return self._sessions.resume(workload), functools.partial(self._sessions.suspend, workload)
