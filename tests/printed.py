@@ -12,6 +12,6 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def commands(text: str) -> list[str]:
-    """Whole command lines after a $ prompt, comments off."""
+    """Whole command lines after a prompt, root's too, comments off."""
     joined = "\n".join(blocks(text, "console")).replace("\\\n", " ")
-    return [line.partition("  #")[0].strip() for line in re.findall(r"^ *\$ (.*)$", joined, re.MULTILINE)]
+    return [line.partition("  #")[0].strip() for line in re.findall(r"^ *[$#] (.*)$", joined, re.MULTILINE)]

@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from testbed.paths import REPOSITORY
@@ -45,18 +44,6 @@ def test_the_walk_through_configures_the_scheduler_as_scheduler_config_does() ->
     assert shown["extenders"][0].pop("urlPrefix") == "http://10.96.41.7:8888"
     del ours["extenders"][0]["urlPrefix"]
     assert shown == ours
-
-
-@pytest.mark.parametrize(
-    "line", [line for line in commands(INSTALL) if line.startswith("helm install")], ids=lambda line: line[-60:]
-)
-def test_every_helm_install_of_the_walk_through_installs(helm: Path, stack: Stack, tmp_path: Path, line: str) -> None:
-    release = Release(helm, stack, tmp_path)
-    arguments = line.replace("REGISTRY", "r.example").replace("deploy/chart", str(REPOSITORY / "deploy/chart")).split()
-    del arguments[0], arguments[arguments.index("--namespace") : arguments.index("--namespace") + 2]
-    release.run(*arguments)
-    assert "STATUS: deployed" in release.run("status", "lastnode")
-    release.uninstall()
 
 
 def test_every_setting_that_the_docs_name_makes_objects_that_fit(helm: Path) -> None:

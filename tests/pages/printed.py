@@ -24,19 +24,31 @@ def section(word: str) -> list[str]:
 
 
 class Shell:
-    """A person's, in one namespace, with kubectl and the plug-in on PATH. The recorder is named: none is installed."""
+    """A person's, in one namespace, with helm, kubectl and the plug-in on PATH.
+
+    rows:     the file of rows that docs/kinds.md has them write
+    recorder: the recorder's URL, which is named, since no installed one runs
+    """
 
     def __init__(self, stack: Stack, namespace: str) -> None:
-        self._rows = stack.cp.dir / "kinds.yaml"
+        self.rows = stack.cp.dir / "kinds.yaml"
+        self.recorder = stack.recorder_url
         self._namespace = namespace
-        path = os.pathsep.join([str(find_tools().kubectl.path.parent), str(Path(sys.executable).parent), os.defpath])
-        said = {"PATH": path, "KUBECONFIG": str(stack.cp.kubeconfig), "LASTNODE_RECORDER_URL": stack.recorder_url}
-        self._environment = os.environ | said
+        tools = find_tools()
+        folders = tools.kubectl.path.parent, tools.helm.path.parent, Path(sys.executable).parent, os.defpath
+        said = {"PATH": os.pathsep.join(map(str, folders)), "LASTNODE_RECORDER_URL": self.recorder}
+        said |= {f"HELM_{kind}_HOME": str(stack.cp.dir / "helm" / kind) for kind in ("CACHE", "CONFIG", "DATA")}
+        self._environment = os.environ | said | {"KUBECONFIG": str(stack.cp.kubeconfig)}
 
     def run(self, line: str, name: str) -> str:
         """What a printed line says, with this name and the file of rows in place of the words in capitals."""
-        line = line.replace("NAME", name).replace("FILE", str(self._rows)) + f" --namespace {self._namespace}"
-        ran = subprocess.run(
-            ["bash", "-c", line], env=self._environment, check=True, text=True, stdout=subprocess.PIPE, timeout=60
-        )
+        line = line.replace("NAME", name).replace("FILE", str(self.rows)) + f" --namespace {self._namespace}"
+        ran = self.type(line)
+        assert ran.returncode == 0, ran.stderr
         return ran.stdout
+
+    def type(self, line: str) -> subprocess.CompletedProcess[str]:
+        """What becomes of a line as it is, in the root of the repository."""
+        return subprocess.run(
+            ["bash", "-c", line], env=self._environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=120
+        )
