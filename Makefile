@@ -13,10 +13,10 @@ NODES ?= 20
 # Test processes at a time; each may run a control plane of its own (about 1 GB).
 JOBS ?= 2
 
-.PHONY: help setup demo test test-unit lint fmt bench headline soak fuzz cluster cluster-down binaries image manifests lock clean
+.PHONY: help setup demo demo-nodes test test-unit lint fmt bench headline headline-quick soak fuzz cluster cluster-down binaries image manifests lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make the virtual environment with the pinned dependencies
 
@@ -28,11 +28,14 @@ $(READY): requirements/dev.txt pyproject.toml
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY) ## Watch sessions come back to their nodes on a real control plane
-	@$(PY) -m testbed.demo
+demo: $(READY) ## Watch sessions come back to their nodes on a real control plane; KEEP=1 leaves it running
+	@$(PY) -m testbed.demo $(if $(KEEP),--keep)
+
+demo-nodes: $(READY) ## The same on real nodes (kubelet, containerd, pulls); on Linux as root, about 3 minutes
+	@$(PY) -m testbed.nodes.demo
 
 test: $(READY) ## Run every test (the first time builds the control plane: about 6 minutes)
-	@$(PY) -m testbed binaries
+	@$(PY) -m testbed binaries --real-nodes
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests
 
 test-unit: $(READY) ## Run only the tests that need no control plane
@@ -44,7 +47,7 @@ lint: $(READY) ## Check style, types and layers; repair nothing
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports
 	@$(BIN)/yamllint --strict scheduler-config deploy testbed tests/monitoring/rules
-	@$(BIN)/shellcheck .ci/run
+	@$(BIN)/shellcheck .ci/run testbed/nodes/*.sh
 
 fmt: $(READY) ## Repair style
 	@$(BIN)/ruff check --fix --quiet .
@@ -61,8 +64,12 @@ fuzz: $(READY) ## A minute each of anything in bytes and in objects; FUZZ_SEED= 
 	@$(PY) -m testbed binaries
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(PY) -m pytest -s tests/fuzz
 
-headline: $(READY) ## 20,000 workloads on 1,000 nodes, with and without lastnode; SCALE=0.05 takes minutes, MINUTES=60 stops early
-	@$(PY) -m benchmarks.headline --scale $(or $(SCALE),1) $(if $(MINUTES),--minutes $(MINUTES))
+headline: $(READY) ## 20,000 sessions a round on 1,000 nodes, with and without lastnode: hours; WORLD= ARMS= SCALE= MINUTES=
+	@$(PY) -m benchmarks.headline --scale $(or $(SCALE),1) $(if $(WORLD),--world $(WORLD)) $(if $(ARMS),--arms $(ARMS)) \
+		$(if $(MINUTES),--minutes $(MINUTES))
+
+headline-quick: $(READY) ## The same of 400 sessions a round on 100 nodes, with and without: two minutes; WORLD=many
+	@$(PY) -m benchmarks.headline --quick --world $(or $(WORLD),one)
 
 cluster: $(READY) ## Leave a control plane with NODES=20 simulated nodes running; prints KUBECONFIG
 	@$(PY) -m testbed up --nodes $(NODES)
@@ -70,8 +77,8 @@ cluster: $(READY) ## Leave a control plane with NODES=20 simulated nodes running
 cluster-down: $(READY) ## Stop what make cluster started
 	@$(PY) -m testbed down
 
-binaries: $(READY) ## Find or build the control plane, helm and kubectl
-	@$(PY) -m testbed binaries
+binaries: $(READY) ## Find or build the control plane, helm and kubectl; on Linux as root what real nodes run, too
+	@$(PY) -m testbed binaries --real-nodes
 
 image: $(READY) ## Build the container image with buildah, podman or docker; IMAGE=NAME:TAG BASE=IMAGE
 	@$(PY) -m tools.image $(if $(IMAGE),--tag $(IMAGE)) $(if $(BASE),--base $(BASE))

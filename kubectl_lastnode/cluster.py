@@ -140,11 +140,12 @@ class Cluster:
             self._warn(f"whether nodes are there and Ready is not looked at: {error}")
             return None
 
-    def session_pods(self, namespace: str = "") -> Iterator[Any]:
-        """The sessions' pods, of all namespaces where none is named."""
+    def session_pods(self, namespace: str = "", *, unbound: bool = False) -> Iterator[Any]:
+        """The sessions' pods, of all namespaces where none is named. ``unbound``: only those without a node."""
         path = discovery.namespaced("/api/v1/pods", namespace)
+        fields = {"fieldSelector": "spec.nodeName="} if unbound else {}
         for selector in self.ways.selectors:
-            for pod in self.objects(path, {"labelSelector": str(selector)}):
+            for pod in self.objects(path, {"labelSelector": str(selector), **fields}):
                 if self.ways.of(pod["metadata"].get("labels") or {}):
                     yield pod
 

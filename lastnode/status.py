@@ -48,6 +48,7 @@ class Status(Part):
     """Of a pod or a node."""
 
     phase: str = ""
+    reason: str = ""
     conditions: list[_Condition] | None = None
     container_statuses: list[_ContainerStatus] | None = None
 
@@ -71,15 +72,22 @@ def scheduled_since(status: Status | None) -> datetime | None:
 def crashed_at(status: Status) -> datetime | None:
     """When a container last ended with an error; of a pod that failed otherwise (evicted), when it stopped being Ready.
 
-    None where neither is the case, or where nothing says when. An end that nobody saw says nothing of the container.
+    None where neither is the case, or where nothing says when. An end that nobody saw says nothing of the container,
+    and a pod that failed by it, as one that is not restarted after its machine booted, has not crashed.
     """
     states = [s for each in status.container_statuses or () for s in (each.state, each.last_state)]
     ends = [state.terminated for state in states if state and state.terminated]
     times = [moment for end in ends if _is_error(end) and (moment := utc(end.finished_at))]
-    if not times and status.phase == "Failed":
-        ready = (c.last_transition_time for c in status.conditions or () if c.type == "Ready")
+    if not times and _failed_otherwise(status, ends):
+        ready = (c.last_transition_time for c in status.conditions or () if c.type == "Ready" and c.status != "True")
         times = [moment for time in ready if (moment := utc(time))]
     return max(times, default=None)
+
+
+def _failed_otherwise(status: Status, ends: list[_Terminated]) -> bool:
+    # Of an evicted pod's containers the kubelet may not have seen the end either.
+    not_seen = any(end.reason in _NOT_SEEN for end in ends)
+    return status.phase == "Failed" and (status.reason == "Evicted" or not not_seen)
 
 
 def _is_error(end: _Terminated) -> bool:

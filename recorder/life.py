@@ -18,6 +18,8 @@ from lastnode.reasons import Meant, Reason
 # While a workload cannot be written, its sessions go on crashing: of those crashes only the latest are kept. There are
 # 32 entries at most to take back, and those of older crashes are seldom among them.
 MAX_CRASHES: Final = 64
+# Less than the API's times can tell.
+_BEFORE: Final = timedelta(milliseconds=1)
 
 
 class Pending(NamedTuple):
@@ -32,7 +34,15 @@ class Pending(NamedTuple):
         """Both; in whatever order things come, the same comes out. Of another workload's nothing is taken over."""
         if self.uid != other.uid:
             return other
-        return Pending(self.uid, memory.merge(self.memory, other.memory), _latest(self.crashes | other.crashes))
+        crashes = _latest(_one_each(self.crashes | other.crashes))
+        return Pending(self.uid, memory.merge(self.memory, other.memory), crashes)
+
+
+def _one_each(crashes: frozenset[Crash]) -> frozenset[Crash]:
+    """Of what may be known of a crash, the last: that its pod was Ready again in the same second."""
+    if len(crashes) < 2:
+        return crashes
+    return frozenset({(crash.pod_uid, crash.since): crash for crash in sorted(crashes, reverse=True)}.values())
 
 
 def _latest(crashes: frozenset[Crash]) -> frozenset[Crash]:
@@ -82,10 +92,6 @@ def decide(
     if workload.last_node == (merged[0].node if merged else None) and merged == memory.merge(known, now=now):
         return Write.UNCHANGED
     return merged
-
-
-# While one of these may still become FOUND the session's outcome is of interest.
-_OPEN: Final = (Verdict.CONTROLLER_UNKNOWN, Verdict.WORKLOAD_UNKNOWN, Verdict.AMBIGUOUS)
 
 
 class Explanation(NamedTuple):
@@ -154,7 +160,7 @@ def _began_anew(first: datetime, session: Session, early_crash: timedelta) -> bo
     crashed = session.crashed_at
     if not early_crash or crashed is None or not first <= crashed <= first + early_crash:
         return False
-    return session.ready_at is None or session.ready_at > crashed
+    return session.ready_at is None or session.ready_at >= crashed
 
 
 def _first_ready(session: Session, *, seen: bool, now: datetime) -> datetime | None:
@@ -185,7 +191,7 @@ def is_ready(session: Session) -> bool:
 
 def is_of_interest(found: Attribution) -> bool:
     """Whether a session of that attribution may yet come back to something."""
-    return found.verdict in _OPEN or bool(found.workload and found.workload.sticky)
+    return found.is_open or bool(found.workload and found.workload.sticky)
 
 
 def awaited_by(session: Session, found: Attribution, node: Node | None) -> tuple[Awaited, ...]:
@@ -200,8 +206,9 @@ def news(uid: str, session: Session, node: Node | None, early_crash: timedelta) 
     placed = (_entry(session, node),) if node is not None and is_ready(session) else ()
     if not has_crashed(session, early_crash) or session.crashed_at is None:
         return Pending(uid, placed)
-    crash = Crash(session.uid, session.crashed_at - early_crash, session.crashed_at)
-    return Pending(uid, placed, frozenset({crash}))
+    # A container may be killed and run again within a second. Where both have one date, Ready was later: it is so now.
+    at = session.crashed_at - _BEFORE if session.ready_at == session.crashed_at else session.crashed_at
+    return Pending(uid, placed, frozenset({Crash(session.uid, session.crashed_at - early_crash, at)}))
 
 
 def has_crashed(session: Session, early_crash: timedelta) -> bool:

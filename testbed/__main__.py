@@ -14,6 +14,8 @@ from .api import answers
 from .binaries import find, find_tools, to_stderr
 from .detached import Cluster
 from .errors import LocalError
+from .nodes import programs
+from .nodes.support import lacking
 from .paths import state_dir
 
 _NODES = click.option(
@@ -71,11 +73,16 @@ def status() -> None:
 
 
 @main.command()
-def binaries() -> None:
+@click.option("--real-nodes", is_flag=True, help="Also what real nodes run, where they can.")
+def binaries(real_nodes: bool) -> None:
     """Find the programs, or build them, and print their paths: the control plane's, then helm and kubectl."""
     found, tools = find(), find_tools()
     for binary in (found.etcd, found.apiserver, found.scheduler, tools.helm, tools.kubectl):
         click.echo(binary.path)
+    if real_nodes and not (reason := lacking()):
+        click.echo(programs.find().kubelet)
+    elif real_nodes:
+        to_stderr(reason)
 
 
 @main.command(hidden=True)

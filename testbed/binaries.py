@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import build
-from .parts import PARTS, TOOLS, Part, folder, version_of
+from .parts import KUBELET, PARTS, TOOLS, Part, folder, version_of
 from .paths import cache_dir
 
 Report = Callable[[str], None]
@@ -56,6 +56,19 @@ def find_tools(report: Report = to_stderr, environ: Mapping[str, str] = os.envir
     """helm and kubectl, in the same way; only the tests of the chart need them."""
     helm, kubectl = _find(TOOLS, report, environ)
     return Tools(helm, kubectl)
+
+
+def find_kubelet(report: Report = to_stderr, environ: Mapping[str, str] = os.environ) -> Binary:
+    """kubelet, in the same way; only real nodes need it."""
+    (kubelet,) = _find([KUBELET], report, environ)
+    return kubelet
+
+
+def kubectl(environ: Mapping[str, str] = os.environ) -> Path:
+    """One that is there, however old; else where it will be once it is built."""
+    (part,) = (part for part in TOOLS if part.name == "kubectl")
+    offered = next((path for _, path in _offers(part, environ)), None)
+    return offered or cache_dir(environ) / "bin" / folder(part) / part.name
 
 
 def _find(parts: Sequence[Part], report: Report, environ: Mapping[str, str]) -> list[Binary]:

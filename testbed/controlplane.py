@@ -160,6 +160,7 @@ class ControlPlane:
         cwd: Path | None = None,
         ready_url: str | None = None,
         ready_ca: Path | None = None,
+        grace: float = _ORDERLY_SECONDS,
     ) -> Component:
         """Any further program, under the same guard: it ends with the control plane, at the latest.
 
@@ -167,13 +168,14 @@ class ControlPlane:
         env:       added to this process's environment
         ready_url: waited for until it answers 200; default: nothing is waited for
         ready_ca:  what an https ready_url is verified with; default: ca_file
-        Its output goes to dir/logs/NAME.log. At the end it has 10 s after SIGTERM.
+        grace:     seconds that it has after SIGTERM when all is closed; 0: it is killed
+        Its output goes to dir/logs/NAME.log.
         """
 
         def ready() -> bool:
             return ready_url is None or answers(ready_url, ready_ca or self.ca_file)
 
-        return self._start(name, [str(word) for word in argv], ready, _ORDERLY_SECONDS, env=env, cwd=cwd)
+        return self._start(name, [str(word) for word in argv], ready, grace, env=env, cwd=cwd)
 
     def free_port(self) -> int:
         """A loopback port that no other control plane will take while this one lives."""

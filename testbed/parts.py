@@ -66,6 +66,8 @@ TOOLS = (
     _helm(),
     replace(_kubernetes("kubectl", r"Client Version: v(\S+)"), oldest=KUBECTL_OLDEST, asks=("version", "--client")),
 )
+# What a real node runs; only those who start some need it (testbed/nodes).
+KUBELET = _kubernetes("kubelet")
 
 
 def version_of(part: Part, program: Path) -> str | None:

@@ -34,13 +34,10 @@ def sandbox(
     """A Sandbox that somebody made himself, with whether it has opted in.
 
     ``pod_annotations``: see testbed.agent.names for those of the stand-in. ``suspended``: it has no pod yet."""
-    template = _pod_template(image, cpu, memory, pod_annotations)
-    return {
-        "apiVersion": version,
-        "kind": contract.SANDBOX_KIND,
-        "metadata": {"name": name, "namespace": namespace, "annotations": _opted(sticky)},
-        "spec": {"podTemplate": template, **(operated(version, running=False)["spec"] if suspended else {})},
-    }
+    made = _object(version, contract.SANDBOX_KIND, namespace, name, _pod_template(image, cpu, memory, pod_annotations))
+    made["metadata"]["annotations"] = _opted(sticky)
+    made["spec"] |= operated(version, running=False)["spec"] if suspended else {}
+    return made
 
 
 def operated(version: str, running: bool) -> Object:
@@ -52,39 +49,34 @@ def operated(version: str, running: bool) -> Object:
 
 def template(name: str, *, namespace: str = "default", image: str = DEFAULT_IMAGE, sticky: bool = False) -> Object:
     """A SandboxTemplate; its definition is testbed/crds/sandbox-templates.yaml."""
-    return {
-        "apiVersion": EXTENSIONS_VERSION,
-        "kind": "SandboxTemplate",
-        "metadata": {"name": name, "namespace": namespace, "annotations": _opted(sticky)},
-        "spec": {"podTemplate": _pod_template(image, "400m", "512Mi", None)},
-    }
+    made = _object(EXTENSIONS_VERSION, "SandboxTemplate", namespace, name, _pod_template(image, "400m", "512Mi"))
+    made["metadata"]["annotations"] = _opted(sticky)
+    return made
 
 
 def from_template(template: Mapping[str, Any], name: str, *, pool: str = "") -> Object:
     """The Sandbox that a claim of that ``name`` is given where nothing is pooled; with ``pool``, one that this
     SandboxWarmPool keeps ready."""
-    origin = template["metadata"]["name"]
-    labels = {names.TEMPLATE_HASH: name_hash(origin)}
-    if pool:
-        labels[contract.WARM_POOL_LABEL] = name_hash(pool)
-    return {
-        "apiVersion": SANDBOX_VERSION,
-        "kind": contract.SANDBOX_KIND,
-        "metadata": {
-            "name": name,
-            "namespace": template["metadata"]["namespace"],
-            "labels": labels,
-            "annotations": {names.TEMPLATE: origin},
-            "ownerReferences": [_controller("SandboxWarmPool", pool) if pool else _controller("SandboxClaim", name)],
-        },
-        "spec": {"podTemplate": template["spec"]["podTemplate"]},
+    namespace, origin = template["metadata"]["namespace"], template["metadata"]["name"]
+    made = _object(SANDBOX_VERSION, contract.SANDBOX_KIND, namespace, name, template["spec"]["podTemplate"])
+    pooled = {contract.WARM_POOL_LABEL: name_hash(pool)} if pool else {}
+    made["metadata"] |= {
+        "labels": {names.TEMPLATE_HASH: name_hash(origin), **pooled},
+        "annotations": {names.TEMPLATE: origin},
+        "ownerReferences": [_controller("SandboxWarmPool", pool) if pool else _controller("SandboxClaim", name)],
     }
+    return made
 
 
 def adopted(claim: str) -> Object:
     """The change by which a claim takes a Sandbox from its pool: pod and UID stay."""
     owners = [_controller("SandboxClaim", claim)]
     return {"metadata": {"labels": {contract.WARM_POOL_LABEL: None}, "ownerReferences": owners}}
+
+
+def _object(version: str, kind: str, namespace: str, name: str, pod_template: Object) -> Object:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": {"podTemplate": pod_template}}
 
 
 def _controller(kind: str, name: str) -> Object:
@@ -95,8 +87,6 @@ def _opted(sticky: bool) -> dict[str, str]:
     return {OPT_IN: contract.STICKINESS_ENABLED} if sticky else {}
 
 
-def _pod_template(image: str, cpu: str, memory: str, annotations: Mapping[str, str] | None) -> Object:
-    return {
-        "metadata": {"annotations": dict(annotations or {})},
-        "spec": {"containers": [container_of("agent", image, cpu, memory)]},
-    }
+def _pod_template(image: str, cpu: str, memory: str, annotations: Mapping[str, str] | None = None) -> Object:
+    spec = {"containers": [container_of("agent", image, cpu, memory)]}
+    return {"metadata": {"annotations": dict(annotations or {})}, "spec": spec}

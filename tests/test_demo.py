@@ -1,8 +1,18 @@
-"""`make demo` as a user sees it, and the arithmetic behind its totals."""
+"""`make demo` as a user sees it, what it leaves running, and the arithmetic behind its totals."""
 
+from __future__ import annotations
+
+import os
 import re
+import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
 
 from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import Reason
@@ -11,20 +21,38 @@ from testbed.demo.operator import disagreements, told_cold
 from testbed.demo.outcome import Outcome as Seen
 from testbed.demo.outcome import Run, outcome_of, remembered, total_of
 from testbed.paths import REPOSITORY
+from tests.waiting import eventually
 
 
-def test_the_demo_ends_well_and_prints_both_faces_the_control_arm_and_the_lost_nodes() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "testbed.demo"], cwd=REPOSITORY, capture_output=True, text=True, timeout=340
-    )
-    shown = done.stdout
-    assert done.returncode == 0, shown + done.stderr
-    assert "NOT AS PROMISED" not in shown
-    for line in ("(a) extender", "(b) library", "control: the same without stickiness", "untouched:"):
-        assert line in shown, shown
-    for fault in ("cordoned", "full", "deleted"):
-        assert shown.count(f"│ {fault} ") == 2, shown  # once a face
-    assert shown.count("40 of 40") == 2, shown
+@pytest.fixture(scope="module")
+def kept() -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """`make demo KEEP=1` as far as its last line, and what it printed."""
+    argv = [sys.executable, "-m", "testbed.demo", "--keep"]
+    with subprocess.Popen(
+        argv, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as demo:
+        assert demo.stdout is not None
+        lines: list[str] = []
+        for line in demo.stdout:
+            lines.append(line.rstrip())
+            if line.startswith("Stop it"):
+                break
+        yield demo, lines
+        demo.terminate()
+
+
+def test_the_demo_prints_every_face_the_control_arms_and_the_lost_nodes(
+    kept: tuple[subprocess.Popen[str], list[str]],
+) -> None:
+    shown = "\n".join(kept[1])
+    assert "NOT AS PROMISED" not in shown, shown
+    for face in ("webhook", "library", "sandbox", "extender"):
+        assert re.search(rf"│ {face} +│ +40 of 40 │", shown), shown
+        for fault in ("cordoned", "full", "deleted"):
+            assert re.search(rf"│ {face} +│ [^│]+│ [^│]+│ {fault} ", shown), shown
+    for control in ("control", "sandbox-control"):
+        assert re.search(rf"│ {control} +│ +[0-7] of 40 │", shown), shown
+    assert "untouched:" in shown, shown
     # Not all of them, where no node known to one had room: whether that is so, the exit code says.
     for line, sessions in (("8 at a time", 16), ("8 at a time, older-weight=100", 16), ("first of a cache group", 8)):
         assert re.search(rf"│ {line} +│ +\d+ of {sessions} │", shown), shown
@@ -35,8 +63,42 @@ def test_the_demo_ends_well_and_prints_both_faces_the_control_arm_and_the_lost_n
     assert "Why:        node_cordoned" in operator.partition("$ kubectl lastnode explain")[2], shown
 
 
+def test_what_the_demo_leaves_running_can_be_tried_as_printed_and_goes_without_a_trace(
+    kept: tuple[subprocess.Popen[str], list[str]],
+) -> None:
+    demo, lines = kept
+    exports = [line for line in lines if line.startswith("  export ")]
+    commands = [line for line in lines if line.startswith("  kubectl ")]
+    assert len(commands) == 5
+
+    def tried(command: str) -> str:
+        script = "\n".join([*exports, command])
+        done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    pod = "kubectl get pod -o jsonpath='{.metadata.uid} {.spec.nodeName}' " + commands[-1].split()[-1]
+    uid, node = tried(pod).split()
+    for command in commands:
+        tried(command)
+
+    def resumed() -> bool:
+        now = tried(f"{pod} --ignore-not-found").split()
+        return len(now) == 2 and now[0] != uid and now[1] == node
+
+    eventually(resumed, "the resumed Sandbox to be back on its node")
+    (kubeconfig,) = re.findall(r"KUBECONFIG=(\S+)", exports[0])
+    assert Path(kubeconfig).exists()
+    os.killpg(demo.pid, signal.SIGINT)  # as a terminal does it: to the programs too
+    assert demo.wait(timeout=60) == 0
+    assert not Path(kubeconfig).parent.exists()
+    for url in re.findall(r"https?://[\w.:]+", "\n".join(lines[-15:])):
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=5)
+
+
 def run(session: str = "1", node: str = "n", outcome: Seen = "first", seconds: float = 1.0, arm: str = "x") -> Run:
-    return Run(arm, "AgentRuntime", "w", session, node, outcome, seconds)
+    return Run(arm, "AgentRuntime", "w", session, node, outcome, seconds, pod=f"w-{session}")
 
 
 def session(outcome: Outcome, reason: Reason | None = None, pod: str = "p") -> SessionRecord:

@@ -63,7 +63,9 @@ def configured(facts: Facts) -> Iterator[Finding]:
     except ValueError as error:
         yield fail(f"the configuration cannot be used: {error}", "Compare it with scheduler-config/.")
         return
-    if not found:
+    if not found and facts.webhooks:
+        yield ok("kube-scheduler's configuration is not needed: the webhook puts the preference into the pods")
+    elif not found:
         yield unknown(": kube-scheduler's configuration is a file on the control plane's nodes",
                       "Run doctor with --scheduler-config FILE there.")  # fmt: skip
     for source, content in found.items():

@@ -1,1 +1,1 @@
-"""``make demo``: sessions of both kinds come back to their nodes, through both faces, beside a control arm."""
+"""``make demo``: sessions come back to their nodes, through every face, beside control arms."""

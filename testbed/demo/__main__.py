@@ -7,116 +7,138 @@ import functools
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 
-from lastnode import contract
+from lastnode.contract import LAST_NODE, RECENT_NODES
+from lastnode.kinds import kind_named
 from lastnode.kube.errors import KubeError
-from testbed.demo import operator, report
+from testbed.demo import keep, operator, report
 from testbed.demo.arms import Arm, Rounds, make_arm
 from testbed.demo.faults import FAULTS
 from testbed.demo.many import Tally, compare
 from testbed.demo.outcome import Run, chance, total_of
 from testbed.errors import LocalError
+from testbed.sandboxes import sandbox
 from testbed.sessions import Object, Sessions
 from testbed.stack import Stack
 from testbed.workloads import agent_runtime, code_interpreter
 
 ROUNDS = ("1", "2", "3")
+UNTOUCHED = "untouched"
+COUNTERS = ("lastnode_injections_total", "lastnode_prioritize_total", "lastnode_controller_wait_seconds_count")
+SPOKEN = """
+Pods that come with the preference, kube-scheduler as everybody has it. All run in the same rounds:
+(a) webhook: plain pods, and the API server asks lastnode as they are made. The default installation
+(b) library: pods' specs through prefer_last_node
+(c) sandbox: Sandboxes alone, without agentcube, suspended and resumed; through the webhook
+    control, sandbox-control: the same without opt-in"""
+ASKED = """
+(d) extender: plain pods; kube-scheduler asks lastnode"""
 
 
 @dataclass
 class Demo:
-    """State of one run: what was seen, and what was not as promised. ``tallied``: all that ran for the tallies."""
+    """State of one run: what was seen, and what was not as promised. ``tallied``: all that ran for the tallies.
+    ``shown``: so many workloads of an arm are."""
 
     stack: Stack
     sessions: Sessions
     rounds: Rounds
     console: Console
     workloads: int
+    shown: int
     problems: list[str] = field(default_factory=list)
+    arms: list[tuple[Arm, list[Run]]] = field(default_factory=list)
     faults: list[tuple[str, str, Run]] = field(default_factory=list)
     tallies: list[Tally] = field(default_factory=list)
     tallied: list[Run] = field(default_factory=list)
 
-    def extender_face(self) -> tuple[Arm, list[Run]]:
-        """Face a: plain pods; kube-scheduler asks the extender."""
-        scheduler = self.stack.start_scheduler("extender.yaml")
-        arm = make_arm(self.sessions, "extender", self.workloads, sticky=True)
-        runs = [run for session in ROUNDS for run in self.rounds.run([arm], session)]
-        report.print_arm(self.console, "(a) extender: plain pods, kube-scheduler asks lastnode", runs)
-        self.many_at_a_time()
-        self.break_nodes(arm)
+    def spoken(self) -> None:
+        """Faces a, b and c, their control arms, and workloads that do not take part."""
+        self.console.print(SPOKEN)
+        make = functools.partial(make_arm, self.sessions, count=self.workloads)
+        alone = functools.partial(make, builders=[sandbox], suspended=True)
+        arms = [
+            make("webhook", sticky=True),
+            make("library", sticky=True, face="library"),
+            make("control", sticky=False),
+            alone("sandbox", sticky=True),
+            alone("sandbox-control", sticky=False),
+        ]
+        others = agent_runtime("not-opted-in"), code_interpreter("warm-pool", sticky=True, warm_pool_size=2)
+        arms.append(Arm(UNTOUCHED, sticky=False, face="webhook", workloads=[*map(self.sessions.create, others)]))
+        self._run(*arms)
+        self.break_nodes(*(arm for arm in arms if arm.sticky))
+
+    def asked(self) -> None:
+        """Face d, and with it many sessions of a workload at a time and first sessions of a cache group."""
+        self.console.print(ASKED)
         self.leave_alone()
-        scheduler.stop()
-        return arm, runs
-
-    def library_face(self) -> list[tuple[Arm, list[Run]]]:
-        """Face b: specs through prefer_last_node, no extender; the control arm's sessions run in the same rounds."""
-        scheduler = self.stack.start_scheduler("sticky.yaml")
-        injected = make_arm(self.sessions, "library", self.workloads, sticky=True, injected=True)
-        control = make_arm(self.sessions, "control", self.workloads, sticky=False)
-        runs = [run for session in ROUNDS for run in self.rounds.run([injected, control], session)]
-        shown = []
-        for arm, title in (
-            (injected, "(b) library: specs through prefer_last_node, no extender"),
-            (control, "control: the same without stickiness"),
-        ):
-            own = [run for run in runs if run.arm == arm.name]
-            report.print_arm(self.console, title, own)
-            shown.append((arm, own))
-        self.break_nodes(injected)
-        scheduler.stop()
-        return shown
-
-    def many_at_a_time(self) -> None:
-        """Eight sessions of a workload at a time, and first sessions of a cache group."""
-        self.tallies, self.tallied = compare(functools.partial(make_arm, self.sessions), self.rounds)
-        title = "(a) extender: many sessions of a workload at a time, and first sessions of a cache group"
+        make = functools.partial(make_arm, self.sessions, face="extender")
+        arm = make("extender", self.workloads, sticky=True)
+        self._run(arm)
+        self.tallies, self.tallied = compare(make, self.rounds)
+        title = "(d) extender: many sessions of a workload at a time, and first sessions of a cache group"
         report.print_tallies(self.console, title, self.tallies)
         found = [problem for tally in self.tallies for problem in tally.problems()]
         self.problems += [f"{problem} ({self.counted()})" for problem in found]
+        self.break_nodes(arm)
 
-    def break_nodes(self, arm: Arm) -> None:
-        """Take the last node of three workloads away, each in another way, and start their next session."""
-        for workload, (fault, break_node) in zip(arm.workloads, FAULTS.items(), strict=False):
-            last_node = arm.last_nodes[workload["metadata"]["name"]]
-            with break_node(self.stack, last_node):
-                run = self.rounds.one(arm, workload, f"after-{fault}")
-            self.faults.append((fault, last_node, run))
-            if run.outcome != "moved":
-                self.problems.append(f"{run.workload} still ran on {last_node}, which was {fault}")
+    def break_nodes(self, *arms: Arm) -> None:
+        """Take the last node of three workloads of each arm away, each in another way, and start their next session."""
+        taken: dict[str, tuple[str, Arm, Object]] = {}
+        for arm in arms:
+            last = ((workload, arm.last_nodes[workload["metadata"]["name"]]) for workload in arm.workloads)
+            free = ((workload, node) for workload, node in last if node not in taken)  # asked as it is needed
+            for fault, (workload, node) in zip(FAULTS, free, strict=False):
+                taken[node] = (fault, arm, workload)
+        with ExitStack() as broken:
+            for node, (fault, _, _) in taken.items():
+                broken.enter_context(FAULTS[fault](self.stack, node))
+            parts = [arm.part(workload) for _, arm, workload in taken.values()]
+            runs = {run.workload: run for run in self.rounds.run(parts, "after")}
+        for node, (fault, _, workload) in taken.items():
+            run = runs[workload["metadata"]["name"]]
+            self.faults.append((fault, node, run))
+            if run.node == node:
+                self.problems.append(f"{run.workload} still ran on {node}, which was {fault}")
 
     def leave_alone(self) -> None:
-        """Sessions of workloads that did not opt in, or that have a warm pool: nothing of them may be touched."""
-        bystanders = [
-            self.sessions.create(agent_runtime("not-opted-in")),
-            self.sessions.create(code_interpreter("warm-pool", sticky=True, warm_pool_size=2)),
-        ]
+        """Of workloads without opt-in, or with a warm pool, nothing was touched so far; nor does the extender."""
+        quiet = [(arm, runs) for arm, runs in self.arms if not arm.sticky]
         preferred = self._preferred()
-        arm = Arm("untouched", sticky=False, injected=True, workloads=bystanders)
-        for session in ("1", "2"):
-            self.rounds.run([arm], session)
-        for workload in bystanders:
-            self._check_untouched(workload)
+        self.rounds.run([replace(arm, face="extender") for arm, _ in quiet if arm.name == UNTOUCHED], "asked")
         if self._preferred() != preferred:
             self.problems.append("the extender gave points to a pod of a workload without stickiness")
-        self.console.print(
-            "untouched: a workload without opt-in and one with a warm pool have no annotation, term or score"
-        )
-
-    def _check_untouched(self, workload: Object) -> None:
-        annotations = self.sessions.read(workload)["metadata"].get("annotations", {})
-        written = {contract.LAST_NODE_ANNOTATION, contract.RECENT_NODES_ANNOTATION} & annotations.keys()
-        if written:
-            self.problems.append(f"{workload['metadata']['name']} has {', '.join(sorted(written))}")
+        for arm, runs in quiet:
+            for workload in arm.workloads:
+                self._check_untouched(workload)
+            told = [run.pod for run in runs if run.told]
+            self.problems += [f"{pod} came with a preference, and its workload is without stickiness" for pod in told]
+        self.console.print("untouched: workloads without opt-in or with a warm pool have no annotation, term or score")
 
     def counted(self) -> str:
-        """What the extender counted of its answers and waits: where to look first when a session went elsewhere."""
-        counters = ("lastnode_prioritize_total", "lastnode_controller_wait_seconds_count")
-        samples = self.stack.metrics(self.stack.extender_url).items()
-        return ", ".join(f"{name} {value:g}" for name, value in samples if value and name.startswith(counters))
+        """What lastnode counted of its answers and waits: where to look first when a session went elsewhere."""
+        urls = (self.stack.webhook_url, self.stack.extender_url)
+        samples = [sample for url in urls for sample in self.stack.metrics(url).items()]
+        return ", ".join(f"{name} {value:g}" for name, value in samples if value and name.startswith(COUNTERS))
+
+    def _run(self, *arms: Arm) -> None:
+        runs = [run for session in ROUNDS for run in self.rounds.run(arms, session)]
+        self.arms += [(arm, [run for run in runs if run.arm == arm.name]) for arm in arms]
+        few = [{each["metadata"]["name"] for each in arm.workloads[: self.shown]} for arm in arms]
+        title = f"{self.shown} of each arm's {self.workloads} workloads"
+        report.print_sessions(self.console, title, [[run for run in runs if run.workload in each] for each in few])
+
+    def _check_untouched(self, workload: Object) -> None:
+        prefix = kind_named(workload["kind"]).prefix
+        written = {f"{prefix}/{LAST_NODE}", f"{prefix}/{RECENT_NODES}"}
+        found = written & self.sessions.read(workload)["metadata"].get("annotations", {}).keys()
+        if found:
+            self.problems.append(f"{workload['metadata']['name']} has {', '.join(sorted(found))}")
 
     def _preferred(self) -> float:
         return self.stack.metrics(self.stack.extender_url)['lastnode_prioritize_total{result="preferred"}']
@@ -124,8 +146,13 @@ class Demo:
 
 def run(demo: Demo) -> int:
     """Everything, on a cluster that is ready. Returns the exit code."""
-    arms = [demo.extender_face(), *demo.library_face()]
+    scheduler = demo.stack.start_scheduler("sticky.yaml")
+    demo.spoken()
+    scheduler.stop()
+    demo.stack.start_scheduler("extender.yaml")
+    demo.asked()
     report.print_faults(demo.console, demo.faults)
+    arms = [(arm, runs) for arm, runs in demo.arms if arm.name != UNTOUCHED]
     totals = [total_of(arm.name, runs) for arm, runs in arms]
     report.print_totals(demo.console, totals)
     for (arm, runs), total in zip(arms, totals, strict=True):
@@ -146,7 +173,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m testbed.demo", description=__doc__, allow_abbrev=False)
     parser.add_argument("--nodes", type=int, default=80, help="simulated nodes (default: 80)")
     parser.add_argument("--workloads", type=int, default=20, help="workloads an arm (default: 20)")
+    parser.add_argument("--show", type=int, default=3, help="so many of them (default: 3)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the order of sessions")
+    parser.add_argument("--keep", action="store_true", help="then leave everything running until Ctrl-C")
     options = parser.parse_args(argv)
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
     console.print(f"starting etcd, kube-apiserver and {options.nodes} simulated nodes (seed {options.seed})")
@@ -154,9 +183,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         with Stack.start() as stack, Sessions.connect(stack.cp.kubeconfig) as sessions:
             stack.start_agent(options.nodes)
             stack.start_extender()
+            stack.start_webhook()
             stack.start_recorder("--extender-url", stack.extender_url)
             rounds = Rounds(stack, sessions, random.Random(options.seed))
-            return run(Demo(stack, sessions, rounds, console, options.workloads))
+            demo = Demo(stack, sessions, rounds, console, options.workloads, options.show)
+            code = run(demo)
+            if options.keep:
+                keep.stay(console, stack, rounds, [arm for arm, _ in demo.arms if arm.name in ("webhook", "sandbox")])
+            return code
     except (LocalError, KubeError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

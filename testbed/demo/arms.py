@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import functools
+import json
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from extender import prefer_last_node
 from lastnode import memory, reading
-from lastnode.contract import AGENTCUBE_PREFIX
-from lastnode.kinds import BUILT_IN, Ways
+from lastnode.contract import SANDBOX_KIND
+from lastnode.kinds import BUILT_IN, Ways, kind_named
 from lastnode.kube.store import ObjectKey
 from testbed.demo.outcome import Run, outcome_of
 from testbed.sessions import Object, Session, Sessions
 from testbed.stack import Stack
+from testbed.webhook import OPT_OUT_LABEL
 from testbed.workloads import agent_runtime, code_interpreter, sandbox_for
 
 READY_SECONDS = 60.0
@@ -24,18 +26,21 @@ WRITTEN_SECONDS = 20.0
 # their pods reach kube-scheduler, by more than it waits.
 ON_THEIR_WAY = 8
 
+# How a pod comes by its preference. One of another face than the webhook's is not shown to the webhook.
+Face = Literal["webhook", "library", "extender"]
+
 
 @dataclass
 class Arm:
-    """Workloads that are treated alike. ``injected``: their pods' specs go through prefer_last_node. ``at_a_time``: so
-    many sessions of each run in a round.
+    """Workloads that are treated alike. ``at_a_time``: so many sessions of each run in a round; of a Sandbox, which is
+    suspended and resumed, just one.
 
     ``former``: workload -> the nodes of its sessions before, as this program saw it; not what lastnode remembers.
     """
 
     name: str
     sticky: bool
-    injected: bool
+    face: Face
     workloads: list[Object]
     at_a_time: int = 1
     former: dict[str, list[str]] = field(default_factory=dict)
@@ -45,6 +50,10 @@ class Arm:
         """The last of these."""
         return {workload: nodes[-1] for workload, nodes in self.former.items()}
 
+    def part(self, *workloads: Object) -> Arm:
+        """These of its workloads, one session at a time."""
+        return replace(self, workloads=list(workloads), at_a_time=1)
+
 
 def make_arm(
     sessions: Sessions,
@@ -52,22 +61,22 @@ def make_arm(
     count: int,
     *,
     sticky: bool,
-    injected: bool = False,
+    face: Face = "webhook",
+    builders: Sequence[Callable[..., Object]] = (agent_runtime, code_interpreter),
     at_a_time: int = 1,
     annotations: Mapping[str, str] | None = None,
     **template: Any,
 ) -> Arm:
-    """``count`` workloads, half AgentRuntimes and half CodeInterpreters, each with an image of its own unless
-    ``template`` has one for all. ``template``: for testbed.workloads."""
+    """``count`` workloads, made by the ``builders`` in turn, each with an image of its own unless ``template`` has one
+    for all. ``template``: for the builders."""
     workloads = []
     for number in range(count):
-        make = code_interpreter if number % 2 else agent_runtime
         label = f"{name}-{number:02d}"
         own: dict[str, Any] = {"image": f"registry.example/{label}:1", **template}
-        workload = make(label, sticky=sticky or None, **own)
-        workload["metadata"]["annotations"] = dict(annotations or {})
+        workload = builders[number % len(builders)](label, sticky=sticky, **own)
+        workload["metadata"].setdefault("annotations", {}).update(annotations or {})
         workloads.append(sessions.create(workload))
-    return Arm(name, sticky, injected, workloads, at_a_time)
+    return Arm(name, sticky, face, workloads, at_a_time)
 
 
 class Rounds:
@@ -81,33 +90,40 @@ class Rounds:
     def run(self, arms: Sequence[Arm], session: str) -> list[Run]:
         """The sessions of every workload of these arms, one or as many as run at a time; ended again, and written down,
         when this returns."""
+        runs, ends = self.start(arms, session)
+        for end in ends.values():
+            end()
+        self._sessions.wait_gone(ends, READY_SECONDS)
+        return runs
+
+    def start(self, arms: Sequence[Arm], session: str) -> tuple[list[Run], dict[ObjectKey, Callable[[], None]]]:
+        """The same, but they go on running. Returns also what ends each of them."""
         wanted = [(arm, each, name) for arm in arms for each in arm.workloads for name in _names(arm, session)]
         self._rng.shuffle(wanted)
-        sandboxes = [self._sandbox(arm, workload, name) for arm, workload, name in wanted]
-        keys = self._start(sandboxes)
-        seen = self._sessions.wait_ready(keys, READY_SECONDS)
-        runs = [_run(*which, seen[key]) for which, key in zip(wanted, keys, strict=True)]
-        for (arm, workload, _), run, key in zip(wanted, runs, keys, strict=True):
-            arm.former.setdefault(run.workload, []).append(run.node)
-            if arm.sticky:
-                self._await_written(workload, key)
-        for sandbox in sandboxes:
-            self._sessions.delete(sandbox)
-        self._sessions.wait_gone(keys, READY_SECONDS)
-        return sorted(runs, key=lambda run: run.workload)
+        ends: dict[ObjectKey, Callable[[], None]] = {}
+        for arm, workload, name in wanted:
+            if len(ends) >= ON_THEIR_WAY:
+                self._await_bound(list(ends)[-ON_THEIR_WAY])
+            key, end = self._begin(arm, workload, name)
+            ends[key] = end
+        seen = self._sessions.wait_ready(ends, READY_SECONDS)
+        runs = [self._seen(*which, seen[key]) for which, key in zip(wanted, ends, strict=True)]
+        return sorted(runs, key=lambda run: run.workload), ends
 
-    def one(self, arm: Arm, workload: Object, session: str) -> Run:
-        """A single session of one workload."""
-        alone = Arm(arm.name, arm.sticky, arm.injected, [workload], former=arm.former)
-        return self.run([alone], session)[0]
+    def _begin(self, arm: Arm, workload: Object, session: str) -> tuple[ObjectKey, Callable[[], None]]:
+        if workload["kind"] == SANDBOX_KIND:
+            return self._sessions.resume(workload), functools.partial(self._sessions.suspend, workload)
+        sandbox = self._sandbox(arm, workload, session)
+        return self._sessions.start(sandbox), functools.partial(self._sessions.delete, sandbox)
 
-    def _start(self, sandboxes: Sequence[Object]) -> list[ObjectKey]:
-        keys: list[ObjectKey] = []
-        for sandbox in sandboxes:
-            if len(keys) >= ON_THEIR_WAY:
-                self._await_bound(keys[-ON_THEIR_WAY])
-            keys.append(self._sessions.start(sandbox))
-        return keys
+    def _sandbox(self, arm: Arm, workload: Object, session: str) -> Object:
+        transform = None
+        if arm.face == "library":
+            transform = functools.partial(prefer_last_node, workload=self._sessions.read(workload))
+        sandbox = sandbox_for(workload, session, transform=transform)
+        if arm.face != "webhook":
+            sandbox["spec"]["podTemplate"]["metadata"]["labels"][OPT_OUT_LABEL] = "disabled"
+        return sandbox
 
     def _await_bound(self, key: ObjectKey) -> None:
         def bound() -> bool:
@@ -116,32 +132,31 @@ class Rounds:
 
         self._sessions.wait_until(bound, READY_SECONDS, f"{key} has no node")
 
-    def _sandbox(self, arm: Arm, workload: Object, session: str) -> Object:
-        if not arm.injected:
-            return sandbox_for(workload, session)
-        fresh = self._sessions.read(workload)
-        return sandbox_for(workload, session, transform=functools.partial(prefer_last_node, workload=fresh))
+    def _seen(self, arm: Arm, workload: Object, session: str, seen: Session) -> Run:
+        """What became of a session, which is written down where it is to be."""
+        name = workload["metadata"]["name"]
+        pod = self._sessions.api.get(f"/api/v1/namespaces/{seen.key.namespace}/pods/{seen.key.name}")
+        outcome = outcome_of(seen.node, arm.former.get(name, ()))
+        arm.former.setdefault(name, []).append(seen.node)
+        if arm.sticky:
+            self._await_written(workload, pod)
+        told = "affinity" in json.loads(pod)["spec"]
+        run = Run(arm.name, workload["kind"], name, session, seen.node, outcome, seen.seconds or 0.0)
+        return replace(run, pod=seen.key.name, uid=seen.uid, told=told)
 
-    def _await_written(self, workload: Object, key: ObjectKey) -> None:
+    def _await_written(self, workload: Object, data: bytes) -> None:
         # By time, not by the pod's UID: of two sessions that became Ready on a node in the same second (the API's
         # resolution) only one is kept, and it need not be the later one.
-        pod = reading.read_session(
-            Ways(BUILT_IN), self._sessions.api.get(f"/api/v1/namespaces/{key.namespace}/pods/{key.name}")
-        )
+        pod = reading.read_session(Ways(BUILT_IN), data)
+        prefix = kind_named(workload["kind"]).prefix
 
         def written() -> bool:
-            entries = memory.parse(self._sessions.read(workload)["metadata"].get("annotations", {}), AGENTCUBE_PREFIX)
+            entries = memory.parse(self._sessions.read(workload)["metadata"].get("annotations", {}), prefix)
             return any(
                 e.node == pod.node and e.ready_at and pod.ready_at and e.ready_at >= pod.ready_at for e in entries
             )
 
-        self._stack.wait(written, f"the recorder to write down session {key}", WRITTEN_SECONDS)
-
-
-def _run(arm: Arm, workload: Object, session: str, seen: Session) -> Run:
-    name = workload["metadata"]["name"]
-    outcome = outcome_of(seen.node, arm.former.get(name, ()))
-    return Run(arm.name, workload["kind"], name, session, seen.node, outcome, seen.seconds or 0.0)
+        self._stack.wait(written, f"the recorder to write down session {pod.key}", WRITTEN_SECONDS)
 
 
 def _names(arm: Arm, session: str) -> list[str]:

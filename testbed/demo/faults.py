@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from testbed.agent import names
 from testbed.stack import Stack, is_ready
 
 _PODS = "/api/v1/namespaces/default/pods"
@@ -25,24 +26,21 @@ def cordoned(stack: Stack, node: str) -> Iterator[None]:
 def full(stack: Stack, node: str) -> Iterator[None]:
     """Another pod holds all but a tenth of a CPU of the node."""
     free = stack.api.get(f"/api/v1/nodes/{node}")["status"]["allocatable"]["cpu"]
-    container = {
-        "name": "blocker",
-        "image": "registry.example/blocker:1",
-        "resources": {"requests": {"cpu": f"{int(free) * 1000 - 100}m"}},
-    }
+    name, requests = f"blocker-{node}", {"cpu": f"{int(free) * 1000 - 100}m"}
+    container = {"name": "blocker", "image": "registry.example/blocker:1", "resources": {"requests": requests}}
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "blocker"},
+        "metadata": {"name": name, "annotations": {names.READY_AFTER: "0"}},
         "spec": {"nodeName": node, "containers": [container]},
     }
     stack.api.post(_PODS, pod)
-    stack.wait(lambda: any(is_ready(pod) for pod in _blockers(stack)), "the blocking pod to run")
+    stack.wait(lambda: any(is_ready(pod) for pod in _called(stack, name)), "the blocking pod to run")
     try:
         yield
     finally:
-        stack.api.delete(f"{_PODS}/blocker")
-        stack.wait(lambda: not _blockers(stack), "the blocking pod to go")
+        stack.api.delete(f"{_PODS}/{name}")
+        stack.wait(lambda: not _called(stack, name), "the blocking pod to go")
 
 
 @contextmanager
@@ -59,5 +57,6 @@ def _patch_node(stack: Stack, node: str, unschedulable: bool) -> None:
     stack.api.patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": unschedulable or None}})
 
 
-def _blockers(stack: Stack) -> list[dict[str, Any]]:
-    return [pod for pod in stack.api.get(_PODS)["items"] if pod["metadata"]["name"] == "blocker"]
+def _called(stack: Stack, name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = stack.api.get(f"{_PODS}?fieldSelector=metadata.name%3D{name}")["items"]
+    return found

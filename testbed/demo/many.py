@@ -13,7 +13,7 @@ from lastnode.contract import AGENTCUBE_PREFIX, CACHE_GROUP, OLDER_WEIGHT
 from testbed.agent import names
 from testbed.agent.nodes import NodeShape
 from testbed.demo.arms import Arm, Rounds
-from testbed.demo.outcome import Run, chance, remembered
+from testbed.demo.outcome import MOST_OF_EIGHT_BY_CHANCE, Run, chance, remembered
 
 AT_A_TIME: Final = 8
 FIRST_SESSIONS: Final = 8
@@ -80,8 +80,8 @@ class Tally:
     def problems(self) -> list[str]:
         """What is not as promised, a line each."""
         if not self.promised:
-            return chance(self.title, self.share)
-        astray = [f"{each.run.workload}-{each.run.session}" for each in self.landings if each.astray]
+            return chance(self.title, self.share, MOST_OF_EIGHT_BY_CHANCE)
+        astray = [each.run.pod for each in self.landings if each.astray]
         return [f"{self.title}: a known node had room, and elsewhere ran {', '.join(astray)}"] if astray else []
 
 

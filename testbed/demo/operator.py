@@ -34,24 +34,19 @@ def look(
     the recorder remembers changes while a round of them goes on.
     """
     seen = [run for _, runs in arms for run in runs] + [run for _, _, run in faults]
-    warm = [pod_of(run) for tally in tallies if tally.promised for run in tally.warm]
-    pods = {pod_of(run) for run in seen} | set(warm)
+    warm = [run for tally in tallies if tally.promised for run in tally.warm]
+    pods = {run.uid for run in (*seen, *warm)}
 
     def counted() -> bool:
-        return pods <= {record.pod for record in _journal(stack)}
+        return pods <= {record.pod_uid for record in _journal(stack)}
 
     stack.wait(counted, "the recorder to count every session", COUNTED_SECONDS)
     _kubectl(console, stack, "report")
     if faults:
-        run = faults[0][2]
-        _kubectl(console, stack, "explain", pod_of(run), "-n", "default")
+        _kubectl(console, stack, "explain", faults[0][2].pod, "-n", "default")
     journal, apart = _journal(stack), {run.workload for run in tallied}
-    return disagreements(seen, [each for each in journal if each.workload not in apart]) + told_cold(warm, journal)
-
-
-def pod_of(run: Run) -> str:
-    """The name of a session's pod."""
-    return f"{run.workload}-{run.session}"
+    told = [each for each in journal if each.workload not in apart]
+    return disagreements(seen, told) + told_cold([run.pod for run in warm], journal)
 
 
 def disagreements(runs: Sequence[Run], records: Sequence[SessionRecord]) -> list[str]:

@@ -8,16 +8,18 @@ from typing import Final, Literal
 
 from lastnode.contract import DEFAULT_RECENT_NODES
 
-# What chance alone may bring to a known node in a control arm before the comparison means nothing. On 80 nodes that is
+# What chance alone may bring to a known node in a control arm before the comparison means little. On 80 nodes that is
 # one session in 80 for a last node, and one in eight for the eight nodes that a workload remembers.
-MOST_BY_CHANCE: Final = 0.5
+MOST_BY_CHANCE: Final = 0.2
+MOST_OF_EIGHT_BY_CHANCE: Final = 0.5
 
 Outcome = Literal["first", "reused", "older", "moved"]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One finished session. ``seconds``: from its Sandbox being asked for to its pod being Ready, on the clock."""
+    """One finished session. ``seconds``: from being asked for to Ready, on the clock. ``pod``, ``uid``: its pod's.
+    ``told``: whether its spec came with a preference."""
 
     arm: str
     kind: str
@@ -26,6 +28,9 @@ class Run:
     node: str
     outcome: Outcome
     seconds: float
+    pod: str = ""
+    uid: str = ""
+    told: bool = False
 
 
 def remembered(former: Iterable[str]) -> list[str]:
@@ -42,10 +47,10 @@ def outcome_of(node: str, former: Sequence[str]) -> Outcome:
     return "older" if node in remembered(former) else "moved"
 
 
-def chance(title: str, share: float) -> list[str]:
+def chance(title: str, share: float, most: float = MOST_BY_CHANCE) -> list[str]:
     """A line where so many of a control arm's sessions went to a known node that the comparison says little."""
     line = f"{title}: {share:.0%} came back by chance, so that the comparison says little"
-    return [line] if share >= MOST_BY_CHANCE else []
+    return [line] if share >= most else []
 
 
 @dataclass(frozen=True, slots=True)

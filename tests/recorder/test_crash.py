@@ -86,16 +86,17 @@ def test_a_crash_before_ready_was_seen_never_makes_the_node_the_last(space: Spac
     assert nodes_of(space) == [good]
 
 
-def test_a_container_that_crashes_early_and_is_ready_again_counts_from_then(space: Space) -> None:
+@pytest.mark.parametrize("again", [20, 10], ids=["later", "in the same second"])
+def test_a_container_that_crashes_early_and_is_ready_again_counts_from_then(space: Space, again: int) -> None:
     node = space.node("a")
     space.workload()
     pod = space.session("s", node, 1)
     space.written(node)
     restart(space, pod, 10, None)
     space.stack.wait(space.untouched, "both annotations to be gone")
-    restart(space, pod, 10, 20)
+    restart(space, pod, 10, again)
     space.written(node)
-    assert [entry["readyAt"] for entry in space.recent()] == [moment(20)]
+    assert [entry["readyAt"] for entry in space.recent()] == [moment(again)]
 
 
 def test_a_pod_evicted_early_counts_by_when_it_was_no_longer_ready(space: Space) -> None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lastnode import memory
 from lastnode.memory import Crash
-from lastnode.objects import Session
+from lastnode.objects import Node, Session
 from recorder.life import LONGEST_START, dated, news
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -71,6 +72,17 @@ def test_after_an_early_crash_the_next_ready_counts_and_after_a_later_one_the_fi
     assert followed(pod(5), pod(40, crashed=35)) == at(40)
     assert followed(pod(5), pod(40, crashed=35), pod(None, crashed=35), pod(7000, crashed=35)) == at(40)
     assert followed(pod(5), pod(None, crashed=36), pod(40, crashed=36)) == at(5)
+    assert followed(pod(5), pod(None, crashed=7), pod(7, crashed=7)) == at(7)
+
+
+def test_a_pod_that_is_ready_again_within_the_second_of_its_crash_keeps_what_is_written_of_it() -> None:
+    node = Node(name="n", uid="n", hostname="n", ready=True)
+    seen = [dated(pod(6), each, EARLY, NOW) for each in (pod(None, crashed=6), pod(6, crashed=6))]
+    down, back = (news("w", each, node, EARLY) for each in seen)
+    (placed,) = back.memory
+    assert memory.take_back((placed,), down.crashes) == ()
+    for pending in (back, down.plus(back), back.plus(down)):
+        assert memory.take_back(pending.memory, pending.crashes) == (placed,)
 
 
 def test_another_pod_of_the_name_has_a_date_of_its_own() -> None:

@@ -36,8 +36,17 @@ def ready(value: str, time: str | None = "2026-11-23T12:00:00Z") -> dict[str, An
         ({"containerStatuses": [{"state": ended(3)}, {"state": ended(5, code=0)}]}, 3),
         ({"containerStatuses": [{"state": ended(3)}], "phase": "Failed", "conditions": [ready("False")]}, 3),
         ({"phase": "Failed", "conditions": [ready("False")]}, 0),
+        (
+            {
+                "phase": "Failed",
+                "reason": "Evicted",
+                "conditions": [ready("False")],
+                "containerStatuses": [{"state": ended(3, code=137, reason="ContainerStatusUnknown")}],
+            },
+            0,
+        ),
     ],
-    ids=["ended", "restarted", "the last counts", "a good end is none", "before the condition", "evicted"],
+    ids=["ended", "restarted", "the last counts", "a good end is none", "before the condition", "failed", "evicted"],
 )
 def test_a_crash_has_the_time_of_the_last_end_with_an_error(fields: Any, minute: int) -> None:
     assert crashed_at(status(**fields)) == NOON.replace(minute=minute)
@@ -55,6 +64,13 @@ def test_a_crash_has_the_time_of_the_last_end_with_an_error(fields: Any, minute:
         {"containerStatuses": [{"state": {"waiting": {}}, "lastState": None}]},
         {"containerStatuses": [{"state": {"running": {}}, "lastState": ended(3, code=255, reason="Unknown")}]},
         {"containerStatuses": [{"state": ended(3, code=137, reason="ContainerStatusUnknown")}], "phase": "Running"},
+        {
+            "phase": "Failed",
+            "conditions": [ready("False")],
+            "containerStatuses": [{"state": ended(3, code=255, reason="Unknown")}],
+        },
+        {"phase": "Failed", "conditions": [ready("True")]},
+        {"phase": "Failed", "reason": "OutOfcpu"},
     ],
 )
 def test_no_error_or_no_time_is_no_crash(fields: Any) -> None:

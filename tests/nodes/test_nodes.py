@@ -1,0 +1,34 @@
+"""Real nodes, used as a cluster's are."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed import ApiError
+from testbed.nodes.realnodes import RealNodes
+from testbed.stack import Stack
+from tests.nodes import pods
+from tests.waiting import eventually
+
+
+def test_a_node_joins_pulls_an_image_from_the_registry_runs_a_pod_and_lets_it_go(
+    stack: Stack, nodes: RealNodes
+) -> None:
+    nodes.registry.push("joins", [nodes.program()])
+    name = pods.create(stack.api, nodes.names[0], "joins")
+    status = pods.ready(stack.api, name)["status"]
+    assert status["containerStatuses"][0]["imageID"].startswith("registry.example/joins@sha256:")
+    events = stack.api.get(f"/api/v1/namespaces/default/events?fieldSelector=involvedObject.name={name}")["items"]
+    assert {"Pulling", "Pulled", "Created", "Started"} <= {event["reason"] for event in events}
+    assert "busybox sleep" in nodes.on(nodes.names[0], "ps", "ax")
+    assert "busybox sleep" not in nodes.on(nodes.names[1], "ps", "ax")
+    stack.api.delete(f"{pods.PODS}/{name}")
+    eventually(lambda: name not in pods.names(stack.api), "the pod is gone")
+
+
+def test_a_kubelet_may_do_what_a_kubelet_may_and_nothing_else(stack: Stack, nodes: RealNodes) -> None:
+    kubelet = stack.cp.api(f"system:node:{nodes.names[0]}")
+    assert kubelet.get(f"/api/v1/nodes/{nodes.names[0]}")["status"]["nodeInfo"]["kubeletVersion"] == "v1.37.2"
+    for path in (f"/api/v1/nodes/{nodes.names[1]}", "/api/v1/secrets"):
+        with pytest.raises(ApiError, match="forbidden"):
+            kubelet.get(path)
