@@ -139,7 +139,7 @@ def print_phases(console: Console, phases: Mapping[Run, Phases]) -> None:
 
 
 def what_was_real(nodes: int, rate: str, files: Files) -> str:
-    versions = ", ".join(f"{each.name} {re.split('[~+]', each.version)[0]}" for each in PACKAGES)
+    versions = ", ".join(f"{each.name} {re.sub('^[0-9]:|[~+-].*', '', each.version)}" for each in PACKAGES)
     return (
         f"real: {nodes} kubelets {KUBERNETES} with {versions}, and pulls of real files, {files.size / 1e6:.0f} MB an "
         f"image, at {rate} a node. Not real: one disk and {os.cpu_count()} CPUs for all; a session only waits"
@@ -151,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m testbed.nodes.demo", description=__doc__, allow_abbrev=False)
     parser.add_argument("--nodes", type=int, default=4, help="real nodes (default: 4)")
     parser.add_argument("--workloads", type=int, default=3, help="workloads an arm (default: 3)")
-    parser.add_argument("--megabytes", type=int, default=400, help="of files in each image, unpacked (default: 400)")
+    parser.add_argument("--megabytes", type=int, default=300, help="of files in each image, unpacked (default: 300)")
     parser.add_argument("--rate", default="200mbit", help="of a node's downloads, in tc's words (default: 200mbit)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the order of sessions")
     options = parser.parse_args(argv)
