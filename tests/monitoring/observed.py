@@ -32,7 +32,7 @@ class Observed:
         self.stack = stack
         stack.start_agent(NODES)
         stack.start_extender()
-        stack.start_recorder("--extender-url", stack.extender_url)
+        stack.start_recorder("--extender-url", stack.extender_url, "--schedulers", "default-scheduler")
         stack.start_webhook()
         scheduler = stack.start_scheduler("extender.yaml")
         self.urls = {
