@@ -82,7 +82,7 @@ class Observed:
     def _move(self, rounds: Rounds, arm: Arm, index: int) -> None:
         workload = arm.workloads[index]
         with cordoned(self.stack, arm.last_nodes[workload["metadata"]["name"]]):
-            rounds.one(arm, workload, f"moved-{index}-{time.monotonic_ns()}")
+            rounds.run([arm.part(workload)], f"moved-{index}-{time.monotonic_ns()}")
 
     def _start_certified(self) -> str:
         """An extender whose certificate is renewed meanwhile."""
