@@ -13,10 +13,10 @@ NODES ?= 20
 # Test processes at a time; each may run a control plane of its own (about 1 GB).
 JOBS ?= 2
 
-.PHONY: help setup demo demo-nodes test test-unit lint fmt bench headline soak fuzz cluster cluster-down binaries image manifests lock clean
+.PHONY: help setup demo demo-nodes test test-unit lint fmt bench headline headline-quick soak fuzz cluster cluster-down binaries image manifests lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make the virtual environment with the pinned dependencies
 
@@ -64,8 +64,12 @@ fuzz: $(READY) ## A minute each of anything in bytes and in objects; FUZZ_SEED= 
 	@$(PY) -m testbed binaries
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(PY) -m pytest -s tests/fuzz
 
-headline: $(READY) ## 20,000 workloads on 1,000 nodes, with and without lastnode; SCALE=0.05 takes minutes, MINUTES=60 stops early
-	@$(PY) -m benchmarks.headline --scale $(or $(SCALE),1) $(if $(MINUTES),--minutes $(MINUTES))
+headline: $(READY) ## 20,000 sessions a round on 1,000 nodes, with and without lastnode: hours; WORLD= ARMS= SCALE= MINUTES=
+	@$(PY) -m benchmarks.headline --scale $(or $(SCALE),1) $(if $(WORLD),--world $(WORLD)) $(if $(ARMS),--arms $(ARMS)) \
+		$(if $(MINUTES),--minutes $(MINUTES))
+
+headline-quick: $(READY) ## The same of 400 sessions a round on 100 nodes, with and without: two minutes; WORLD=many
+	@$(PY) -m benchmarks.headline --quick --world $(or $(WORLD),one)
 
 cluster: $(READY) ## Leave a control plane with NODES=20 simulated nodes running; prints KUBECONFIG
 	@$(PY) -m testbed up --nodes $(NODES)

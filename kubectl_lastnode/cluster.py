@@ -3,6 +3,7 @@ proxy of their pods. Nothing here decides anything.
 """
 
 import base64
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -86,7 +87,7 @@ class Cluster:
         self.kinds = {kind.resource: kind for kind in kinds}
         self.ways = Ways(kinds)
         self._served: dict[str, discovery.Served] = {}
-        self._warn = warn
+        self._warn = functools.cache(warn)  # each line once
         self._groups: dict[str, Groups] = {}  # by namespace, once asked for
 
     def relatives(self, workload: Workload) -> Memory:
@@ -100,18 +101,18 @@ class Cluster:
         return self._groups[workload.namespace].newest(workload)
 
     def workloads(self, namespace: str = "") -> list[Workload]:
-        """Of all kinds that are served; empty ``namespace``: everywhere.
+        """Of all kinds that are served and may be read; empty ``namespace``: everywhere.
 
         :raises ApiError, Unreachable: as all methods here, where the server does not answer with what was asked.
         """
-        return [workload for resource in self.kinds for workload in self._of(resource, namespace)]
+        return self._from(self.kinds, lambda resource: self._of(resource, namespace))
 
     def find(self, wanted: str, namespace: str) -> list[Workload]:
         """The workloads that a person means, at most one of each kind. ``wanted``: NAME or KIND/NAME; KIND is the
         name of the kind or of the resource, each with or without its group."""
         kind, _, name = wanted.rpartition("/")
-        found = (self.workload(resource, namespace, name) for resource in self.kinds)
-        return [workload for workload in found if workload and kind.lower() in ("", *_kind_names(workload))]
+        meant = [resource for resource in self.kinds if not kind or kind.lower() in self._kind_names(resource)]
+        return self._from(meant, lambda resource: filter(None, [self.workload(resource, namespace, name)]))
 
     def workload(self, resource: str, namespace: str, name: str) -> Workload | None:
         """One workload as it is now; None where it is not there."""
@@ -140,11 +141,12 @@ class Cluster:
             self._warn(f"whether nodes are there and Ready is not looked at: {error}")
             return None
 
-    def session_pods(self, namespace: str = "") -> Iterator[Any]:
-        """The sessions' pods, of all namespaces where none is named."""
+    def session_pods(self, namespace: str = "", *, unbound: bool = False) -> Iterator[Any]:
+        """The sessions' pods, of all namespaces where none is named. ``unbound``: only those without a node."""
         path = discovery.namespaced("/api/v1/pods", namespace)
+        fields = {"fieldSelector": "spec.nodeName="} if unbound else {}
         for selector in self.ways.selectors:
-            for pod in self.objects(path, {"labelSelector": str(selector)}):
+            for pod in self.objects(path, {"labelSelector": str(selector), **fields}):
                 if self.ways.of(pod["metadata"].get("labels") or {}):
                     yield pod
 
@@ -186,12 +188,24 @@ class Cluster:
                 return
             asked["continue"] = page.token
 
+    def _from(self, resources: Iterable[str], read: Callable[[str], Iterable[Workload]]) -> list[Workload]:
+        """Of all these kinds. One that this person may not read is left out, while there are others."""
+        found: list[Workload] = []
+        refused: list[Refused] = []
+        served = [resource for resource in resources if self._kind_names(resource)]
+        for resource in served:
+            try:
+                found += read(resource)
+            except Refused as error:
+                refused.append(error)
+        if refused and len(refused) == len(served):
+            raise refused[0]
+        for each in refused:
+            self._warn(f"a kind is left out: {each}")
+        return found
+
     def _of(self, resource: str, namespace: str) -> Iterator[Workload]:
-        try:
-            path = discovery.namespaced(self._find(resource).path, namespace)
-        except discovery.NotServed:
-            return
-        for item in self.items(path):
+        for item in self.items(discovery.namespaced(self._find(resource).path, namespace)):
             try:
                 yield self._read(resource, item)
             except Undecodable as error:
@@ -204,6 +218,15 @@ class Cluster:
             if kind := self.kinds.get(resource):
                 self.kinds[resource] = kind._replace(name=kind.name or found.kind)
         return self._served[resource]
+
+    def _kind_names(self, resource: str) -> tuple[str, ...]:
+        """What people call the kind; nothing where it is not served."""
+        try:
+            kind = self._find(resource).kind.lower()
+        except discovery.NotServed:
+            return ()
+        plural, _, group = resource.partition(".")
+        return kind, plural, resource, f"{kind}.{group}"
 
     def _read(self, resource: str, data: bytes | msgspec.Raw) -> Workload:
         return read_workload(self.kinds[resource], data, self.ways.keys_of(resource), whole=True)
@@ -269,12 +292,6 @@ def _builtins(data: bytes | msgspec.Raw) -> Any:
 def _token_secret(pod: Any) -> str:
     volumes = (each for each in pod["spec"].get("volumes") or () if each["name"] == _TOKEN_VOLUME)
     return next((str(each.get("secret", {}).get("secretName", "")) for each in volumes), "")
-
-
-def _kind_names(workload: Workload) -> tuple[str, ...]:
-    plural, _, group = workload.resource.partition(".")
-    kind = workload.kind.lower()
-    return kind, plural, workload.resource, f"{kind}.{group}"
 
 
 def _by_url(url: str, ca: str | None) -> Replica:

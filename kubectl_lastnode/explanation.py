@@ -16,7 +16,7 @@ from lastnode.objects import Node, Session, Workload
 from lastnode.outcome import Outcome, SessionRecord, expect
 from lastnode.preference import carried
 from lastnode.ranking import WEIGHTS, Preferred, Standing, Weights
-from lastnode.reasons import Meant, Reason
+from lastnode.reasons import INVALID, Meant, Reason
 
 Nodes = Mapping[str, Node]
 
@@ -50,9 +50,10 @@ class Ranked(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """``asked``: term, extender, nobody, or empty where not known. ``entry``: the memory's entry of ``last_node``,
-    if it is still there. ``ranked``: what its workload would like now. ``reason``/``meaning``: empty unless it moved.
-    ``*_seconds``: None where not known."""
+    """``last_node``: where it should have come back to; ``preferred``: the same, but empty where that could not be
+    preferred. ``asked``: term, extender, nobody, or empty where not known. ``entry``: the memory's entry of
+    ``last_node``, if it is still there. ``ranked``: what its workload would like now. ``reason``/``meaning``: empty
+    unless it moved. ``*_seconds``: None where not known."""
 
     namespace: str
     pod: str
@@ -62,6 +63,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     kind: str = ""
     source: Source
     last_node: str = ""
+    preferred: str = ""
     entry: Entry | None = None
     ranked: list[Ranked] = []
     asked: str = ""
@@ -89,7 +91,8 @@ def from_record(record: SessionRecord, workload: Workload | None, *, exists: boo
     phases = record.phases
     return Explanation(
         **{name: getattr(record, name) for name in _SAME}, exists=exists, source=Source.JOURNAL,
-        outcome=str(record.outcome), entry=next((entry for entry in others if entry.node == last), None),
+        outcome=str(record.outcome), preferred=_unless(record.reason, last),
+        entry=next((entry for entry in others if entry.node == last), None),
         **_because(record.reason), startup_seconds=record.startup_seconds,
         scheduled_seconds=phases.get("scheduled"), ready_seconds=phases.get("ready"),
     )  # fmt: skip
@@ -105,7 +108,7 @@ def from_event(event: Mapping[str, Any], *, exists: bool) -> Explanation:
     return Explanation(
         namespace=pod.get("namespace", ""), pod=pod.get("name", ""), pod_uid=pod.get("uid", ""), exists=exists,
         source=Source.EVENT, workload=workload.get("name", ""), kind=workload.get("kind", ""), last_node=said["last"],
-        node=said["node"], outcome=str(Outcome.MOVED), **_because(known),
+        preferred=_unless(known, said["last"]), node=said["node"], outcome=str(Outcome.MOVED), **_because(known),
         notes=["An Event does not tell who asked for the node, nor how long the start took."],
     )  # fmt: skip
 
@@ -140,6 +143,7 @@ def derived(
     return Explanation(
         namespace=session.namespace, pod=session.name, pod_uid=session.uid, exists=True, source=Source.DERIVED,
         workload=workload.name if workload else "", kind=workload.kind if workload else "", last_node=last,
+        preferred=wanted or _unless(expected.reason, last),
         entry=next((entry for entry in before if entry.node == last), None), asked="term" if asked else "",
         node=session.node or "", outcome=str(outcome or ""), notes=notes,
         **_because(Reason.UNKNOWN if outcome is Outcome.MOVED else None),
@@ -203,6 +207,11 @@ def _was_there(entry: Entry, session: Session) -> bool:
 
 def _memory(workload: Workload | None) -> Memory:
     return parse_text(workload.last_node, workload.recent_nodes) if workload else ()
+
+
+def _unless(reason: Reason | None, last: str) -> str:
+    """The last node, unless nothing on it could be preferred."""
+    return "" if reason in INVALID else last
 
 
 def _because(reason: Reason | None) -> dict[str, Any]:

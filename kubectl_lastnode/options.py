@@ -107,6 +107,11 @@ class Options:
         kinds = configured({**told, **{name: value for name, value in mine.items() if value}})
         return Cluster(self.api, kinds, self.release_namespace, warn)
 
+    @property
+    def cluster_name(self) -> str:
+        """What the person calls it: the kubeconfig's context, else the API server's address."""
+        return self.context or contexts(self.kubeconfig)[1] or self.api.host
+
     def _released(self) -> Mapping[str, Any]:
         """The settings of the release's own programs, where they are there and this person may read them."""
         path = f"/api/v1/namespaces/{self.release_namespace}/configmaps"
@@ -129,6 +134,14 @@ class Options:
         if not found:
             raise Failure(f"no workload {text} in namespace {self.current_namespace}")
         return found
+
+    @property
+    def no_recorder(self) -> str:
+        """That none is found, and what to do."""
+        return (
+            f"no recorder's pod found in namespace {self.release_namespace}; elsewhere? name the namespace with "
+            "--release-namespace, or the recorder with --recorder-url"
+        )
 
     @property
     def weights(self) -> Weights:

@@ -4,10 +4,12 @@ Where there is nothing to compute from, the answer is None or empty, never a zer
 estimate of the time saved is that of the recording rules in deploy/chart.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from math import ceil
+from operator import add
 from statistics import fmean
 from typing import Final, NamedTuple, TypeVar
 
@@ -22,6 +24,7 @@ Records = Iterable[SessionRecord]
 # A bar must be wide enough to be seen and touched on a phone of 320 px.
 MOST_BUCKETS: Final = 48
 _WIDTHS: Final = (
+    *(timedelta(seconds=seconds) for seconds in (1, 2, 5, 10, 15, 30)),
     *(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)),
     *(timedelta(days=days) for days in (1, 7, 28)),
 )
@@ -29,13 +32,23 @@ _WIDTHS: Final = (
 _EPOCH: Final = datetime(1970, 1, 5, tzinfo=UTC)
 
 
-class Saving(NamedTuple):
+class Saving(msgspec.Struct, frozen=True):
     """An estimate: ``seconds`` of start-up time that ``sessions`` saved which came back (negative if they were slower),
-    compared with ``moved`` moved ones."""
+    compared with ``moved`` moved ones and, in kinds of which none moved, with ``first`` first ones."""
 
     seconds: float
     sessions: int
     moved: int
+    first: int = 0
+
+    def __add__(self, other: "Saving") -> "Saving":
+        return Saving(*map(add, msgspec.structs.astuple(self), msgspec.structs.astuple(other)))
+
+    @property
+    def against(self) -> str:
+        """What they are compared with, in words."""
+        moved, first = f"{self.moved:,} that moved", f"{self.first:,} first ones, as none of their kind moved"
+        return " and ".join([moved] * bool(self.moved) + [first] * bool(self.first))
 
 
 class Timeline(NamedTuple):
@@ -94,8 +107,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """``since``: how far back the sessions go; ``complete_since``: from when on none is missing; ``dropped``: how many
-    older ones the recorders had to forget; ``unread``: replicas whose sessions are missing. ``saved_seconds_estimate``:
-    None where nothing can be compared."""
+    older ones the recorders had to forget; ``unread``: replicas whose sessions are missing. ``saved_estimate``: None
+    where nothing can be compared."""
 
     since: datetime
     complete_since: datetime
@@ -107,7 +120,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     by_namespace: list[Group]
     by_outcome: list[Group]
     by_reason: list[Group]
-    saved_seconds_estimate: float | None
+    saved_estimate: Saving | None
 
 
 def summarise(
@@ -122,14 +135,13 @@ def summarise(
     """``sessions``: each once."""
     kept = [record for record in sessions if in_window(record, since)]
     moved = [record for record in kept if record.outcome is Outcome.MOVED]
-    estimate = saving(kept)
     return Summary(
         since=since, complete_since=max(since, complete_since), until=until, dropped=dropped, unread=list(unread),
         total=group("", kept), by_kind=_groups(kept, lambda record: record.kind),
         by_namespace=_groups(kept, lambda record: record.namespace),
         by_outcome=_groups(kept, lambda record: record.outcome),
         by_reason=sorted(_groups(moved, reason_of), key=lambda one: -one.moved),
-        saved_seconds_estimate=estimate.seconds if estimate else None,
+        saved_estimate=saving(kept),
     )  # fmt: skip
 
 
@@ -190,18 +202,24 @@ def percentile(ascending: Sequence[float], share: float) -> float | None:
 
 
 def saving(records: Records) -> Saving | None:
-    """Kind by kind: the sessions that came back, times how much longer the moved ones took on average.
+    """Kind by kind: the sessions that came back, times how much longer on average the moved ones took, or, where none
+    moved, the first ones.
 
     Kinds without known times on both sides are left out; None where that leaves nothing.
     """
-    total = Saving(0.0, 0, 0)
-    for same in grouped(records, lambda record: record.kind).values():
-        back, moved = startups(same, WARM), startups(same, [Outcome.MOVED])
-        if back and moved:
-            sessions = sum(record.outcome in WARM for record in same)
-            gain = sessions * (fmean(moved) - fmean(back))
-            total = Saving(total.seconds + gain, total.sessions + sessions, total.moved + len(moved))
-    return total if total.sessions else None
+    kinds = map(_saved, grouped(records, lambda record: record.kind).values())
+    found = [estimate for estimate in kinds if estimate]
+    return functools.reduce(add, found) if found else None
+
+
+def _saved(same: Sequence[SessionRecord]) -> Saving | None:
+    """Of one kind."""
+    back, moved, first = (startups(same, some) for some in (WARM, [Outcome.MOVED], [Outcome.FIRST]))
+    if not back or not (moved or first):
+        return None
+    sessions = sum(record.outcome in WARM for record in same)
+    seconds = sessions * (fmean(moved or first) - fmean(back))
+    return Saving(seconds, sessions, len(moved), 0 if moved else len(first))
 
 
 def chance(records: Sequence[SessionRecord]) -> float | None:

@@ -7,7 +7,7 @@ looked at: two that have opted in are ambiguous.
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from lastnode.contract import CLOCK_TOLERANCE
 from lastnode.kinds import Way
@@ -43,6 +43,11 @@ class Attribution(NamedTuple):
     workload: Workload | None = None
     awaits: tuple[Awaited, ...] = ()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something may yet come by which a workload is found. (One that is there may only opt in later.)"""
+        return self.workload is None and bool(self.awaits)
+
 
 class Seen(NamedTuple):
     """The objects that are known. ``controller``: one by resource and place. ``workloads``: of each way the kinds that
@@ -52,19 +57,8 @@ class Seen(NamedTuple):
     workloads: Mapping[Way, Mapping[str, Mapping[ObjectKey, Workload]]]
 
 
-# Where no way leads to a workload that has opted in: what may still become one first, and then what says most.
-_TELLING: Final = (
-    Verdict.AMBIGUOUS,
-    Verdict.CONTROLLER_UNKNOWN,
-    Verdict.WORKLOAD_UNKNOWN,
-    Verdict.FOUND,
-    Verdict.WORKLOAD_REPLACED,
-    Verdict.UNCLAIMED,
-)
-
-
 def attribute(session: Session, seen: Seen) -> Attribution:
-    """The workload of a session."""
+    """The workload of a session: the first that has opted in, else what may still lead to one, else any."""
     found = [_in_one_way(session, way, seen) for way in session.ways]
     for each in found:
         if each.workload is not None and each.workload.sticky:
@@ -72,7 +66,7 @@ def attribute(session: Session, seen: Seen) -> Attribution:
     if not found:
         return Attribution(Verdict.UNCLAIMED)
     awaits = dict.fromkeys(awaited for each in found for awaited in each.awaits)
-    return min(found, key=lambda each: _TELLING.index(each.verdict))._replace(awaits=tuple(awaits))
+    return min(found, key=lambda each: (not each.is_open, each.workload is None))._replace(awaits=tuple(awaits))
 
 
 def _in_one_way(session: Session, way: Way, seen: Seen) -> Attribution:

@@ -94,10 +94,6 @@ def decide(
     return merged
 
 
-# While one of these may still become FOUND the session's outcome is of interest.
-_OPEN: Final = (Verdict.CONTROLLER_UNKNOWN, Verdict.WORKLOAD_UNKNOWN, Verdict.AMBIGUOUS)
-
-
 class Explanation(NamedTuple):
     """Why a session moved. ``asked``: who asked for its node (term, extender, nobody), empty where not known."""
 
@@ -219,7 +215,7 @@ def is_ready(session: Session) -> bool:
 
 def is_of_interest(found: Attribution) -> bool:
     """Whether a session of that attribution may yet come back to something."""
-    return found.verdict in _OPEN or bool(found.workload and found.workload.sticky)
+    return found.is_open or bool(found.workload and found.workload.sticky)
 
 
 def awaited_by(session: Session, found: Attribution, node: Node | None) -> tuple[Awaited, ...]:

@@ -3,7 +3,7 @@
 Label values come from closed sets and configured resource names; never a workload, a pod or a session.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
@@ -55,6 +55,13 @@ class RecordMetrics:
         about = "Workloads with a placement that is not written yet."
         Gauge("lastnode_record_pending_workloads", about, registry=self._registry).set_function(pending)
 
+    def follow_schedulers(self, silences: Mapping[str, Callable[[], float]]) -> None:
+        """Another one: by scheduler, how long it left a pod unlooked at."""
+        about = "How long the oldest pod that names this scheduler waits for it to look; 0 without one."
+        gauge = Gauge("lastnode_scheduler_silence_seconds", about, ["scheduler"], registry=self._registry)
+        for scheduler, seconds in silences.items():
+            gauge.labels(scheduler).set_function(seconds)
+
 
 class SessionMetrics:
     """What became of sessions. ``namespaces``: how many may have a label value of their own; 0: no such label."""
@@ -86,7 +93,7 @@ class SessionMetrics:
         self.inquiry = tally(registry, "lastnode_extender_inquiries", about, "result", Found)
 
     def kind(self, kind: str) -> None:
-        """A workload of this kind has opted in: its counters begin at 0, so that no increase misses their first case."""
+        """A workload of this kind opted in: its counters begin at 0, so that no increase misses their first case."""
         if kind in self._kinds:
             return
         self._kinds.add(kind)

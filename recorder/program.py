@@ -29,6 +29,7 @@ from recorder.events import Events
 from recorder.journal import SessionLog, sessions_page
 from recorder.sessions import Sessions
 from recorder.settings import RecorderSettings
+from recorder.silence import Silence
 from recorder.why.extenders import Extenders
 from recorder.why.inquiry import Inquiry
 from recorder.writing import Writer
@@ -75,6 +76,8 @@ class Recorder:
         )  # fmt: skip
         sessions.follow()
         record_metrics.follow(lambda: len(sessions), lambda: leadership.held)
+        silences = {name: Silence(server, name, watch_metrics) for name in settings.schedulers.split(",") if name}
+        record_metrics.follow_schedulers({name: silence.seconds for name, silence in silences.items()})
         writer = Writer(
             server, view, sessions, queue, cache, record_metrics,
             leadership=leadership, nodes_known=lambda: watches[0].progress.synced, unforeseen=unforeseen,
@@ -97,6 +100,8 @@ class Recorder:
         self.crew.add("writer", writer, threads=settings.writers)
         for watch in watches:
             self.crew.add(f"watch-{watch.resource}", watch)
+        for name, silence in silences.items():
+            self.crew.add(f"silence-{name}", silence.watch)
         if elector:
             self.crew.add("elector", elector)
 

@@ -57,6 +57,11 @@ class RecorderSettings(CommonSettings):
     recent_nodes: int = Field(
         DEFAULT_RECENT_NODES, ge=1, le=MOST_RECENT_NODES, description="nodes that a workload's memory holds: the newest"
     )
+    schedulers: Annotated[str, BeforeValidator(lambda value: ",".join(listed(value)))] = Field(
+        "",
+        pattern=r"^[^\s=\\]*$",
+        description="schedulers, by commas, of which lastnode_scheduler_silence_seconds tells",
+    )
     writers: int = Field(8, ge=1, le=64, description="workloads written at the same time")
 
 

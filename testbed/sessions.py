@@ -137,7 +137,7 @@ class Sessions:
         wanted = list(keys)
 
         def done() -> bool:
-            states = [self._seen.get(key) for key in wanted]
+            states = (self._seen.get(key) for key in wanted)
             return all(state is not None and (state.seconds is not None or state.phase == "Failed") for state in states)
 
         self._wait(done, seconds, lambda: self._not(wanted, "Ready"))

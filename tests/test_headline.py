@@ -5,52 +5,59 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
-import pytest
-
 from benchmarks.headline import experiment, ran, world
 from benchmarks.headline.arms import ARMS, CONTROL
+from benchmarks.headline.ran import Ran
 from benchmarks.headline.world import Size
 
-# Two rounds of 120 sessions, three waves each.
-SIZE = Size(workloads=120, nodes=40, wave=40, rounds=2)
+# Two rounds of 80 sessions each: in two waves; and eight of a workload at a time.
+ONE = Size(workloads=80, nodes=40, wave=40, rounds=2)
+MANY = Size(workloads=10, nodes=80, wave=80, rounds=2, at_a_time=8)
 SEED = 412
 
 
 class Outcome(NamedTuple):
     totals: ran.Summary
     cpu_ms: dict[str, float]
+    ran: list[Ran]
+
+    @property
+    def pulled_by_later_first_sessions(self) -> int:
+        """By those of the first round that could have known where others of the round ran."""
+        return sum(one.pulled for one in self.ran if not one.returning and one.wave)
 
 
-def outcome_of(arm: str) -> Outcome:
-    rounds = list(world.rounds(SIZE, SEED))
-    result = experiment.run(ARMS[arm], SIZE, rounds, SEED, print)
-    return Outcome(ran.summary(result.ran, rounds), result.cpu_ms)
+def outcome_of(arm: str, size: Size) -> Outcome:
+    rounds = list(world.rounds(size, SEED))
+    result = experiment.run(ARMS[arm], size, rounds, SEED, print)
+    return Outcome(ran.summary(result.ran, rounds), result.cpu_ms, result.ran)
 
 
-@pytest.fixture(scope="module")
-def control() -> Outcome:
-    return outcome_of(CONTROL)
+def comes_back(with_it: Outcome, without: Outcome) -> None:
+    own, other = with_it.totals, without.totals
+    assert own.sessions == other.sessions == 2 * own.returning == 160
+    assert own.remembered >= 0.9 * own.possible, own
+    assert own.reasons[ran.ELSEWHERE] <= 0.1 * own.returning, own
+    assert own.mean < 0.8 * other.mean
+    assert own.pulled < 0.5 * other.pulled
 
 
-@pytest.mark.parametrize(
-    ("arm", "programs"),
-    [
-        ("injector-sticky", {"recorder"}),
-        ("extender-default", {"recorder", "extender"}),
-        ("webhook-sticky", {"recorder", "webhook"}),
-    ],
-)
-def test_sessions_come_back_wherever_there_is_room_and_start_faster_than_without(
-    arm: str, programs: set[str], control: Outcome
-) -> None:
-    (totals, cpu), without = outcome_of(arm), control.totals
-    assert totals.sessions == without.sessions == SIZE.rounds * SIZE.workloads
-    assert totals.came_back >= 0.9 * totals.possible, totals
-    assert without.came_back <= 0.5 * without.possible, without
-    assert totals.mean < 0.7 * without.mean
-    assert totals.pulled < 0.5 * without.pulled
+def test_one_session_at_a_time_comes_back_and_the_first_one_goes_where_its_group_ran() -> None:
+    without, groups = outcome_of(CONTROL, ONE), outcome_of("groups-sticky", ONE)
+    comes_back(groups, without)
+    assert groups.totals.came_back >= 0.85 * groups.totals.returning
+    assert without.totals.remembered <= 0.5 * without.totals.possible
+    assert groups.pulled_by_later_first_sessions < 0.85 * without.pulled_by_later_first_sessions
     if sys.platform == "linux":
-        assert cpu.keys() - control.cpu_ms.keys() == programs
+        cpu = groups.cpu_ms
+        assert cpu.keys() - without.cpu_ms.keys() == {"recorder", "webhook"}
         assert min(cpu["kube-scheduler"], cpu["recorder"]) > 0
         own = cpu["the experiment itself"]
         assert own < sum(cpu.values()) - own, "it counts the programs that it has started as its own"
+
+
+def test_eight_sessions_of_a_workload_at_a_time_come_back_to_all_nodes_that_it_remembers() -> None:
+    without, older = outcome_of(CONTROL, MANY), outcome_of("older-sticky", MANY)
+    comes_back(older, without)
+    assert older.totals.came_back < older.totals.remembered
+    assert without.totals.remembered < older.totals.remembered

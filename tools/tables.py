@@ -27,7 +27,7 @@ _BLOCK: Final = re.compile(
     re.DOTALL,
 )
 # Label names whose values depend on the installation.
-_OPEN_LABELS: Final = ("program", "version", "resource", "kind", "workload_namespace")
+_OPEN_LABELS: Final = ("program", "version", "resource", "kind", "workload_namespace", "scheduler")
 _MOST_LABELS: Final = 5
 # From here on a label's values are not listed where they are reasons: these have a table of their own.
 _MANY_REASONS: Final = 3
@@ -122,7 +122,9 @@ def recorder_metrics() -> str:
     from recorder import metrics
 
     registry = Catalogue()
-    metrics.RecordMetrics(registry).follow(_zero, _zero)
+    record = metrics.RecordMetrics(registry)
+    record.follow(_zero, _zero)
+    record.follow_schedulers({})
     metrics.SessionMetrics(registry).kind("AgentRuntime")
     return metrics_table(registry)
 
@@ -203,8 +205,17 @@ def _label(name: str, values: Sequence[str]) -> str:
 
 
 def reasons() -> str:
-    """Why a session moved, or why there is no node to prefer."""
-    return table(("reason", "meaning"), [[f"`{name}`", meaning] for name, meaning in _meanings()])
+    """Why a session moved, or why there is no node to prefer; and what helps where a session moved."""
+    from kubectl_lastnode.remedies import REMEDIES
+
+    helps = {str(reason): _linked(text) for reason, text in REMEDIES.items()}
+    rows = [[f"`{name}`", meaning, helps.get(name, "")] for name, meaning in _meanings()]
+    return table(("reason", "meaning", "what helps"), rows)
+
+
+def _linked(text: str) -> str:
+    """A text that names pages, each as a link from docs/."""
+    return re.sub(r"[\w-]+/\w+\.md", lambda page: f"[{page[0]}]({f'../{page[0]}'.removeprefix('../docs/')})", text)
 
 
 def _meanings() -> Iterator[tuple[str, str]]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from benchmarks.headline import experiment, model, others, page, report, world
-from benchmarks.headline.arms import ARMS, EVERYBODY, ORACLE
+from benchmarks.headline.arms import ARMS, COMPARISON, EVERYBODY, IN_TURN, ORACLE, arms_of
 from benchmarks.headline.kept import FOLDER, PUBLISHED, Kept, Published, Run, joined, publish
 from benchmarks.headline.oracle import Oracle
 from benchmarks.headline.ran import summary
@@ -19,42 +20,51 @@ from benchmarks.measure import machine
 
 SEED: Final = 412
 _EPILOG: Final = f"""
-Finished arms are kept in {FOLDER}; the same command goes on from there.
-Exit code 3: arms are missing, or nothing is kept that could be published.
+Finished arms are kept in {FOLDER}; the same command goes on from there. Ctrl-C stops, and prints what is there.
+Exit code 3: nothing is there.
 """
 
 
 def main(argv: Sequence[str] | None = None, results: Path = PUBLISHED) -> int:
     wanted = _arguments(argv)
-    size = world.full_size(wanted.scale)
-    kept, published = Kept(wanted.seed, size), Published(wanted.seed, size, results)
+    sizes = {name: _size(wanted, at_a_time) for name, at_a_time in world.WORLDS.items() if name in wanted.world}
+    kept = {name: Kept(wanted.seed, size) for name, size in sizes.items()}
+    published = {name: Published(wanted.seed, size, results) for name, size in sizes.items()}
     if wanted.publish or wanted.plots or wanted.write_doc:
         return _publish(wanted, kept, published)
     if wanted.published:
-        return _report(joined(kept, published, EVERYBODY))
-    if wanted.anew:
-        kept.forget()
-    _measure_missing(kept, wanted.arms.split(","), size, wanted.seed, time.monotonic() + wanted.minutes * 60)
-    return _report(kept.runs(EVERYBODY))
+        return _report([joined(kept[name], published[name], arms_of(size.at_a_time)) for name, size in sizes.items()])
+    until = time.monotonic() + wanted.minutes * 60
+    with contextlib.suppress(KeyboardInterrupt):  # what is finished is kept
+        for name, size in sizes.items():
+            if wanted.anew or wanted.quick:
+                kept[name].forget()
+            _measure_missing(kept[name], wanted.arms, size, wanted.seed, until)
+    return _report([kept[name].runs(arms_of(size.at_a_time)) for name, size in sizes.items()])
 
 
-def _report(runs: Sequence[Run]) -> int:
-    print(report.text(runs))
-    return 0 if len(runs) == len(EVERYBODY) else 3
+def _size(wanted: argparse.Namespace, at_a_time: int) -> world.Size:
+    return world.quick_size(at_a_time) if wanted.quick else world.full_size(wanted.scale, at_a_time)
 
 
-def _publish(wanted: argparse.Namespace, kept: Kept, published: Published) -> int:
+def _report(worlds: Sequence[Sequence[Run]]) -> int:
+    print(*(report.text(runs) for runs in worlds), sep="\n\n")
+    return 0 if any(worlds) else 3
+
+
+def _publish(wanted: argparse.Namespace, kept: Mapping[str, Kept], published: Mapping[str, Published]) -> int:
     """Only what is committed goes into plots and text, so that they can be made again wherever it is checked out."""
     written: list[Path] = []
     if wanted.publish:
-        written += publish(kept, published, wanted.arms.split(","))
+        written += [file for name in kept for file in publish(kept[name], published[name], wanted.arms)]
         if not written:
-            _say(f"nothing is kept in {kept.folder}")
+            _say(f"nothing is kept in {' or '.join(str(each.folder) for each in kept.values())}")
             return 3
+    worlds = {name: each.runs(EVERYBODY) for name, each in published.items()}
     if wanted.plots:
-        written += page.write_plots(published.runs(EVERYBODY))
+        written += page.write_plots(worlds)
     if wanted.write_doc:
-        page.write_doc(published.runs(EVERYBODY))
+        page.write_doc(worlds)
         written.append(page.DOC)
     print(*written, sep="\n")
     return 0
@@ -62,15 +72,14 @@ def _publish(wanted: argparse.Namespace, kept: Kept, published: Published) -> in
 
 def _measure_missing(kept: Kept, arms: Sequence[str], size: world.Size, seed: int, until: float) -> None:
     """The arms that are not kept, one after the other; none is begun at or after ``until`` (time.monotonic)."""
-    took: list[float] = []
-    for arm in arms:
-        if kept.get(arm) is None and time.monotonic() < until:
+    missing = [arm for arm in arms if arm in arms_of(size.at_a_time) and kept.get(arm) is None]
+    took = [0.0]
+    for done, arm in enumerate(missing, 1):
+        if time.monotonic() < until:
             kept.add(run := measure(arm, size, seed))
             took.append(run.minutes)
-            missing = sum(kept.get(other) is None for other in EVERYBODY)
-            _say(
-                f"{arm}: done in {run.minutes:.1f} min; {missing} arms are missing, about {missing * max(took):.0f} min"
-            )
+            left = len(missing) - done
+            _say(f"{arm}: done in {run.minutes:.1f} min; {left} arms are left, about {left * max(took):.0f} min")
 
 
 def measure(arm: str, size: world.Size, seed: int) -> Run:
@@ -96,11 +105,12 @@ def measure(arm: str, size: world.Size, seed: int) -> Run:
         summary=summary(result.ran, rounds),
         ran=result.ran,
         others=others.share(before, others.clock()),
+        at_a_time=size.at_a_time,
     )
 
 
 def _progress(size: world.Size) -> experiment.Say:
-    started, waves, done = time.monotonic(), size.rounds * -(-size.workloads // size.wave), 0
+    started, waves, done = time.monotonic(), size.rounds * -(-size.workloads // size.wave_workloads), 0
 
     def say(line: str) -> None:
         nonlocal done
@@ -117,8 +127,15 @@ def _say(line: str) -> None:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.headline", description=__doc__, epilog=_EPILOG)
-    parser.add_argument("--scale", type=_scale, default=1.0, metavar="X", help="1: 20,000 workloads on 1,000 nodes")
-    parser.add_argument("--arms", type=_arms, default=",".join(EVERYBODY), metavar="A,B", help="default: %(default)s")
+    worlds = ",".join(world.WORLDS)
+    parser.add_argument("--world", type=_worlds, default=worlds, metavar="W", help="one or many sessions of a workload "
+                        "at a time (default: %(default)s, one after the other)")  # fmt: skip
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
+        "--scale", type=_scale, default=1.0, metavar="X", help="1: 20,000 sessions a round on 1,000 nodes"
+    )
+    size.add_argument("--quick", action="store_true", help=f"anew, on 100 nodes: {', '.join(COMPARISON)}")
+    parser.add_argument("--arms", type=_arms, metavar="A,B", help=f"default, in this order: {','.join(IN_TURN)}")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--minutes", type=float, default=float("inf"), metavar="M", help="begin no arm after so long")
     parser.add_argument("--anew", action="store_true", help="forget what is kept of this size and seed")
@@ -130,8 +147,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--write-doc", action="store_true", help=f"write it into {_here(page.DOC)}, with links to the plots"
     )
     wanted = parser.parse_args(argv)
-    if (wanted.plots or wanted.write_doc) and (wanted.scale, wanted.seed) != (1.0, SEED):
-        parser.error(f"--plots and --write-doc are of the full size: --scale 1 --seed {SEED}")
+    wanted.arms = wanted.arms or (COMPARISON if wanted.quick else IN_TURN)
+    full = (wanted.scale, wanted.quick, wanted.seed, wanted.world) == (1.0, False, SEED, [*world.WORLDS])
+    if (wanted.plots or wanted.write_doc) and not full:
+        parser.error(f"--plots and --write-doc are of the full size and both worlds: --scale 1 --seed {SEED}")
     return wanted
 
 
@@ -146,10 +165,18 @@ def _scale(text: str) -> float:
     return scale
 
 
-def _arms(text: str) -> str:
-    if unknown := [name for name in text.split(",") if name not in EVERYBODY]:
-        raise argparse.ArgumentTypeError(f"no arm {', '.join(unknown)}: there are {', '.join(EVERYBODY)}")
-    return text
+def _arms(text: str) -> list[str]:
+    return _named(text, EVERYBODY)
+
+
+def _worlds(text: str) -> list[str]:
+    return _named(text, [*world.WORLDS])
+
+
+def _named(text: str, known: Sequence[str]) -> list[str]:
+    if unknown := [name for name in text.split(",") if name not in known]:
+        raise argparse.ArgumentTypeError(f"no {', '.join(unknown)}: there are {', '.join(known)}")
+    return text.split(",")
 
 
 if __name__ == "__main__":

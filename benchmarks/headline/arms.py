@@ -1,39 +1,65 @@
-"""What is compared: who expresses the preference, and which profile places the returning sessions."""
+"""What is compared: what the webhook asks for, and which profile places the sessions that have somewhere to go."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 DEFAULT: Final = "default-scheduler"
 STICKY: Final = "sticky-scheduler"
 
-Face = Literal["none", "injector", "extender", "webhook"]
+# "groups" is "older", and workloads whose images stand on one environment are a cache group.
+Preference = Literal["none", "last", "older", "alike", "groups"]
+_FLAGS: Final = {"last": ("--older-weight=0", "--group-weight=0"), "alike": ("--older-weight=100",)}
 
 
 class Arm(NamedTuple):
-    """``profile``: the schedulerName of sessions that have something to come back to; all others take the default."""
+    """``profile``: the schedulerName that the webhook gives to the pods which it gives a preference."""
 
-    face: Face
+    preference: Preference
     profile: str
 
     @property
     def name(self) -> str:
-        return f"{self.face}-{self.profile.removesuffix('-scheduler')}"
+        return f"{self.preference}-{self.profile.removesuffix('-scheduler')}"
 
     @property
-    def config(self) -> str:
-        """A file of scheduler-config/; sticky.yaml is kube-scheduler as it is, with a second profile beside."""
-        return "extender.yaml" if self.face == "extender" else "sticky.yaml"
+    def sticky(self) -> bool:
+        """Whether lastnode takes part at all."""
+        return self.preference != "none"
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The webhook's, as on its command line."""
+        named = ("--sticky-scheduler", STICKY) if self.profile == STICKY else ()
+        return (*_FLAGS.get(self.preference, ()), *named)
+
+    def wanted(self, known: Sequence[str]) -> Sequence[str]:
+        """Of the nodes that a workload remembers, newest first, those that its sessions ask for."""
+        return known[: {"none": 0, "last": 1}.get(self.preference)]
 
 
 ARMS: Final = {
     arm.name: arm
     for arm in (
-        Arm(face, profile)
-        for face in ("none", "injector", "extender", "webhook")
-        for profile in (DEFAULT, STICKY)
+        Arm("none", DEFAULT),
+        Arm("last", DEFAULT),
+        Arm("older", DEFAULT),
+        Arm("last", STICKY),
+        Arm("older", STICKY),
+        Arm("alike", STICKY),
+        Arm("groups", STICKY),
     )
-}  # fmt: skip
+}
 CONTROL: Final = "none-default"
 ORACLE: Final = "oracle"
 EVERYBODY: Final = (*ARMS, ORACLE)
+# The oracle takes seconds; with the next two there is a comparison.
+COMPARISON: Final = (ORACLE, CONTROL, "groups-sticky")
+# In order of what is worth knowing, for who stops early.
+IN_TURN: Final = (*COMPARISON, "older-sticky", "older-default", "last-sticky", "alike-sticky", "last-default")
+
+
+def arms_of(at_a_time: int) -> tuple[str, ...]:
+    """Those that tell something where a workload has so many sessions at a time."""
+    return tuple(arm for arm in EVERYBODY if at_a_time > 1 or arm != "alike-sticky")

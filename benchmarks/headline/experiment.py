@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 import json
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
 from benchmarks.headline import meter, model
-from benchmarks.headline.arms import DEFAULT, STICKY, Arm
+from benchmarks.headline.arms import Arm
 from benchmarks.headline.fleet import Fleet
-from benchmarks.headline.ran import Ran, why
+from benchmarks.headline.ran import Memories, Ran, why
 from benchmarks.headline.world import Round, Size
 from benchmarks.population import PODS
 from benchmarks.sightings import Sightings
-from extender import prefer_last_node
 from lastnode.contract import SESSION_LABEL
 from lastnode.kube.api import load
-from testbed.sessions import Sessions, key_of
+from testbed.sessions import Sessions
 from testbed.stack import Stack
 from testbed.workloads import Object, sandbox_for
 
@@ -60,11 +59,12 @@ def run(arm: Arm, size: Size, world: Sequence[Round], seed: int, say: Say) -> Re
     :raises SessionTimeout, TimeoutError: sessions did not become Ready.
     """
     with Stack.start(apiserver_env=_APISERVER_ENV) as stack, Sessions.connect(stack.cp.kubeconfig, 32) as sessions:
-        _start(stack, arm, model.catalogue(size.workloads, seed))
-        scheduler = stack.start_scheduler(arm.config)
-        fleet = Fleet(stack, sticky=arm.face != "none")
+        images = model.catalogue(size.workloads, seed)
+        _start(stack, arm, images)
+        scheduler = stack.start_scheduler("sticky.yaml")  # kube-scheduler as it is, with a second profile beside
+        fleet = Fleet(stack, arm.sticky, model.environments(images) if arm.preference == "groups" else {})
         try:
-            runner = _Runner(stack, sessions, fleet, arm, fleet.workloads(size.workloads))
+            runner = _Runner(stack, sessions, fleet, arm, size)
             for number, now in enumerate(world):
                 if number <= 1:
                     before = meter.read(stack, scheduler)
@@ -73,7 +73,7 @@ def run(arm: Arm, size: Size, world: Sequence[Round], seed: int, say: Say) -> Re
             after = meter.read(stack, scheduler)
         finally:
             fleet.close()
-    sessions_after = size.workloads * (len(world) - 1)
+    sessions_after = size.workloads * size.at_a_time * (len(world) - 1)
     return Result(runner.ran, runner.waves, meter.cycle_ms(before, after), meter.cpu_ms(before, after, sessions_after))
 
 
@@ -88,84 +88,70 @@ def _start(stack: Stack, arm: Arm, images: Mapping[str, object]) -> None:
         "--time-scale": TIME_SCALE,
     }
     stack.start_agent(0, "--no-sandbox-status", *(str(word) for pair in flags.items() for word in pair))
-    if arm.face != "none":
+    if arm.sticky:
         stack.start_recorder()
-    if arm.face == "extender":
-        stack.start_extender()
-    if arm.face == "webhook":
-        stack.start_webhook(*(("--sticky-scheduler", STICKY) if arm.profile == STICKY else ()))
+        stack.start_webhook(*arm.flags)
 
 
 class _Runner:
-    def __init__(self, stack: Stack, sessions: Sessions, fleet: Fleet, arm: Arm, workloads: Sequence[Object]) -> None:
+    def __init__(self, stack: Stack, sessions: Sessions, fleet: Fleet, arm: Arm, size: Size) -> None:
         self._stack = stack
         self._sessions = sessions
         self._fleet = fleet
         self._arm = arm
-        self._workloads = workloads
-        self._last: dict[int, str] = {}
+        self._workloads = fleet.workloads(size.workloads)
+        self._at_a_time = size.at_a_time
+        self._memories = Memories()
         self.ran: list[Ran] = []
         self.waves: list[Wave] = []
 
     def round(self, now: Round, say: Say) -> None:
-        named = self._named()
+        named = self._fleet.remembered() if self._arm.sticky else {}
         for number, wave in enumerate(now.waves):
             done = self._wave(now, number, wave, self._noted(wave, named))
-            back = sum(one.came_back for one in self.ran[-len(wave) :])
+            back = sum(one.remembered for one in self.ran[-len(wave) :])
             say(
                 f"{self._arm.name}: round {now.number}, wave {number + 1} of {len(now.waves)}: "
-                f"{done.rate:.0f} pods/s, {back} of {done.returning} came back"
+                f"{done.rate:.0f} pods/s, {back} of {done.returning} on a remembered node"
             )
 
-    def _wave(self, now: Round, number: int, wave: Sequence[int], noted: Mapping[int, str]) -> Wave:
+    def _wave(self, now: Round, number: int, wave: Sequence[int], noted: Mapping[int, Container[str]]) -> Wave:
         api = load(str(self._stack.cp.kubeconfig), "lastnode-headline-watch", 2)
         with Sightings(api, PODS, selectors=_BOUND) as bound:
-            sandboxes = self._fleet.each(functools.partial(self._sandbox, now.number), wave)
+            sandboxes = [self._sandbox(now.number, at, workload) for at, workload in enumerate(wave)]
             keys = self._fleet.each(self._sessions.start, sandboxes)
             seen = self._sessions.wait_ready(keys, _LIMIT)
-            times = sorted(bound.first(_name).values())
+            bound_at = bound.first(_name)
         api.close()
-        nodes = [seen[key].node for key in keys]
-        load_of = Counter(nodes)
-        for workload, key, node in zip(wave, keys, nodes, strict=True):
-            last = self._last.get(workload, "")
-            reason = why(workload, node, last, now, load_of[last], noted)
-            pulled, seconds = seen[key].pulled_bytes or 0, seen[key].model_seconds or 0.0
-            self.ran.append(Ran(now.number, number, workload, node, seconds, pulled, last, reason))
-        returning = sum(workload in self._last for workload in wave)
-        self._last |= dict(zip(wave, nodes, strict=True))
-        self._fleet.each(self._sessions.delete, sandboxes)
-        self._sessions.wait_gone([key_of(sandbox) for sandbox in sandboxes], _LIMIT)
+        known = [self._memories.of(workload) for workload in wave]
+        on = Counter(seen[key].node for key in keys)
+        ready: list[tuple[float, int, str]] = []
+        for workload, key, nodes in zip(wave, keys, known, strict=True):
+            node, pulled, seconds = seen[key].node, seen[key].pulled_bytes or 0, seen[key].model_seconds or 0.0
+            reason = why(node, self._arm.wanted(nodes), now, on, noted.get(workload, nodes))
+            self.ran.append(Ran(now.number, number, workload, node, seconds, pulled, nodes, reason))
+            ready.append((bound_at.get(key.name, math.inf) + seconds * TIME_SCALE, workload, node))
+        for _, workload, node in sorted(ready):
+            self._memories.add(workload, node)
+        self._fleet.end_sessions()
+        self._sessions.wait_gone(keys, _LIMIT)
+        times = sorted(bound_at.values())
         rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
-        self.waves.append(Wave(now.number, number, rate, returning))
+        self.waves.append(Wave(now.number, number, rate, sum(map(bool, known))))
         return self.waves[-1]
 
-    def _named(self) -> dict[int, str]:
-        """Workload -> the node that its memory names, "" for none; empty in arms without memory."""
-        if self._arm.face == "none":
-            return {}
-        named = self._fleet.remembered()
-        return {number: named.get(_label(workload), "") for number, workload in enumerate(self._workloads)}
-
-    def _noted(self, wave: Sequence[int], named: Mapping[int, str]) -> dict[int, str]:
-        """The same of one wave, now, given what was ``named`` when the round began. Only those are asked again whose
-        memory was behind then: none of them had a session since, and listing everybody each time is a second of the
-        API server's."""
-        noted = {number: named[number] for number in wave if number in named}
-        behind = [number for number, node in noted.items() if node != self._last.get(number, "")]
+    def _noted(self, wave: Sequence[int], named: Mapping[str, Container[str]]) -> dict[int, Container[str]]:
+        """Workload -> the nodes that its annotations name now, given what was ``named`` when the round began; empty in
+        arms without memory. Only those are asked again whose memory was behind then: none of them had a session since,
+        and listing everybody each time is a second of the API server's."""
+        noted = {number: named[name] for number in {*wave} if (name := _label(self._workloads[number])) in named}
+        behind = [number for number, nodes in noted.items() if nodes != {*self._memories.of(number)}]
         names = [_label(self._workloads[number]) for number in behind]
-        return noted | dict(zip(behind, self._fleet.each(self._fleet.last_node, names), strict=True))
+        return noted | dict(zip(behind, self._fleet.each(self._fleet.named, names), strict=True))
 
-    def _sandbox(self, session: int, number: int) -> Object:
-        workload, profile = self._workloads[number], DEFAULT
-        # The webhook names the profile itself.
-        if number in self._last and self._arm.face != "webhook":
-            profile = self._arm.profile
-        if self._arm.face != "injector":
-            return sandbox_for(workload, f"s{session}", scheduler_name=profile)
-        fresh = self._fleet.read(_label(workload))
-        inject = functools.partial(prefer_last_node, workload=fresh)
-        return sandbox_for(workload, f"s{session}", scheduler_name=profile, transform=inject)
+    def _sandbox(self, number: int, at: int, workload: int) -> Object:
+        """Of the session at that place in a wave: no two of a workload have the same remainder."""
+        return sandbox_for(self._workloads[workload], f"s{number}-{at % self._at_a_time}")
 
 
 def _label(workload: Object) -> str:

@@ -12,12 +12,15 @@ from typing import Any, Final, TypeVar
 
 from benchmarks.headline.model import image_of
 from benchmarks.headline.world import SESSION_CPU, Round
-from benchmarks.population import NODES, PODS, WORKLOADS
+from benchmarks.population import NODES, PODS, SANDBOXES, WORKLOADS
 from lastnode import reading
+from lastnode.contract import AGENTCUBE_PREFIX, CACHE_GROUP
 from lastnode.kinds import AGENT_RUNTIME
 from lastnode.kube import wire
 from lastnode.kube.api import Api, load
 from lastnode.kube.errors import NotFound
+from lastnode.memory import parse_text
+from lastnode.objects import Workload
 from testbed.agent.nodes import NodeShape, node_object
 from testbed.stack import Stack
 from testbed.workloads import Object, agent_runtime
@@ -30,9 +33,11 @@ _workload: Final = functools.partial(reading.read_workload, AGENT_RUNTIME)
 class Fleet:
     """Everything over ``CONNECTIONS`` connections; methods return when it is done."""
 
-    def __init__(self, stack: Stack, sticky: bool) -> None:
+    def __init__(self, stack: Stack, sticky: bool, groups: Mapping[int, str]) -> None:
+        """``groups``: workload -> its cache group, empty where none has one."""
         self._api: Api = load(str(stack.cp.kubeconfig), "lastnode-headline", CONNECTIONS)
         self._sticky = sticky
+        self._groups = groups
         self._index = 0
         self._cordoned: frozenset[str] = frozenset()
         self._taken: dict[str, float] = {}
@@ -56,19 +61,18 @@ class Fleet:
         self.each(lambda node: self._fill(node, now.taken[node]), sorted(others))
         self._taken = dict(now.taken)
 
-    def remembered(self) -> dict[str, str]:
-        """Workload -> what its last-node annotation names, of those that have one."""
+    def remembered(self) -> dict[str, frozenset[str]]:
+        """Workload -> the nodes that its annotations name."""
         found = map(_workload, wire.page(self._api.get(WORKLOADS)).items or ())
-        return {workload.name: workload.last_node for workload in found if workload.last_node}
+        return {workload.name: _nodes(workload) for workload in found}
 
-    def last_node(self, workload: str) -> str:
-        """What its annotation names now, "" for none."""
-        return _workload(self._api.get(f"{WORKLOADS}/{workload}")).last_node or ""
+    def named(self, workload: str) -> frozenset[str]:
+        """The same of one, now."""
+        return _nodes(_workload(self._api.get(f"{WORKLOADS}/{workload}")))
 
-    def read(self, workload: str) -> Object:
-        """The workload as the program that starts its session reads it."""
-        obj: Object = json.loads(self._api.get(f"{WORKLOADS}/{workload}"))
-        return obj
+    def end_sessions(self) -> None:
+        """All that run. In one request, since how they end is not measured, and takes the time of measuring."""
+        self._delete(SANDBOXES)
 
     def each(self, call: Callable[[Any], T], arguments: Iterable[Any]) -> list[T]:
         with ThreadPoolExecutor(CONNECTIONS) as pool:
@@ -85,6 +89,10 @@ class Fleet:
         name = f"task-{number:05d}"
         cpu = f"{SESSION_CPU * 1000:.0f}m"
         workload = agent_runtime(name, image=image_of(number), sticky=self._sticky or None, cpu=cpu, memory="2Gi")
+        # The API server removes such a pod when it is deleted, instead of waiting for its kubelet to delete it again.
+        workload["spec"]["podTemplate"]["spec"]["terminationGracePeriodSeconds"] = 0
+        if number in self._groups:
+            workload["metadata"]["annotations"] = {f"{AGENTCUBE_PREFIX}/{CACHE_GROUP}": self._groups[number]}
         return self._create(WORKLOADS, workload)
 
     def _node(self, numbered: tuple[int, str]) -> None:
@@ -104,3 +112,7 @@ class Fleet:
         metadata = {"name": name, "namespace": "default", "labels": {"app": "others"}}
         spec = {"containers": [container], "nodeName": node}
         self._create(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+
+
+def _nodes(workload: Workload) -> frozenset[str]:
+    return frozenset(entry.node for entry in parse_text(workload.last_node, workload.recent_nodes))

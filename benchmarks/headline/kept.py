@@ -22,7 +22,7 @@ class Run(msgspec.Struct, omit_defaults=True):
 
     ``rates``: pods bound a second, of each wave of returning sessions; ``cycle_ms``, ``cpu_ms``: see
     experiment.Result; the latter empty where there is no /proc.
-    ``ran``: every session; empty in a published run. ``others``: see others.share.
+    ``ran``: every session; empty in a published run. ``others``: see others.share. ``at_a_time``: see world.Size.
     """
 
     arm: str
@@ -39,6 +39,7 @@ class Run(msgspec.Struct, omit_defaults=True):
     ran: list[Ran] = []
     others: float | None = None
     cpu_ms: dict[str, float] = {}
+    at_a_time: int = 1
 
 
 class Kept:
@@ -47,7 +48,8 @@ class Kept:
     suffix = ".json.gz"
 
     def __init__(self, seed: int, size: Size, folder: Path = FOLDER) -> None:
-        self.folder = folder / f"{size.workloads}-on-{size.nodes}-seed-{seed}"
+        each = "" if size.at_a_time == 1 else f"x{size.at_a_time}"
+        self.folder = folder / f"{size.workloads}{each}-on-{size.nodes}-seed-{seed}"
 
     def get(self, arm: str) -> Run | None:
         """A finished run, None where there is none that can be read."""

@@ -28,7 +28,6 @@ def read(stack: Stack, scheduler: Component) -> Reading:
         "kube-apiserver": stack.cp.apiserver,
         "etcd": stack.cp.etcd,
         "recorder": stack.recorder,
-        "extender": stack.extender,
         "webhook": stack.webhook,
         "stand-in for machines and agent-sandbox": stack.agent,
     }

@@ -10,7 +10,7 @@ import bisect
 import itertools
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from testbed.agent.images import Layer, Layers
@@ -58,6 +58,11 @@ def catalogue(workloads: int, seed: int) -> dict[str, Layers]:
         image_of(number): (*lower, _layer(rng, f"instance-{number}", INSTANCE_BYTES))
         for number, lower in enumerate(_zipf(rng, environments, workloads))
     }
+
+
+def environments(images: Mapping[str, Layers]) -> dict[int, str]:
+    """Workload -> the environment that its image stands on."""
+    return {number: images[image_of(number)][1][0] for number in range(len(images))}
 
 
 def _layer(rng: random.Random, name: str, median: int) -> Layer:

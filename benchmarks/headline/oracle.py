@@ -1,17 +1,20 @@
 """The best that placement could reach in the same world: what is physically possible, whatever scheduler. Pure.
 
-A session runs on its last node whenever that is there, not cordoned, and has room left in the wave; every such session
-takes the same room, so that serving them first is the most that can come back of a wave. A session that cannot, runs
-where the model says that it is Ready soonest; a first one where the most room is left, as its next session will find it
-there too. It does not see the future: knowing which nodes will leave, one could do better still. Room is CPU alone.
+As many sessions of a wave as can run on nodes that their workloads remember, which are there, not cordoned, and have
+room; on the last ones where that keeps nobody away. Every other session runs where the model says that it is Ready
+soonest: where most of its image's layers are, or will be. So does a first one, but it takes twice the time for twice
+the room, because its next sessions will want to run there too. It does not see the future: knowing which nodes leave,
+one could do better still, and of first sessions that it takes one by one it is no limit. Room is CPU alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from benchmarks.headline import model, world
-from benchmarks.headline.ran import Ran, why
+from benchmarks.headline.ran import Memories, Ran, why
+from benchmarks.headline.seats import assign
 from benchmarks.headline.world import Round
 from testbed.agent.images import Layers
 from testbed.agent.imagestore import ImageStore
@@ -26,11 +29,11 @@ class Oracle:
     def __init__(self, images: Mapping[str, Layers]) -> None:
         self._images = images
         self._stores: dict[str, ImageStore] = {}
-        self._last: dict[int, str] = {}
+        self._memories = Memories()
         self._now = 0.0
 
     def run(self, rounds: Iterable[Round]) -> Iterator[Ran]:
-        """One session of each workload a round."""
+        """Every session of these rounds."""
         for now in rounds:
             for node in now.gone:
                 del self._stores[node]
@@ -40,39 +43,34 @@ class Oracle:
                 self._now += _PAUSE
                 yield from self._wave(now, number, wave)
 
-    def _wave(self, now: Round, number: int, wave: Iterable[int]) -> Iterator[Ran]:
+    def _wave(self, now: Round, number: int, wave: Sequence[int]) -> Iterator[Ran]:
         room = {node: world.room(now, node) for node in now.taken}
-        placed: dict[int, str] = {}
-        for workload in wave:
-            last = self._last.get(workload, "")
-            if room.get(last, 0):
-                placed[workload] = last
-                room[last] -= 1
-        full = {node: world.room(now, node) - left for node, left in room.items()}
-        started = [self._start(workload, node) for workload, node in placed.items()]
-        for workload in (each for each in wave if each not in placed):
-            node = (self._soonest if workload in self._last else self._emptiest)(workload, room)
-            room[node] -= 1
-            placed[workload] = node
-            started.append(self._start(workload, node))
-        for workload, (seconds, pulled) in zip(placed, started, strict=True):
-            node, last = placed[workload], self._last.get(workload, "")
-            reason = why(workload, node, last, now, full.get(last, 0), {})
-            yield Ran(now.number, number, workload, node, seconds, pulled, last, reason)
-            self._stores[node].release(str(workload), self._now + _PAUSE / 2)
-        self._last |= placed
+        known = [self._memories.of(workload) for workload in wave]
+        nodes = assign(known, room)
+        load = Counter(node for node in nodes if node)
+        left = {node: count - load[node] for node, count in room.items()}
+        started: dict[int, tuple[float, int]] = {}
+        for session in sorted(range(len(wave)), key=lambda session: not nodes[session]):
+            if not nodes[session]:
+                nodes[session] = self._best(wave[session], left)
+                left[nodes[session]] -= 1
+            started[session] = self._start(session, wave[session], nodes[session])
+        for session, (workload, node) in enumerate(zip(wave, nodes, strict=True)):
+            reason = why(node, known[session], now, load, known[session])
+            yield Ran(now.number, number, workload, node, *started[session], known[session], reason)
+            self._stores[node].release(str(session), self._now + _PAUSE / 2)
+            self._memories.add(workload, node)
 
-    def _emptiest(self, workload: int, room: Mapping[str, int]) -> str:
-        return max(room, key=lambda node: (room[node], node))
+    def _best(self, workload: int, left: Mapping[str, int]) -> str:
+        layers, returns = self._images[model.image_of(workload)], bool(self._memories.of(workload))
 
-    def _soonest(self, workload: int, room: Mapping[str, int]) -> str:
-        layers = self._images[model.image_of(workload)]
-        return min(
-            (node for node, left in room.items() if left),
-            key=lambda node: (self._stores[node].ready_at(layers, self._now), -room[node], node),
-        )
+        def price(node: str) -> tuple[float, int, str]:
+            seconds = self._stores[node].ready_at(layers, self._now) - self._now + model.CONTAINER_START
+            return seconds / (1 if returns else left[node]), -left[node], node
 
-    def _start(self, workload: int, node: str) -> tuple[float, int]:
+        return min((node for node, places in left.items() if places), key=price)
+
+    def _start(self, session: int, workload: int, node: str) -> tuple[float, int]:
         image = model.image_of(workload)
-        pull = self._stores[node].admit(str(workload), [(image, self._images[image])], self._now)
+        pull = self._stores[node].admit(str(session), [(image, self._images[image])], self._now)
         return pull.done_at - self._now + model.CONTAINER_START, pull.bytes

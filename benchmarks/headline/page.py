@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.headline import plots, report
+from benchmarks.headline import aims, plots, report
 from benchmarks.headline.kept import Run
+
+Worlds = Mapping[str, Sequence[Run]]
 
 DOC: Final = Path(__file__).parents[2] / "docs" / "measured.md"
 PLOTS: Final = DOC.with_suffix("")
@@ -15,31 +17,40 @@ BEGIN: Final = "<!-- full size: begin; written by python -m benchmarks.headline,
 END: Final = "<!-- full size: end -->\n"
 
 
-def block(runs: Sequence[Run]) -> str:
-    """Tables, and links to the plots; says so where nothing was run."""
-    if not runs:
+def block(worlds: Worlds) -> str:
+    """Of each world the table and links to its plots, and the aims of all; says so where nothing was run."""
+    if not any(worlds.values()):
         return "The full size was not run yet.\n"
-    images = [f"![{plots.TITLES[name]}]({PLOTS.name}/{name})" for name in plots.files(runs)]
-    return "\n\n".join([report.summary(runs), *images]) + "\n"
+    parts = []
+    for world, runs in worlds.items():
+        if runs:
+            names = plots.files(runs)
+            parts += [report.summary(runs), *(_image(f"{world}-{name}", plots.TITLES[name]) for name in names)]
+    return "\n\n".join([*parts, *filter(None, [aims.text([run for runs in worlds.values() for run in runs])])]) + "\n"
 
 
-def with_block(doc: str, runs: Sequence[Run]) -> str:
+def with_block(doc: str, worlds: Worlds) -> str:
     """The document with the block between its markers written anew.
 
     :raises ValueError: it does not have each marker once.
     """
     before, rest = _cut(doc, BEGIN)
     _, after = _cut(rest, END)
-    return f"{before}{BEGIN}\n{block(runs)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{block(worlds)}\n{END}{after}"
 
 
-def write_doc(runs: Sequence[Run], doc: Path = DOC) -> None:
-    doc.write_text(with_block(doc.read_text("utf-8"), runs), "utf-8")
+def write_doc(worlds: Worlds, doc: Path = DOC) -> None:
+    doc.write_text(with_block(doc.read_text("utf-8"), worlds), "utf-8")
 
 
-def write_plots(runs: Sequence[Run], folder: Path = PLOTS) -> list[Path]:
+def drawn(worlds: Worlds) -> dict[str, str]:
+    """File name -> content, of every plot."""
+    return {f"{world}-{name}": plot for world, runs in worlds.items() for name, plot in plots.files(runs).items()}
+
+
+def write_plots(worlds: Worlds, folder: Path = PLOTS) -> list[Path]:
     """Answers the files; a plot that is there and has nothing to show any more goes."""
-    made = plots.files(runs)
+    made = drawn(worlds)
     for old in folder.glob("*.svg"):
         if old.name not in made:
             old.unlink()
@@ -48,6 +59,10 @@ def write_plots(runs: Sequence[Run], folder: Path = PLOTS) -> list[Path]:
     for name, content in made.items():
         (folder / name).write_text(content, "utf-8")
     return [folder / name for name in made]
+
+
+def _image(name: str, title: str) -> str:
+    return f"![{title}]({PLOTS.name}/{name})"
 
 
 def _cut(text: str, marker: str) -> tuple[str, str]:

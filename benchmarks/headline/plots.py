@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from math import log
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from benchmarks.headline.arms import CONTROL, ORACLE
 from benchmarks.headline.kept import Run
 from kubectl_lastnode.output import NBSP
-from kubectl_lastnode.page import environment, log_position, log_ticks
+from kubectl_lastnode.page import environment
 
 WIDTH: Final = 860
 # Above the first row, of a row, and below the last.
 _TOP, _ROW, _BELOW = 92, 26, 48
+# Where a log axis of seconds may have its ticks.
+_MARKS: Final = (1, 2, 5, 10, 20, 60, 120, 300, 600, 1200, 3600, 7200, 21600, 86400, 604800)
 
 
 class Axis(NamedTuple):
@@ -50,7 +53,7 @@ def files(runs: Sequence[Run]) -> dict[str, str]:
     """File name -> content, of every plot that these runs have something to show in; the same bytes every time."""
     if not runs:
         return {}
-    made = {"startup": _startup(runs), "came-back": _came_back(runs), "pulled": _pulled(runs), "spread": _spread(runs)}
+    made = {"startup": _startup(runs), "came-back": _came_back(runs)}
     timed = [run for run in runs if run.rates]
     if timed:
         made["throughput"] = _throughput(timed)
@@ -90,49 +93,15 @@ def _came_back(runs: Sequence[Run]) -> dict[str, Any]:
     quarters = [(part / 4, f"{25 * part}{NBSP}%") for part in range(5)]
 
     def row(run: Run) -> Row:
-        back, possible = (part / run.summary.returning for part in (run.summary.came_back, run.summary.possible))
+        back, possible = (part / run.summary.returning for part in (run.summary.remembered, run.summary.possible))
         marks = [Mark("bar", _style(run), back), Mark("tick", "limit", possible, half=9)]
         return Row(run.arm, marks, [f"{back:.1%}", f"{possible:.1%}"])
 
     return {
-        "title": "Sessions that came back to their last node",
-        "about": "bar: of the sessions that had one; line: how many could have, given where the arm's last ones ran",
-        "heads": ("came back", "possible"),
+        "title": "Sessions on a node that their workload remembered",
+        "about": "bar: of the sessions that had one; line: how many could have, given where the arm's ran before",
+        "heads": ("ran there", "possible"),
         "axis": Axis(quarters, lambda value: value, "of the returning sessions"),
-        "rows": [*map(row, runs)],
-    }
-
-
-def _pulled(runs: Sequence[Run]) -> dict[str, Any]:
-    terabytes = {run.arm: run.summary.pulled / 1e12 for run in runs}
-    axis = _linear(max(terabytes.values()), "TB of the model, all rounds but the first")
-
-    def row(run: Run) -> Row:
-        size = terabytes[run.arm]
-        return Row(run.arm, [Mark("bar", _style(run), axis.place(size))], [f"{size:.3f}"])
-
-    return {
-        "title": "Pulled from the registry for returning sessions",
-        "about": "bar: bytes of the model, compressed; what a first session pulls is not in it",
-        "heads": ("TB",),
-        "axis": axis,
-        "rows": [*map(row, runs)],
-    }
-
-
-def _spread(runs: Sequence[Run]) -> dict[str, Any]:
-    axis = _linear(max(run.summary.fullest for run in runs), "returning sessions of a wave on one node")
-
-    def row(run: Run) -> Row:
-        style, deviation, most = _style(run), run.summary.spread, run.summary.fullest
-        marks = [Mark("bar", style, axis.place(deviation)), Mark("dot", f"{style} dot", axis.place(most))]
-        return Row(run.arm, marks, [f"{deviation:.2f}", f"{most:.1f}"])
-
-    return {
-        "title": "Spread of the sessions over the nodes",
-        "about": "bar: standard deviation of the sessions a node; dot: most on one node; means over the waves",
-        "heads": ("deviation", "most"),
-        "axis": axis,
         "rows": [*map(row, runs)],
     }
 
@@ -168,10 +137,14 @@ def _linear(top: float, label: str) -> Axis:
 
 
 def _log(slowest: float, label: str) -> Axis:
-    marks = [*log_ticks(slowest)]
+    """From 1 to the first mark that ``slowest`` does not exceed; what is below 1 lies at 1."""
+    marks = _MARKS[: 2 + sum(mark < slowest for mark in _MARKS[1:])]
     top = max(*marks, slowest)
-    ticks = [(log_position(mark, top), str(mark)) for mark in marks]
-    return Axis(ticks, lambda value: log_position(value, top), label)
+
+    def place(value: float) -> float:
+        return min(1.0, log(max(1.0, value)) / log(top))
+
+    return Axis([(place(mark), str(mark)) for mark in marks], place, label)
 
 
 def _quartiles(rates: Sequence[float]) -> tuple[float, float]:
@@ -185,8 +158,6 @@ def _style(run: Run) -> str:
 
 TITLES: Final[Mapping[str, str]] = {
     "startup.svg": "Start-up time by arm: mean, p50 and p95",
-    "came-back.svg": "Share of sessions that came back, by arm",
-    "pulled.svg": "Terabytes pulled, by arm",
-    "spread.svg": "Spread of sessions over nodes, by arm",
+    "came-back.svg": "Share of sessions that ran on a remembered node, by arm",
     "throughput.svg": "Pods bound a second, by arm",
 }

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
+from benchmarks.headline.seats import assign
 from benchmarks.headline.world import Round, room
+from lastnode.contract import DEFAULT_RECENT_NODES
 
-# Why a session that had a last node ran elsewhere, as this experiment knows it: it made the world.
-GONE: Final = "its node is gone"
-CORDONED: Final = "its node is cordoned"
+# Why a session ran on none of the nodes that it wanted, as this experiment knows it: it made the world.
+GONE: Final = "all of its nodes are gone"
+CORDONED: Final = "those that are left are cordoned"
 FULL: Final = "others or sessions of its wave took the room"
-UNWRITTEN: Final = "the memory did not name its node"
+UNWRITTEN: Final = "the memory named none of those with room"
 ELSEWHERE: Final = "another node was chosen (sampled out or outscored)"
 REASONS: Final = (GONE, CORDONED, FULL, UNWRITTEN, ELSEWHERE)
 
 
 class Ran(msgspec.Struct, frozen=True, array_like=True):
-    """One session. ``seconds``: the model's start-up, from being bound to Ready. ``last``: where its workload's session
-    of the round before ran, "" in the first round. ``why``: of REASONS for one that did not come back, else "".
+    """One session. ``seconds``: the model's start-up, from being bound to Ready. ``known``: the nodes that its workload
+    remembered when its wave began, newest first. ``why``: of REASONS for one that ran on none that it wanted, else "".
     """
 
     round: int
@@ -31,45 +33,70 @@ class Ran(msgspec.Struct, frozen=True, array_like=True):
     node: str
     seconds: float
     pulled: int
-    last: str
+    known: tuple[str, ...]
     why: str = ""
 
     @property
     def returning(self) -> bool:
-        return self.last != ""
+        return bool(self.known)
 
     @property
     def came_back(self) -> bool:
-        return self.returning and self.node == self.last
+        return self.node in self.known[:1]
+
+    @property
+    def remembered(self) -> bool:
+        return self.node in self.known
 
 
-def why(workload: int, node: str, last: str, now: Round, on_last: int, remembered: Mapping[int, str]) -> str:
-    """``on_last``: how many sessions of this wave ran on the last node. ``remembered``: workload -> the node that its
-    annotation named when the wave began; a workload that is not in it has none."""
-    if last in ("", node):
+class Memories:
+    """Where the sessions of each workload ran, as lastnode keeps it by default; in arms without lastnode too."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[int, tuple[str, ...]] = {}
+
+    def of(self, workload: int) -> tuple[str, ...]:
+        """Newest first, each node once."""
+        return self._nodes.get(workload, ())
+
+    def add(self, workload: int, node: str) -> None:
+        """A session of it became Ready there, later than all others."""
+        others = (other for other in self.of(workload) if other != node)
+        self._nodes[workload] = (node, *others)[:DEFAULT_RECENT_NODES]
+
+
+def why(node: str, wanted: Sequence[str], now: Round, load: Mapping[str, int], noted: Container[str]) -> str:
+    """``load``: how many sessions of this wave ran on a node. ``noted``: what the workload's annotations named when the
+    wave began."""
+    if not wanted or node in wanted:
         return ""
-    if last not in now.taken:
+    there = [each for each in wanted if each in now.taken]
+    allowed = [each for each in there if each not in now.cordoned]
+    roomy = [each for each in allowed if load.get(each, 0) < room(now, each)]
+    if not there:
         return GONE
-    if last in now.cordoned:
+    if not allowed:
         return CORDONED
-    if on_last >= room(now, last):
+    if not roomy:
         return FULL
-    return UNWRITTEN if remembered.get(workload, last) != last else ELSEWHERE
+    return ELSEWHERE if any(each in noted for each in roomy) else UNWRITTEN
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """Of the sessions that had a last node, unless said otherwise. Seconds are the model's.
+    """Of the sessions whose workload remembered a node, unless said otherwise. Seconds are the model's.
 
-    ``possible``: how many could have come back at most, given where the last sessions ran: of each wave, as many as
-    their last nodes had room for. ``back_mean``: of those that came back. ``seconds``: of those that did not, the mean
-    by reason, 0 where there are none. ``first_mean``: of the first round's sessions. ``spread``: mean over the waves of
-    the standard deviation of the number of sessions a node, over the nodes with room. ``fullest``: mean over the waves
-    of the most sessions on one node.
+    ``came_back``: to the last node. ``remembered``: ran on any remembered one, and ``possible``: how many could have at
+    most, given where the sessions before ran. ``back_mean``: of those that did. ``seconds``: of those with a reason,
+    the mean by reason, 0 where there are none. ``first_mean``: of the first round's sessions. ``spread``: mean over the
+    waves of the standard deviation of the number of sessions a node, over the nodes with room. ``fullest``: mean over
+    the waves of the most sessions on one node. ``together``, ``most_together``: most sessions of one workload on one
+    node at a time, the mean over workloads and waves, and the largest.
     """
 
     sessions: int
     returning: int
     came_back: int
+    remembered: int
     possible: int
     mean: float
     p50: float
@@ -81,6 +108,8 @@ class Summary(msgspec.Struct, frozen=True):
     reasons: dict[str, int]
     back_mean: float
     seconds: dict[str, float]
+    together: float
+    most_together: int
 
 
 def summary(ran: Sequence[Ran], rounds: Iterable[Round]) -> Summary:
@@ -92,12 +121,16 @@ def summary(ran: Sequence[Ran], rounds: Iterable[Round]) -> Summary:
     cuts = statistics.quantiles(seconds * 2 if len(seconds) == 1 else seconds, n=20, method="inclusive")
     world = {now.number: now for now in rounds}
     spreads, fullest = zip(*_loads(back, world), strict=True)
-    by_reason = {reason: [one.seconds for one in back if one.why == reason] for reason in ("", *REASONS)}
-    means = {reason: statistics.fmean(some) if some else 0.0 for reason, some in by_reason.items()}
+    by_reason = {reason: [one.seconds for one in back if one.why == reason] for reason in REASONS}
+    together = Counter((one.round, one.workload, one.node) for one in back)
+    most: dict[tuple[int, int], int] = {}
+    for (number, workload, _), count in together.items():
+        most[number, workload] = max(count, most.get((number, workload), 0))
     return Summary(
         sessions=len(ran),
         returning=len(back),
         came_back=sum(one.came_back for one in back),
+        remembered=sum(one.remembered for one in back),
         possible=_possible(back, world),
         mean=statistics.fmean(seconds),
         p50=cuts[9],
@@ -107,14 +140,24 @@ def summary(ran: Sequence[Ran], rounds: Iterable[Round]) -> Summary:
         spread=statistics.fmean(spreads),
         fullest=statistics.fmean(fullest),
         reasons={reason: len(by_reason[reason]) for reason in REASONS},
-        back_mean=means[""],
-        seconds={reason: means[reason] for reason in REASONS},
+        back_mean=_mean(one.seconds for one in back if one.remembered),
+        seconds={reason: _mean(some) for reason, some in by_reason.items()},
+        together=statistics.fmean(most.values()),
+        most_together=max(most.values()),
     )
 
 
+def _mean(seconds: Iterable[float]) -> float:
+    some = [*seconds]
+    return statistics.fmean(some) if some else 0.0
+
+
 def _possible(ran: Iterable[Ran], world: Mapping[int, Round]) -> int:
-    wanted = Counter((one.round, one.wave, one.last) for one in ran)
-    return sum(min(count, room(world[number], node)) for (number, _, node), count in wanted.items())
+    waves: dict[tuple[int, int], list[tuple[str, ...]]] = {}
+    for one in ran:
+        waves.setdefault((one.round, one.wave), []).append(one.known)
+    rooms = {number: {node: room(now, node) for node in now.taken} for number, now in world.items()}
+    return sum(sum(map(bool, assign(known, rooms[number]))) for (number, _), known in waves.items())
 
 
 def _loads(ran: Iterable[Ran], world: Mapping[int, Round]) -> Iterable[tuple[float, int]]:

@@ -17,19 +17,30 @@ LEAVING: Final = 0.02
 CORDONED: Final = 0.01
 
 
+# Sessions of a workload at a time, in each of the two worlds: as many in all.
+WORLDS: Final = {"one": 1, "many": 8}
+
+
 class Size(NamedTuple):
-    """``wave``: sessions that are started together, and end together when all of them were Ready."""
+    """``wave``: sessions that are started together, and end together when all of them were Ready; ``at_a_time`` of each
+    workload."""
 
     workloads: int
     nodes: int
     wave: int
     rounds: int
+    at_a_time: int = 1
+
+    @property
+    def wave_workloads(self) -> int:
+        """How many workloads a wave has."""
+        return max(1, self.wave // self.at_a_time)
 
 
 class Round(NamedTuple):
     """``taken``: node -> CPUs of others, for every node that is there. ``gone``, ``come``: against the round before.
 
-    ``waves``: numbers of workloads, each exactly once.
+    ``waves``: the workload of each session, by number: each in one wave, its sessions next to each other.
     """
 
     number: int
@@ -40,10 +51,15 @@ class Round(NamedTuple):
     waves: tuple[tuple[int, ...], ...]
 
 
-def full_size(scale: float) -> Size:
-    """Scale 1: 20,000 workloads with an image each on 1,000 nodes; a smaller one has less of both."""
+def full_size(scale: float, at_a_time: int = 1) -> Size:
+    """Scale 1: 20,000 sessions a round on 1,000 nodes; a smaller one has less of both."""
     nodes = max(10, round(1000 * scale))
-    return Size(workloads=20 * nodes, nodes=nodes, wave=nodes, rounds=4)
+    return Size(workloads=20 * nodes // at_a_time, nodes=nodes, wave=nodes, rounds=4, at_a_time=at_a_time)
+
+
+def quick_size(at_a_time: int = 1) -> Size:
+    """Two arms in two minutes."""
+    return Size(workloads=400 // at_a_time, nodes=100, wave=100, rounds=3, at_a_time=at_a_time)
 
 
 def rounds(size: Size, seed: int) -> Iterator[Round]:
@@ -59,7 +75,8 @@ def rounds(size: Size, seed: int) -> Iterator[Round]:
         taken = {node: _level(rng) if node in redrawn else taken[node] for node in [*stay, *come]}
         cordoned = frozenset(rng.sample(sorted(taken), round(CORDONED * len(taken))))
         order = rng.sample(range(size.workloads), size.workloads)
-        waves = tuple(tuple(order[at : at + size.wave]) for at in range(0, len(order), size.wave))
+        cuts = [order[at : at + size.wave_workloads] for at in range(0, len(order), size.wave_workloads)]
+        waves = tuple(tuple(workload for workload in cut for _ in range(size.at_a_time)) for cut in cuts)
         yield Round(number, taken, gone, frozenset(come), cordoned, waves)
 
 

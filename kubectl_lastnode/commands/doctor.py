@@ -5,7 +5,18 @@ from typing import Final
 
 import click
 
-from kubectl_lastnode.doctor import Facts, Finding, Level, cluster, kinds, named, policies, programs, webhook
+from kubectl_lastnode.doctor import (
+    Facts,
+    Finding,
+    Level,
+    cluster,
+    deployed,
+    kinds,
+    named,
+    policies,
+    programs,
+    webhook,
+)
 from kubectl_lastnode.options import Options, output
 from kubectl_lastnode.output import document, plural, tinted, visible
 
@@ -16,6 +27,8 @@ _CHECKS: Final = (
     ("field", kinds.fields),
     ("opted-in", kinds.opted_in),
     ("accounts", cluster.accounts),
+    ("deployments", deployed.deployments),
+    ("waiting", deployed.waiting),
     ("recorder", programs.recorders),
     ("leader", programs.leader),
     ("lease", programs.lease),

@@ -8,10 +8,11 @@ import click
 import msgspec
 
 from kubectl_lastnode import explanation
-from kubectl_lastnode.cluster import RECORDER, read_journals
+from kubectl_lastnode.cluster import RECORDER, Journals, read_journals
 from kubectl_lastnode.explanation import Explanation, Live, Ranked
 from kubectl_lastnode.options import Failure, Options, output, pod_names, warn
 from kubectl_lastnode.output import age, document, measured, tinted, visible
+from kubectl_lastnode.remedies import REMEDIES
 from lastnode.attribution import Attribution, Seen, attribute
 from lastnode.kube.errors import KubeError, NotFound, Refused
 from lastnode.kube.store import ObjectKey
@@ -56,20 +57,27 @@ def lines(found: Explanation, now: datetime) -> list[str]:
     """For people, in the form of ``kubectl describe``."""
     texts = {name: visible(text) for name, text in msgspec.structs.asdict(found).items() if type(text) is str}
     found = msgspec.structs.replace(found, **texts, notes=[*map(visible, found.notes)])
-    since = f" (its session became Ready {age(found.entry.ready_at, now)} ago)" if found.entry else ""
     told = [
         ("Pod", f"{found.namespace}/{found.pod}{'' if found.exists else ' (gone)'}"),
         ("Workload", f"{found.kind} {found.namespace}/{found.workload}" if found.workload else "not known"),
         ("Source", found.source.meaning),
-        ("Preferred", (found.last_node or "nothing that is known") + since),
+        ("Preferred", _preferred(found, now)),
         ("Ranked now", ", ".join(f"{one.node} {one.weight} ({one.standing})" for one in found.ranked) or "-"),
-        ("Asked by", _ASKED.get(found.asked, found.asked) if found.last_node else "-"),
+        ("Asked by", _ASKED.get(found.asked, found.asked) if found.preferred else "-"),
         ("Ran on", f"{found.node or '<none>'}: {tinted(found.outcome or 'unknown')}"),
         ("Start-up", _startup(found)),
         ("Why", f"{found.reason}: {found.meaning}" if found.reason else "-"),
+        *(("What helps", text) for reason, text in REMEDIES.items() if reason == found.reason),
         *(("Note", note) for note in found.notes),
     ]
     return [f"{heading + ':':<12}{text}" for heading, text in told]
+
+
+def _preferred(found: Explanation, now: datetime) -> str:
+    since = f" (its session became Ready {age(found.entry.ready_at, now)} ago)" if found.entry else ""
+    if not found.last_node:
+        return "nothing that is known"
+    return ("" if found.preferred else "nothing; its last node was ") + found.last_node + since
 
 
 def _startup(found: Explanation) -> str:
@@ -82,7 +90,8 @@ def _startup(found: Explanation) -> str:
 def _explain(options: Options, namespace: str, name: str) -> Explanation:
     live = _live(options, namespace, name)
     uid = live.session.uid if live else ""
-    record = explanation.newest_record(_sessions(options, uid), namespace, name, uid)
+    journals = _journals(options, uid)
+    record = explanation.newest_record(journals.sessions, namespace, name, uid)
     if record is not None:
         workload = _recorded_workload(options, record)
         found = explanation.from_record(record, workload, exists=live is not None)
@@ -91,7 +100,8 @@ def _explain(options: Options, namespace: str, name: str) -> Explanation:
     if event is not None:
         return explanation.from_event(event, exists=live is not None)
     if live is None:
-        raise Failure(f"no pod {name} in namespace {namespace}, and neither a journal nor an Event knows it")
+        unknown = "neither a journal nor an Event knows it" if journals.found else "no Event knows it"
+        raise Failure(f"no pod {name} in namespace {namespace}, and {unknown}")
     whose = _whose(options, live.session)
     nodes: Mapping[str, Node] = options.cluster.nodes() or {}
     relatives = options.cluster.relatives(whose.workload) if whose.workload else ()
@@ -126,15 +136,17 @@ def _live(options: Options, namespace: str, name: str) -> Live | None:
     return Live(session, pod.preferred_terms, utc(scheduled[0]) if scheduled else None)
 
 
-def _sessions(options: Options, uid: str) -> list[SessionRecord]:
+def _journals(options: Options, uid: str) -> Journals:
+    """What the recorders know of that pod; whom that leaves out is said."""
     try:
-        read = read_journals(options.cluster.replicas(RECORDER, options.recorder_url), uid)
+        recorders = options.cluster.replicas(RECORDER, options.recorder_url)
     except KubeError as error:
-        warn(f"the recorders' pods cannot be listed (name them with --recorder-url): {error}")
-        return []
-    for line in read.trouble:
+        warn(f"no recorder is asked: their pods cannot be listed (name them with --recorder-url): {error}")
+        return Journals()
+    read = read_journals(recorders, uid)
+    for line in read.trouble if recorders else [f"no recorder is asked: {options.no_recorder}"]:
         warn(line)
-    return read.sessions
+    return read
 
 
 def _events(options: Options, namespace: str) -> list[Any]:

@@ -32,7 +32,7 @@ def report(options: Options, form: str | None, since: float | None, html: str | 
     The numbers are those of the recorders' own journals: their newest 10,000 sessions each, since they were started.
     All namespaces count; -n looks at one. The reuse ratio is (reused + older) / (reused + older + moved): first ones,
     in a cache group or not, have nothing to come back to. The time saved is an estimate, as if each session that came
-    back would have taken as long as those of its kind that moved.
+    back would have taken as long as those of its kind that moved, or, where none moved, as its first ones.
 
     \b
     Examples:
@@ -45,7 +45,7 @@ def report(options: Options, form: str | None, since: float | None, html: str | 
     now = options.now
     read = _read(options, now - timedelta(seconds=since) if since is not None else None)
     if html:
-        _write_page(html, read, options.namespace, now)
+        _write_page(html, read, options, now)
         return
     summary = summarise(until=now, **read)
     if form in ("json", "yaml"):
@@ -60,10 +60,7 @@ def _read(options: Options, start: datetime | None) -> dict[str, Any]:
     """What a summary and a page are made of. :raises Failure: there is no recorder, or none answers; what to do."""
     recorders = options.cluster.replicas(RECORDER, options.recorder_url)
     if not recorders:
-        raise Failure(
-            f"no recorder's pod found in namespace {options.release_namespace}; elsewhere? name the namespace with "
-            "--release-namespace, or the recorder with --recorder-url"
-        )
+        raise Failure(options.no_recorder)
     read = read_journals(recorders)
     for line in read.trouble:
         warn(f"{line}: its sessions are missing below")
@@ -98,10 +95,7 @@ def _print_tables(summary: Summary) -> None:
         return
     for rows in _tables(summary):
         click.echo(f"\n{table(rows)}")
-    seconds = summary.saved_seconds_estimate
-    saved = f"{measured(seconds)} of waiting, in {plural(summary.total.back, 'session')} that came back."
-    none = "Time saved: no estimate, since no kind has sessions that came back and sessions that moved."
-    click.echo(f"\n{none if seconds is None else f'Time saved (an estimate): {saved}'}")
+    click.echo(f"\n{time_saved(summary)}")
 
 
 def _tables(summary: Summary) -> Iterable[list[list[str]]]:
@@ -134,12 +128,21 @@ def reach(summary: Summary) -> str:
     return text + "."
 
 
-def _write_page(file: str, read: dict[str, Any], namespace: str | None, now: datetime) -> None:
+def time_saved(summary: Summary) -> str:
+    """In words, with the sessions that were counted."""
+    saved = summary.saved_estimate
+    if saved is None:
+        return "Time saved: no estimate, since no kind has sessions that came back and others to compare them with."
+    whose = f"{saved.sessions:,} of {plural(summary.total.back, 'session')} that came back"
+    return f"Time saved (an estimate): {measured(saved.seconds)} of waiting, in {whose}, compared with {saved.against}."
+
+
+def _write_page(file: str, read: dict[str, Any], options: Options, now: datetime) -> None:
     from kubectl_lastnode.page import page  # its plots and templates are for nobody who asks for a table
 
-    title = f"Sessions of {namespace}" if namespace else "Sessions of all namespaces"
+    title = f"Sessions of {options.namespace or 'all namespaces'}"
     try:
-        Path(file).write_text(page(title=title, now=now, **read), encoding="utf-8")
+        Path(file).write_text(page(title=title, cluster=options.cluster_name, now=now, **read), encoding="utf-8")
     except OSError as error:
         raise Failure(f"{file} cannot be written: {error.strerror or error}") from error
     click.echo(f"{file}: {plural(len(read['sessions']), 'session')}")

@@ -147,16 +147,30 @@ class Facts:
         return ""
 
     @functools.cached_property
+    def deployments(self) -> list[Any]:
+        """Those that the chart made; none where the programs run otherwise."""
+        return [*self.cluster.ours("/apis/apps/v1", "deployments")]
+
+    @functools.cached_property
     def accounts(self) -> list[Account]:
-        """From the Deployments that the chart made; none where the programs run otherwise."""
+        """From the Deployments."""
         return sorted({
             Account(container["name"], each["metadata"]["namespace"], pod.get("serviceAccountName", "default"),
                     each["metadata"]["name"])
-            for each in self.cluster.ours("/apis/apps/v1", "deployments")
+            for each in self.deployments
             for pod in [each["spec"]["template"]["spec"]]
             for container in pod["containers"]
             if container["name"] in (RECORDER, EXTENDER)
         })  # fmt: skip
+
+    def missing(self, program: str) -> str:
+        """What to do where no pod of that program is found."""
+        with contextlib.suppress(KubeError):
+            for account in self.accounts:
+                if account.program == program:
+                    where = f"{account.namespace}/{account.deployment}"
+                    return f"Its Deployment {where} is there: see why it has no pods, or name one with --{program}-url."
+        return f"Install it (docs/install.md), or say where: --release-namespace, --{program}-url."
 
     @functools.cached_property
     def webhooks(self) -> list[Any]:

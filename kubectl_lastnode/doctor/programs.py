@@ -8,9 +8,9 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Final
 
-from kubectl_lastnode.cluster import RECORDER
+from kubectl_lastnode.cluster import EXTENDER, RECORDER
 from kubectl_lastnode.doctor import INJECTIONS, Facts, Finding, Level, Probe, by, fail, ok, total, unknown, warn
-from kubectl_lastnode.output import short
+from kubectl_lastnode.output import plural, short
 from lastnode.kube.errors import NotFound
 from lastnode.reasons import Reason
 
@@ -26,7 +26,7 @@ def recorders(facts: Facts) -> Iterator[Finding]:
     """Reachable and ready."""
     if not facts.recorders:
         yield fail(f"no recorder's pod found in {facts.cluster.release}: nothing is written down",
-                   "Install it (docs/install.md), or say where: --release-namespace, --recorder-url.")  # fmt: skip
+                   facts.missing(RECORDER))  # fmt: skip
     yield from _reached("recorder", facts.recorders)
 
 
@@ -86,7 +86,7 @@ def extenders(facts: Facts) -> Iterator[Finding]:
     """Reachable and ready."""
     if not facts.extenders:
         yield warn(f"no extender's pod found in {facts.cluster.release}: only programs that use the library ask for "
-                   "nodes", "Install it, or name it with --extender-url, if that is not what you want.")  # fmt: skip
+                   "nodes", facts.missing(EXTENDER))  # fmt: skip
     yield from _reached("extender", facts.extenders)
 
 
@@ -101,7 +101,12 @@ def called(facts: Facts) -> Iterator[Finding]:
         if bad:
             told = f"requests that could not be answered as they should: {_told(bad)}"
             yield Finding("answers", Level.WARN, told, "Look at the extender's log.")
-    elif any(record.last_node for record in facts.journals.sessions):
+        return
+    returning = [record.asked for record in facts.journals.sessions if record.last_node]
+    if brought := returning.count("term"):
+        whose = f"{brought} of {plural(len(returning), 'session')} that could return"
+        yield ok(f"nobody asks, nor needs to: {whose} had the preference in their pods")
+    elif returning:
         yield fail("sessions became Ready, and neither kube-scheduler nor the API server ever asked", _CONFIGURE)
     else:
         yield warn("never asked since it started; no session that could return is known either", _CONFIGURE)

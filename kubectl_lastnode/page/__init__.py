@@ -13,13 +13,14 @@ from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
 from itertools import count
-from math import log
+from math import log1p
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kubectl_lastnode import output, summary
 from kubectl_lastnode.output import every, percent
+from kubectl_lastnode.remedies import REMEDIES
 from kubectl_lastnode.summary import (
     Group,
     Timeline,
@@ -53,10 +54,10 @@ _OUTCOMES: Final = {
 
 # Below this many returning sessions in a bucket its ratio is drawn as a hollow dot.
 FEW: Final = 10
-# Where a log axis of seconds has its ticks; those in _MAJOR keep their labels on narrow screens.
-_SECONDS: Final = {1: "1s", 2: "2s", 5: "5s", 10: "10s", 20: "20s", 60: "1m", 120: "2m", 300: "5m", 600: "10m",
+# Where an axis of seconds has its ticks; on narrow screens labels nearer to each other than a share of it are left out.
+_NEAR: Final = 0.1
+_SECONDS: Final = {0: "0", 1: "1s", 2: "2s", 5: "5s", 10: "10s", 20: "20s", 60: "1m", 120: "2m", 300: "5m", 600: "10m",
                    1200: "20m", 3600: "1h", 7200: "2h", 21600: "6h", 86400: "1d", 604800: "7d"}  # fmt: skip
-_MAJOR: Final = (1, 10, 60, 600, 3600, 86400, 604800)
 
 Records = Sequence[SessionRecord]
 Point = tuple[float, float]
@@ -67,6 +68,7 @@ def page(
     sessions: Records,
     *,
     title: str,
+    cluster: str = "",
     now: datetime,
     since: datetime,
     dropped: int = 0,
@@ -75,14 +77,16 @@ def page(
 ) -> str:
     """The report on these sessions, as an HTML document in UTF-8 of less than 150 KB, however many there are.
 
-    ``now``: when it is made; ``since``: what ended before is not in ``sessions``; ``dropped``: how many older sessions
-    the recorders had to forget; ``complete_since``: from when on none is missing, where that is later; ``unread``: a
-    line for each recorder that could not be read. All times are aware ones. Any text may be anything: it is escaped.
+    ``cluster``: what its readers call it; ``now``: when it is made; ``since``: what ended before is not in
+    ``sessions``; ``dropped``: how many older sessions the recorders had to forget; ``complete_since``: from when on
+    none is missing, where that is later; ``unread``: a line for each recorder that could not be read. All times are
+    aware ones. Any text may be anything: it is escaped.
     """
     start, end = summary.period(sessions, since=since, now=now, dropped=dropped)
     style = files(__name__).joinpath("templates/report.css").read_text("utf-8")
     return environment().get_template("report.html").render(
-        title=title, start=start, end=end, made=now, version=version("lastnode"), dropped=dropped, unread=unread,
+        title=title, cluster=cluster, start=start, end=end, made=now, version=version("lastnode"),
+        dropped=dropped, unread=unread,
         complete_since=complete_since if complete_since and complete_since > start else None,
         style=style, style_hash=f"sha256-{b64encode(sha256(style.encode()).digest()).decode()}",
         total=group("", sessions), reasons=dict(summary.reasons(sessions)), saving=summary.saving(sessions),
@@ -101,6 +105,7 @@ def environment() -> Environment:
     words = (output.percent, output.plural, output.roughly, output.brief, output.moment)
     made.globals |= {word.__name__: word for word in words}
     made.globals |= {"outcomes": _OUTCOMES, "all_outcomes": list(Outcome), "known_reasons": MOVED, "few": FEW}
+    made.globals["remedies"] = REMEDIES
     made.globals["shares_of"] = shares_of
     made.filters["duration"] = output.duration
     return made
@@ -196,36 +201,51 @@ def levels(most: int) -> range:
     return range(0, max(1, most) + step, step)
 
 
-def log_ticks(top: float) -> dict[int, str]:
-    """Round seconds from 1 up to the first that ``top`` does not exceed, with their labels."""
-    within = max(1, sum(tick < top for tick in _SECONDS))
+def marks(top: float) -> dict[int, str]:
+    """Round seconds from 0 up to the first that ``top`` does not exceed, with their labels."""
+    within = max(1, sum(mark < top for mark in _SECONDS))
     return dict([*_SECONDS.items()][: within + 1])
 
 
-def log_position(value: float, top: float) -> float:
-    """Where a value lies on a log axis from 1 (0) to ``top`` (1); what is below 1 lies at 1."""
-    return min(1.0, log(max(1.0, value)) / log(top))
+def position(value: float, top: float) -> float:
+    """Where seconds lie on an axis from 0 (0) to ``top`` (1) that gives short times more room."""
+    return min(1.0, log1p(value) / log1p(top))
+
+
+def ticks(top: float) -> list[tuple[float, str, bool]]:
+    """Places of the marks, their labels, and whether these are left out on a narrow screen."""
+    made: list[tuple[float, str, bool]] = []
+    for value, label in marks(top).items():
+        x = position(value, top)
+        made.append((x, label, any(x - other < _NEAR for other, _, minor in made if not minor)))
+    return made
 
 
 def over_time(line: Timeline) -> Section:
     """The share that came back, and the sessions by outcome, along one axis of time."""
     groups = [counts for _, counts in line.buckets]
     days = line.width >= timedelta(days=1)  # then buckets are named by the day, with its year
+    form = "%Y-%m-%d" if days else f"%b {clock(line.width)}"
     return {
         "every": every(line.width),
         "ticks": [*_time_ticks(line)],
         "ratios": _unbroken([counts.reuse_ratio for counts in groups]),
         "levels": levels(max(counts.sessions for counts in groups)),
-        "buckets": [(f"{w:%Y-%m-%d}" if days else f"{w.day} {w:%b %H:%M}", counts) for w, counts in line.buckets],
+        "buckets": [(f"{'' if days else f'{when.day} '}{when:{form}}", counts) for when, counts in line.buckets],
     }
+
+
+def clock(step: timedelta) -> str:
+    """The form of a time of day that tells moments apart which lie so far from each other."""
+    return "%H:%M" if step >= timedelta(minutes=1) else "%H:%M:%S"
 
 
 def _time_ticks(line: Timeline) -> Iterator[tuple[float, str, bool]]:
     end = line.start + line.width * len(line.buckets)
     step = round_width(end - line.start, 9)
     for i, when in enumerate(multiples(step, line.start, end)):
-        hours = step < timedelta(days=1) and (when.hour or when.minute)
-        yield line.position(when), f"{when:%H:%M}" if hours else f"{when.day} {when:%b}", bool(i % 2)
+        hours = step < timedelta(days=1) and (when.hour or when.minute or when.second)
+        yield line.position(when), f"{when:{clock(step)}}" if hours else f"{when.day} {when:%b}", bool(i % 2)
 
 
 def _unbroken(ratios: Sequence[float | None]) -> list[list[Point]]:
@@ -242,13 +262,12 @@ def _unbroken(ratios: Sequence[float | None]) -> list[list[Point]]:
 def curves(times: Mapping[Outcome, Sequence[float]]) -> Section:
     """The share of sessions that were Ready within a time, one rising line an outcome. ``times``: s, ascending."""
     slowest = max(ascending[-1] for ascending in times.values())
-    marks = log_ticks(slowest)
-    top = max(*marks, slowest)
+    top = max(*marks(slowest), slowest)
     return {
-        "ticks": [(log_position(value, top), label, value not in _MAJOR) for value, label in marks.items()],
+        "ticks": ticks(top),
         "lines": {outcome: rising(ascending, top) for outcome, ascending in times.items()},
         "dots": [
-            (outcome, log_position(percentile(ascending, part) or 0, top), part)
+            (outcome, position(percentile(ascending, part) or 0, top), part)
             for outcome, ascending in times.items()
             for part in (0.5, 0.95)
         ],
@@ -260,6 +279,6 @@ def rising(ascending: Sequence[float], top: float) -> list[Point]:
 
     At most two points for each of a thousand places along x, however many values there are.
     """
-    reached = {round(log_position(value, top), 3): i for i, value in enumerate(ascending, 1)}
+    reached = {round(position(value, top), 3): i for i, value in enumerate(ascending, 1)}
     shares = [0.0, *(done / len(ascending) for done in reached.values())]
     return [(x, y) for i, x in enumerate(reached) for y in shares[i : i + 2]]

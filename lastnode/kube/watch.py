@@ -18,7 +18,7 @@ import msgspec
 from lastnode.kube import wire
 from lastnode.kube.api import JSON, METADATA, Api, Stream
 from lastnode.kube.discovery import NotServed, Served, collection_path, find
-from lastnode.kube.errors import Gone, KubeError, Silent, Undecodable
+from lastnode.kube.errors import Gone, KubeError, NotFound, Silent, Undecodable
 from lastnode.kube.observer import NOBODY, Observer, Progress
 from lastnode.kube.pages import PAGE_SIZE, Pages
 from lastnode.kube.queue import Backoff
@@ -197,7 +197,7 @@ class ListWatch(Generic[R]):
         if isinstance(error, NotServed):
             level = logging.DEBUG if self.progress.trouble == str(error) else logging.INFO
         self.progress.trouble = str(error)
-        self.progress.lost = not isinstance(error, NotServed | Gone)
+        self.progress.lost = not isinstance(error, NotFound | Gone)
         log.log(
             level, "%s: %s; attempt %d in %.1f s", self.resource, error, self.backoff.attempts + 1, delay,
             extra={"resource": self.resource, "reason": type(error).__name__},

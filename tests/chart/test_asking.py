@@ -46,6 +46,22 @@ def test_the_recorder_asks_every_pod_that_can_answer_kube_scheduler_at_its_own_a
         assert service["ports"][0]["targetPort"] == url.partition(":")[0]
 
 
+@pytest.mark.parametrize(
+    ("values", "schedulers"),
+    [
+        ("", ""),
+        ("scheduler.enabled=true", "lastnode-scheduler"),
+        ("webhook.schedulerName=sticky", "sticky"),
+        ("scheduler.enabled=true,webhook.schedulerName=lastnode-scheduler", "lastnode-scheduler"),
+        ("scheduler.enabled=true,scheduler.schedulerName=own,webhook.schedulerName=sticky", "own,sticky"),
+    ],
+)
+def test_the_recorder_watches_the_schedulers_that_sessions_name_because_of_the_release(
+    helm: Path, values: str, schedulers: str
+) -> None:
+    assert recorder_settings(template(helm, *(["--set", values] if values else [])))["schedulers"] == schedulers
+
+
 @pytest.mark.parametrize("name", ["webhook", "cert-manager", "everything"])
 def test_the_recorder_is_given_the_ca_and_nothing_else_of_the_certificates_secret(
     rendered: dict[str, list[Object]], name: str

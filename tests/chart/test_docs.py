@@ -15,28 +15,18 @@ from testbed.paths import REPOSITORY
 from testbed.stack import Stack
 from tests.chart.release import Release
 from tests.chart.test_rendered import CLAIMED, FOREIGN, problem
+from tests.printed import blocks, commands
 from tools.render import MANIFESTS, manifest, template
 
 INSTALL = (REPOSITORY / "docs" / "install.md").read_text(encoding="utf-8")
 OPERATE = (REPOSITORY / "docs" / "operate.md").read_text(encoding="utf-8")
+CHOOSE = (REPOSITORY / "docs" / "choose.md").read_text(encoding="utf-8")
 RUNBOOK = (REPOSITORY / "docs" / "runbook.md").read_text(encoding="utf-8")
 NAMESPACE = "lastnode-system"
 
 
-def blocks(text: str, language: str) -> list[str]:
-    """Code blocks, also those inside of a list."""
-    found = re.findall(rf"^( *)(?:\d\. )?```{language}\n(.*?)^\1 *```", text, re.MULTILINE | re.DOTALL)
-    return [re.sub(r"^ {3}", "", body, flags=re.MULTILINE) if indent else body for indent, body in found]
-
-
 def documents(kind: str) -> list[dict[str, Any]]:
     return [one for text in blocks(INSTALL, "yaml") if (one := yaml.safe_load(text)).get("kind") == kind]
-
-
-def commands(text: str) -> list[str]:
-    """Whole command lines after a $ prompt, comments off."""
-    joined = "\n".join(blocks(text, "console")).replace("\\\n", " ")
-    return [line.partition("  #")[0].strip() for line in re.findall(r"^ *\$ (.*)$", joined, re.MULTILINE)]
 
 
 def run(kubectl: Path, stack: Stack, line: str, **names: str) -> subprocess.CompletedProcess[str]:
@@ -70,7 +60,7 @@ def test_every_helm_install_of_the_walk_through_installs(helm: Path, stack: Stac
 
 
 def test_every_setting_that_the_docs_name_makes_objects_that_fit(helm: Path) -> None:
-    pages = INSTALL + OPERATE + RUNBOOK
+    pages = INSTALL + CHOOSE + OPERATE + RUNBOOK
     settings = set(re.findall(r"--set (?!image)([\w.]+=[\w.…:/-]*)", pages))
     settings |= set(re.findall(r"`((?:extender|webhook|scheduler)[\w.]*\.[\w.]+=[\w.-]+)`", pages))
     assert {"extender.hostNetwork=true", "extender.service.clusterIP=…", "extender.tls.enabled=false"} <= settings

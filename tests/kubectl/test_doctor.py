@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lastnode import rights
+from lastnode import contract, rights
 from lastnode.kinds import BUILT_IN
 from lastnode.reasons import Reason
 from testbed import webhook
@@ -26,10 +26,10 @@ from testbed.paths import REPOSITORY
 from testbed.stack import Stack
 from tests import rbac
 from tests.extender.test_policies import policy
-from tests.kubectl.journal import journal, moved, served
+from tests.kubectl.journal import journal, moved, record, reused, served
 from tests.kubectl.terminal import run
 from tests.kubectl.test_looking import memory
-from tests.recorder.space import START, Space
+from tests.recorder.space import START, TEMPLATE, Space
 from tests.subjects import SANDBOXES, STATEFUL_SETS, Subject
 
 Finding = Mapping[str, str]
@@ -101,7 +101,7 @@ def test_people_see_one_line_a_check_and_a_verdict(installed: Installation) -> N
     assert (done.returncode, blank) == (0, "")
     assert all(line.split()[0] in ("OK", "WARN", "FAIL") for line in lines)
     assert verdict.startswith("No failure, ")
-    assert "kube-scheduler's configuration is a file on the control plane's nodes → Run doctor with" in done.stdout
+    assert "kube-scheduler's configuration is not needed: the webhook puts the preference into the pods" in done.stdout
 
 
 def test_a_definition_without_the_field_is_found(installed: Installation) -> None:
@@ -281,6 +281,45 @@ def test_an_account_without_its_rights_is_found(installed: Installation) -> None
             installed.stack.api.delete(f"{path}/lastnode-recorder")
 
 
+def test_a_deployment_without_its_pods_is_found_and_nobody_told_to_install_it(space: Space) -> None:
+    words, path = ("--release-namespace", space.name), f"/apis/apps/v1/namespaces/{space.name}/deployments"
+    for program in ("recorder", "extender"):
+        made = deployment(program)
+        space.api.post(path, made | {"metadata": made["metadata"] | {"namespace": space.name},
+                                     "spec": made["spec"] | {"replicas": 2}})  # fmt: skip
+    found = examine(space.stack, *words)
+    told = f"pods of {space.name}/lastnode-recorder are ready"
+    assert ("FAIL", f"0 of 2 {told}") in of(found, "deployments")
+    remedies = [each["remedy"] for each in found if each["check"] in ("recorder", "extender")]
+    assert len(remedies) == 2
+    assert all("is there: see why it has no pods" in remedy for remedy in remedies)
+    for ready, level in ((1, "WARN"), (2, "OK")):
+        status = {"replicas": 2, "readyReplicas": ready}
+        space.api.patch(f"{path}/lastnode-recorder/status", {"status": status})
+        assert (level, f"{ready} of 2 {told}") in of(examine(space.stack, *words), "deployments")
+
+
+def test_sessions_that_no_scheduler_looks_at_are_found(space: Space) -> None:
+    assert of(examine(space.stack), "waiting") == [("OK", "no session waits for a scheduler")]
+    labels = {contract.SESSION_LABEL: "s"}
+    body = {"metadata": {"name": "waits", "labels": labels}, "spec": TEMPLATE["spec"] | {"schedulerName": "second"}}
+    path = f"/api/v1/namespaces/{space.name}/pods"
+    space.api.post(path, body)
+
+    def found() -> tuple[str, str]:
+        (one,) = of(examine(space.stack), "waiting")
+        return one
+
+    try:
+        space.stack.wait(lambda: found()[0] == "FAIL", "the session to have waited long", within=90)
+        assert found()[1].startswith("waiting: 1 session for second, up to 3")
+        seen = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+        space.api.patch(f"{path}/waits/status", {"status": {"conditions": [seen]}})
+        assert found()[0] == "OK", "its scheduler has said why it waits"
+    finally:
+        space.api.delete(f"{path}/waits")
+
+
 def test_no_leader_and_a_stale_lease_are_found(installed: Installation) -> None:
     installed.recorder.pause()
     try:
@@ -333,6 +372,16 @@ def test_an_extender_that_nobody_calls_is_found(installed: Installation) -> None
         found = examine(installed.stack, *url, "--recorder-url", f"http://127.0.0.1:{port}")
     assert of(found, "called")[0][0] == "FAIL"
     assert of(found, "asked") == [("FAIL", "1 of 1 sessions that moved had nobody asking for their node")]
+
+
+def test_an_extender_that_nobody_needs_to_call_is_no_failure(installed: Installation) -> None:
+    url = ("--extender-url", installed.extender_url)
+    back, first = reused("s", ready=START, asked="term"), record("f", ready=START)
+    with served(journal(back, back, first, since=START)) as port:
+        found = examine(installed.stack, *url, "--recorder-url", f"http://127.0.0.1:{port}")
+    ((level, text),) = of(found, "called")
+    assert level == "OK"
+    assert "1 of 1 session that could return had the preference in their pods" in text
 
 
 def test_calls_are_told_by_what_came_of_them(installed: Installation) -> None:
@@ -434,7 +483,7 @@ def test_the_second_scheduler_s_configuration_is_found_in_its_config_map(space: 
     space.api.post(maps, body)
     try:
         ((level, said),) = of(examine(space.stack, "--release-namespace", space.name), "scheduler")
-        assert of(examine(space.stack), "scheduler")[0][0] == "WARN", "elsewhere nobody is believed"
+        assert "ConfigMap" not in of(examine(space.stack), "scheduler")[0][1], "elsewhere nobody is believed"
     finally:
         space.api.delete(f"{maps}/scheduler")
     assert level == "OK"

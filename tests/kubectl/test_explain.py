@@ -49,6 +49,17 @@ def test_the_journal_says_what_was_preferred_what_happened_and_why(placed: tuple
     assert "Start-up:   12.0s: scheduled after 6.0s, Ready 6.0s later" in text.splitlines()
 
 
+def test_a_cordoned_node_was_not_preferred_and_nobody_could_ask_for_it(placed: tuple[Space, Any, str, str]) -> None:
+    space, pod, here, there = placed
+    known = moved("s-1", Reason.NODE_CORDONED, ready=START, pod_uid=pod["metadata"]["uid"], namespace=space.name,
+                  workload="w", node=here, last_node=there, asked="")  # fmt: skip
+    with served(journal(known, since=START)) as port:
+        words = ("explain", "s-1", "-n", space.name, "--recorder-url", f"http://127.0.0.1:{port}")
+        told = run(space.stack.cp.kubeconfig, *words).stdout.splitlines()
+    assert any(line.startswith(f"Preferred:  nothing; its last node was {there} (its session became ") for line in told)
+    assert "Asked by:   -" in told
+
+
 def test_a_pod_that_is_gone_is_found_in_the_journal_by_its_name(space: Space) -> None:
     older = moved("gone", Reason.EXPIRED, ready=START, namespace=space.name, pod_uid="older")
     newer = reused("gone", ready=START.replace(year=START.year + 1), namespace=space.name, pod_uid="newer")
@@ -137,9 +148,14 @@ def test_a_pod_of_nobody_says_whose_it_might_be_cannot_be_known(space: Space) ->
 def test_nothing_known_and_no_session_are_said_in_one_line_with_exit_code_1(space: Space) -> None:
     done = run(space.stack.cp.kubeconfig, "explain", "nobody", "-n", space.name)
     assert done.returncode == 1
-    assert (
-        done.stderr == f"error: no pod nobody in namespace {space.name}, and neither a journal nor an Event knows it\n"
-    )
+    warning, error = done.stderr.splitlines()
+    assert warning.startswith("warning: no recorder is asked: no recorder's pod found in namespace lastnode-system; ")
+    assert error == f"error: no pod nobody in namespace {space.name}, and no Event knows it"
+    with served(journal(since=START)) as port:
+        words = ("--recorder-url", f"http://127.0.0.1:{port}")
+        asked = run(space.stack.cp.kubeconfig, "explain", "nobody", "-n", space.name, *words)
+    said = f"error: no pod nobody in namespace {space.name}, and neither a journal nor an Event knows it\n"
+    assert asked.stderr == said
     space.pod("plain", space.node("here"), session=False)
     done = run(space.stack.cp.kubeconfig, "explain", "plain", "-n", space.name)
     assert done.returncode == 1
@@ -149,12 +165,12 @@ def test_nothing_known_and_no_session_are_said_in_one_line_with_exit_code_1(spac
 def test_recorders_are_found_as_pods_and_asked_through_the_api_server(space: Space, stack: Stack) -> None:
     known = moved("gone", Reason.TAINTED, ready=START, namespace=space.name)
     with served(journal(known, since=START), host="0.0.0.0") as port:
-        recorder_pod(space, "recorder-1", port)
+        recorder_pod(space.api, space.name, "recorder-1", port)
         words = ("--release-namespace", space.name)
         found = explained(space, "gone", *words)
         assert (found["source"], found["reason"]) == ("journal", "tainted")
         elsewhere = run(stack.cp.kubeconfig, "explain", "gone", "-n", space.name)
-        assert "neither a journal nor an Event knows it" in elsewhere.stderr
+        assert "no recorder is asked: no recorder's pod found in namespace lastnode-system" in elsewhere.stderr
     unanswered = run(stack.cp.kubeconfig, "explain", "gone", "-n", space.name, *words)
     assert unanswered.returncode == 1
     assert f"warning: recorder {space.name}/recorder-1 does not answer: 503 " in unanswered.stderr

@@ -165,7 +165,11 @@ def test_who_may_not_list_nodes_sees_ages_only_and_is_told(remembering: Space) -
     user = reader_of_workloads(remembering)
     done = run(remembering.stack.cp.kubeconfig_for(user), "list", "-n", remembering.name)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("warning: whether nodes are there and Ready is not looked at: 403 ")
+    said = sorted(line[:75] for line in done.stderr.splitlines())
+    assert said == [
+        "warning: a kind is left out: 403 sandboxes.agents.x-k8s.io is forbidden: Us",
+        "warning: whether nodes are there and Ready is not looked at: 403 nodes is f",
+    ]
     status = {line.split()[1]: line.split()[-1] for line in done.stdout.splitlines()}
     assert (status["node-gone"], status["too-old"]) == ("valid", "expired")
 
@@ -206,7 +210,7 @@ def test_colours_are_for_terminals_that_want_them(remembering: Space) -> None:
 
 
 def reader_of_workloads(space: Space) -> str:
-    """A ServiceAccount that may list the workloads of this namespace, and nothing else."""
+    """A ServiceAccount that may list agentcube's workloads of this namespace, and nothing else."""
     rules = [{"apiGroups": [OURS], "resources": ["agentruntimes", "codeinterpreters"], "verbs": ["get", "list"]}]
     base = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{space.name}"
     subject = {"kind": "ServiceAccount", "name": "reader", "namespace": space.name}

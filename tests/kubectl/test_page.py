@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubectl_lastnode import output, summary
-from kubectl_lastnode.page import half, histogram, log_ticks, page, rising
+from kubectl_lastnode.page import half, histogram, marks, page, position, rising, ticks
+from kubectl_lastnode.remedies import REMEDIES
 from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import MOVED, Reason
 from tests.kubectl.sessions import NOW, sessions
@@ -147,12 +148,26 @@ def test_the_line_of_start_up_times_rises_from_none_to_all(ascending: list[float
     assert len(points) <= 2002
 
 
-@given(st.floats(1, 1e7))
-def test_a_log_axis_has_a_tick_at_its_start_and_reaches_the_value_or_a_week(value: float) -> None:
-    ticks = [*log_ticks(value)]
-    assert ticks[0] == 1
-    assert len(ticks) > 1
-    assert ticks[-1] >= min(value, 604800)
+@given(st.floats(0, 1e7))
+def test_the_axis_of_start_up_times_begins_at_0_and_reaches_the_value_or_a_week(value: float) -> None:
+    known = [*marks(value)]
+    assert known[0] == 0
+    assert len(known) > 1
+    assert known[-1] >= min(value, 604800)
+    top = max(known[-1], value)
+    assert (position(0, top), position(top, top)) == (0, 1)
+    labels = [x for x, _, minor in ticks(top) if not minor]
+    assert labels[0] == 0
+    assert len(labels) > 1, "more than one on a phone too"
+
+
+def test_a_window_of_a_minute_and_a_half_shows_how_it_went() -> None:
+    records = sessions(80, hours=92 / 3600)
+    line = summary.timeline(records, NOW - timedelta(seconds=92), NOW)
+    assert 20 < len(line.buckets) <= summary.MOST_BUCKETS
+    text = _text(page(records, title="Sessions", now=NOW, since=NOW - timedelta(seconds=92)))
+    assert "Sessions per 2 seconds" in text
+    assert re.search(r"from 24 Nov 15:39:\d\d UTC: ", text)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 10**6))
@@ -197,6 +212,18 @@ def test_every_reason_is_on_the_page_with_its_meaning() -> None:
     text = _text(_page(sessions(800)))
     assert [reason for reason in MOVED if reason not in text] == []
     assert [reason for reason in MOVED if reason.meaning not in text] == []
+    came_up = {record.reason for record in sessions(800) if record.reason}
+    assert [reason for reason in came_up if f"What helps: {REMEDIES[reason]}" not in text] == []
+
+
+def test_there_is_a_remedy_for_every_reason_why_sessions_move() -> None:
+    assert {*REMEDIES} == {*MOVED}
+
+
+def test_the_page_says_whose_it_is() -> None:
+    text = _text(page(sessions(9), title="Sessions of team-a", cluster="prod-<eu>", now=NOW, since=SINCE))
+    assert text.startswith("Sessions of team-a – lastnode on prod-<eu>, 2026-11-24 15:40 UTC ")
+    assert "lastnode on cluster prod-<eu>, 2026-11-24 15:40 UTC Sessions of team-a" in text
 
 
 def test_the_page_says_what_it_covers_what_was_dropped_and_who_made_it() -> None:

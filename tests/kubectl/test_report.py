@@ -60,7 +60,7 @@ def test_start_up_times_are_told_by_outcome_and_the_time_saved_is_an_estimate(st
     times = {each["name"]: each["startupSeconds"] for each in found["byOutcome"]}
     assert times["older"] == {"count": 1, "mean": 3.0, "p50": 3.0, "p95": 3.0}
     assert times["moved"] == {"count": 2, "mean": 10.0, "p50": 8.0, "p95": 12.0}
-    assert found["savedSecondsEstimate"] == 2 * (10.0 - 2.0)
+    assert found["savedEstimate"] == {"seconds": 2 * (10.0 - 2.0), "sessions": 2, "moved": 2, "first": 0}
 
 
 def test_it_says_how_far_back_the_data_goes_and_what_is_missing(stack: Stack, urls: str) -> None:
@@ -89,7 +89,8 @@ def test_the_table_is_for_people(stack: Stack, urls: str) -> None:
     assert ["<all>", "6", "2", "0", "1", "1", "2", "50.0%"] in rows
     assert ["reused", "1", "1.0s", "1.0s", "1.0s"] in rows
     assert "tainted         1          50.0%   the node has a taint that the pod does not tolerate" in text
-    assert text.endswith("Time saved (an estimate): 16.0s of waiting, in 2 sessions that came back.\n")
+    counted = "2 of 2 sessions that came back, compared with 2 that moved"
+    assert text.endswith(f"Time saved (an estimate): 16.0s of waiting, in {counted}.\n")
 
 
 def test_csv_and_yaml_hold_the_same_numbers(stack: Stack, urls: str) -> None:

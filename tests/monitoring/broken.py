@@ -27,6 +27,7 @@ FACTOR = 120.0
 SCRAPE_SECONDS = 0.5
 FIRES_WITHIN = 60.0
 POLL_SECONDS = 0.1
+SECOND = "second-scheduler"
 
 
 def nothing() -> None:
@@ -40,7 +41,7 @@ class Broken:
         self.stack = stack
         self.account = Account(stack, audit, "recorder")
         self.space = Space(stack)
-        elected = ("--leader-elect", "--lease-namespace", NAMESPACE, "--lease-duration", "3")
+        elected = ("--leader-elect", "--lease-namespace", NAMESPACE, "--lease-duration", "3", "--schedulers", SECOND)
         self.recorder = stack.start_recorder(*elected, user=self.account.user)
         self.recorder_url = stack.recorder_url
         self.extender = stack.start_extender()

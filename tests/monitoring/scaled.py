@@ -11,7 +11,9 @@ _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION: Final = r"(\d+)(ms|s|m|h|d)"
 # Seconds that are compared with, written as plain numbers. Thresholds of answers' times are no such: what is slow for
 # whoever waits stays slow.
-_CONSTANTS: Final = (r"(lastnode_watch_age_seconds > )(\d+)", r"(- time\(\) < 7 \* )(\d+)")
+_CONSTANTS: Final = (
+    r"(lastnode_watch_age_seconds > )(\d+)", r"(_silence_seconds\) > )(\d+)", r"(- time\(\) < 7 \* )(\d+)"
+)  # fmt: skip
 
 
 def scaled(rules: Mapping[str, Any], factor: float) -> dict[str, Any]:

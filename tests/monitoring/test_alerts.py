@@ -20,9 +20,10 @@ from lastnode.contract import DEFAULT_RECENT_NODES
 from testbed.credentials import NOBODY
 from testbed.stack import Stack
 from testbed.webhook import write_certificate
-from tests.monitoring.broken import FACTOR, Broken, let_in
+from tests.monitoring.broken import FACTOR, SECOND, Broken, let_in
 from tests.monitoring.test_rules import ALERTS
 from tests.rbac import Audit, Right
+from tests.recorder.space import TEMPLATE
 
 NEVER_MADE = {"LastnodeOutcomesUnknown", "LastnodeUnforeseenErrors"}
 WRITE = Right("patch", "runtime.agentcube.volcano.sh", "agentruntimes")
@@ -42,6 +43,20 @@ def broken(prometheus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def test_every_other_alert_is_made_to_happen_here() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     assert {alert for alert in ALERTS if f'"{alert}"' not in text.partition("def test_")[2]} == NEVER_MADE
+
+
+def test_sessions_that_name_a_scheduler_which_is_down_are_told(broken: Broken) -> None:
+    broken.rests("LastnodeSessionsWaiting")
+    pods = f"/api/v1/namespaces/{broken.space.name}/pods"
+    broken.stack.api.post(pods, {"metadata": {"name": "waits"}, "spec": TEMPLATE["spec"] | {"schedulerName": SECOND}})
+    broken.fires("LastnodeSessionsWaiting")
+    second = broken.stack.cp.start_scheduler(SECOND, {"profiles": [{"schedulerName": SECOND}]})
+    try:
+        broken.rests("LastnodeSessionsWaiting")
+        (seen,) = broken.stack.api.get(f"{pods}/waits")["status"]["conditions"]
+        assert (seen["type"], seen["reason"]) == ("PodScheduled", "Unschedulable"), "no node has room for a pod here"
+    finally:
+        second.stop()
 
 
 def test_a_recorder_without_its_rights_on_the_lease_is_no_leader(broken: Broken) -> None:
@@ -148,8 +163,8 @@ def test_sessions_that_run_elsewhere_lower_the_ratio(broken: Broken) -> None:
 
 
 def test_an_extender_that_nobody_asks_is_told(broken: Broken) -> None:
-    node = broken.space.node("unasked")
+    nodes = itertools.cycle([broken.space.node(f"unasked-{number}") for number in range(5 * DEFAULT_RECENT_NODES)])
     broken.space.workload("unasked")
     broken.rests("LastnodeExtenderNotCalled", meanwhile=broken.ask)
-    broken.fires("LastnodeExtenderNotCalled", meanwhile=lambda: broken.session("unasked", node))
+    broken.fires("LastnodeExtenderNotCalled", meanwhile=lambda: broken.session("unasked", next(nodes)))
     broken.rests("LastnodeExtenderNotCalled", meanwhile=broken.ask)

@@ -226,6 +226,15 @@ def test_a_way_that_may_still_lead_somewhere_is_waited_for_unless_another_leads_
         assert attribute(one, Seen(lambda *_, box=box: box, ways)).verdict is verdict
 
 
+def test_a_sandbox_that_may_yet_say_whose_its_session_is_is_waited_for() -> None:
+    box = another("sb", "sb", sticky=False)
+    ways = {AGENTCUBE: {"0": {}}, SANDBOX.way: {box.resource: {box.key: box}}}
+    got = attribute(session(ways=(AGENTCUBE, SANDBOX.way), **OWNED), Seen(lambda *_: box, ways))
+    assert (got.verdict, got.is_open, got.awaits) == (Verdict.UNCLAIMED, True, ITS_SANDBOX)
+    alone = attribute(session(ways=(SANDBOX.way,), **OWNED), Seen(lambda *_: box, ways))
+    assert (alone.verdict, alone.is_open, alone.awaits) == (Verdict.FOUND, False, ITS_SANDBOX)
+
+
 def test_keys_read_as_people_write_them() -> None:
     assert str(ObjectKey("ns", "w")) == "ns/w"
     assert str(ObjectKey("", "node")) == "node"

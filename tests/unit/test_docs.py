@@ -80,6 +80,33 @@ def test_the_documentation_stays_short() -> None:
     assert sum(words.values()) <= 18_000
 
 
+def rows(page: Path) -> dict[str, list[str]]:
+    """The rows of a page's tables by their first cells."""
+    found = [[cell.strip() for cell in cells(line)] for line in prose(page).splitlines() if "|" in line]
+    return {first: rest for first, *rest in found}
+
+
+def test_the_figures_that_one_chooses_by_are_the_measured_ones_and_what_follows_from_them() -> None:
+    measured = rows(REPOSITORY / "scheduler-config" / "README.md")
+    columns = [measured[f"`{file}`, `{profile}`"] for file, profile in (
+        ("sticky.yaml", "default-scheduler"),
+        ("sticky.yaml", "sticky-scheduler"),
+        ("second-scheduler.yaml", "lastnode-scheduler"),
+    )]  # fmt: skip
+    shown = rows(REPOSITORY / "docs" / "choose.md")
+    assert shown["100"][0] == ", ".join((columns[0][0], columns[0][3]))
+    for index, nodes in ((1, "1,000"), (2, "5,000")):
+        assert shown[nodes] == [f"{column[index]}, {column[index + 3]}" for column in columns]
+    shares = (f"{50 - 3000 // 125} %", "100 %", "100 %")
+    halfway = [round(2 / sum(1 / int(pods) for pods in column[4:6])) for column in columns]
+    assert shown["3,000, estimated"] == [f"{share}, {n}" for share, n in zip(shares, halfway, strict=True)]
+
+
+def test_the_first_link_of_the_readme_helps_to_choose() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"\]\(([^)]+)\)", readme)[0] == "docs/choose.md"
+
+
 def test_the_tables_of_the_reference_are_the_codes() -> None:
     page = tables.PAGE.read_text(encoding="utf-8")
     assert tables.rewritten(page) == page, "python -m tools.tables"

@@ -14,33 +14,62 @@ import pytest
 from msgspec import structs
 
 from benchmarks.headline import __main__ as program
-from benchmarks.headline import others, page, plots, ran, report, world
-from benchmarks.headline.arms import EVERYBODY
+from benchmarks.headline import aims, others, page, plots, ran, report, world
+from benchmarks.headline.arms import EVERYBODY, arms_of
 from benchmarks.headline.kept import FOLDER, PUBLISHED, Kept, Published, Run, joined, publish
 from benchmarks.headline.others import Clock
 from benchmarks.headline.ran import Ran
 
 SIZE = world.full_size(0.01)
-FULL_SIZE = Published(program.SEED, world.full_size(1))
+FULL_SIZE = {
+    name: Published(program.SEED, world.full_size(1, at_a_time)).runs(EVERYBODY)
+    for name, at_a_time in world.WORLDS.items()
+}
 
 
-def run_of(arm: str, mean: float, came_back: int) -> Run:
+def run_of(arm: str, mean: float, remembered: int) -> Run:
     reasons = dict.fromkeys(ran.REASONS, 1)
     seconds = dict.fromkeys(ran.REASONS, 12.25)
-    own = ran.Summary(200, 100, came_back, 95, mean, 1.0, 9.0, 20.0, 10**12, 1.5, 4.0, reasons, 1.25, seconds)
+    back, first = (remembered - 1, remembered, 95), 20.0
+    own = ran.Summary(200, 100, *back, mean, 1.0, 9.0, first, 10**12, 1.5, 4.0, reasons, 1.25, seconds, 1.5, 3)
     rates = [] if arm == "oracle" else [50.0, 100.0]
-    sessions = [Ran(0, 0, 0, "node-1", 20.0, 5, "")]
+    sessions = [Ran(0, 0, 0, "node-1", 20.0, 5, ())]
     return Run(arm, 1, 100, 10, 2, "a machine", "2026-01-02T03:04:05+00:00", 1.5, rates, 2.0, own, sessions, 0.03)
 
 
-RUNS = [run_of("none-default", 20.0, 2), run_of("webhook-sticky", 2.0, 90), run_of("oracle", 1.0, 95)]
+RUNS = [run_of("none-default", 20.0, 2), run_of("older-sticky", 2.0, 90), run_of("oracle", 1.0, 95)]
 
 
 def test_the_report_sets_each_arm_beside_control_and_oracle() -> None:
     text = report.text(RUNS)
-    assert "| webhook-sticky | 90.0% | 94.7% | 94.7% | 1.25 | 2.00 | 90.0% |" in text
-    assert "| webhook-sticky | 75 | 1.00 | 2.0 | 1.50 | 4.0 | 3.0% |" in text
+    assert "| older-sticky | 90.0% | 89.0% | 94.7% | 94.7% | 1.0% | 1.25 | 2.00 | 90.0% |" in text
+    assert "| older-sticky | 75 | 1.00 | 2.0 | 1.50 | 4.0 | 1.50 | 3 | 3.0% |" in text
+    assert "1 session of each at a time, 10 nodes" in text
     assert ", 2026-01-02. Start-up times and bytes are the model's." in text
+
+
+def test_an_aim_is_reached_or_missed_by_what_was_measured() -> None:
+    reached = report.text(RUNS)
+    assert "| mean start-up cut, 1 at a time | older-sticky | none-default | ≥ 0.83 | 0.900 | reached |" in reached
+    missed = report.text([RUNS[0], run_of("older-sticky", 5.0, 80)])
+    assert "| mean start-up cut, 1 at a time | older-sticky | none-default | ≥ 0.83 | 0.750 | missed |" in missed
+    assert (
+        "| came back to the last node, 1 at a time | older-sticky | none-default | ≥ 0.89 | 0.790 | missed |" in missed
+    )
+
+
+def test_an_aim_of_eight_at_a_time_is_not_judged_by_one_at_a_time() -> None:
+    assert "8 at a time" not in report.text(RUNS)
+    many = [structs.replace(run_of(arm, 2.0, 95), at_a_time=8) for arm in ("none-default", "alike-sticky")]
+    text = aims.text([*RUNS, *many])
+    assert "| on a remembered node, 8 at a time | alike-sticky | none-default | ≥ 0.95 | 0.950 | reached |" in text
+    assert "| more sessions of one workload on one node, 8 at a time | alike-sticky | none-default | ≤ 1 |" in text
+
+
+def test_every_aim_is_of_arms_that_there_are() -> None:
+    for aim in aims.AIMS:
+        assert {aim.arm, aim.beside} <= {*arms_of(aim.at_a_time)}
+        assert aim.at_a_time in world.WORLDS.values()
 
 
 def test_the_report_says_how_many_each_reason_kept_away_and_how_long_these_took_to_start() -> None:
@@ -53,31 +82,31 @@ def test_the_report_says_how_many_each_reason_kept_away_and_how_long_these_took_
 def test_the_report_shows_the_cpu_time_of_the_arms_of_which_it_is_known() -> None:
     control, webhook, oracle = RUNS
     text = report.text([control, structs.replace(webhook, cpu_ms={"etcd": 4.04, "webhook": 1.26}), oracle])
-    assert "| CPU ms a session | webhook-sticky |" in text
+    assert "| CPU ms a session | older-sticky |" in text
     assert "| webhook | 1.3 |" in text
     assert "CPU ms a session" not in report.text(RUNS)
 
 
 def test_every_cell_of_a_table_has_a_heading() -> None:
     tables = [part.splitlines() for part in report.text(RUNS).split("\n\n") if part.startswith("|")]
-    assert len(tables) == 3
+    assert len(tables) == 4
     for heading, *rows in tables:
         assert {row.count("|") for row in rows} == {heading.count("|")}
 
 
 def test_the_report_names_the_arms_that_were_not_run() -> None:
-    assert "Not run yet: " in report.text(RUNS)
+    assert "Not run yet: last-default, " in report.text(RUNS)
     assert "Not run yet: oracle." in report.text([run_of(arm, 2.0, 90) for arm in EVERYBODY if arm != "oracle"])
-    assert "Not run yet" not in report.text([run_of(arm, 2.0, 90) for arm in EVERYBODY])
+    assert "Not run yet" not in report.text([run_of(arm, 2.0, 90) for arm in arms_of(1)])
 
 
 def test_the_report_says_during_which_arms_the_machine_did_something_else() -> None:
     control, webhook, oracle = RUNS
     busy, limit = structs.replace(webhook, others=0.4), structs.replace(oracle, others=0.9)
     text = report.text([structs.replace(control, others=None), busy, limit])
-    assert "| webhook-sticky | 75 | 1.00 | 2.0 | 1.50 | 4.0 | 40.0% |" in text
-    assert "| none-default | 75 |  | 2.0 | 1.50 | 4.0 |  |" in text
-    assert text.endswith("not only their own: webhook-sticky.")
+    assert "| older-sticky | 75 | 1.00 | 2.0 | 1.50 | 4.0 | 1.50 | 3 | 40.0% |" in text
+    assert "| none-default | 75 |  | 2.0 | 1.50 | 4.0 | 1.50 | 3 |  |" in text
+    assert text.endswith("not only their own: older-sticky.")
 
 
 def test_the_report_says_from_which_day_to_which() -> None:
@@ -86,11 +115,12 @@ def test_the_report_says_from_which_day_to_which() -> None:
     assert "a machine, 2026-01-02 to 2026-01-05." in text
 
 
-def test_the_summary_is_the_report_without_reasons_and_cpu_time() -> None:
+def test_the_summary_has_each_arm_once_with_the_cpu_time_that_tells_something() -> None:
     control, *others = RUNS
-    runs = [structs.replace(control, cpu_ms={"etcd": 4.04}), *others]
-    left_out = [part for part in report.text(runs).split("\n\n") if part not in report.summary(runs).split("\n\n")]
-    assert [part.partition(" | ")[0] for part in left_out] == ["| why not", "| CPU ms a session"]
+    cpu = {"etcd": 4.04, "kube-scheduler": 6.0, "kube-apiserver": 16.04}
+    rows = report.summary([structs.replace(control, cpu_ms=cpu), *others]).splitlines()
+    assert [row.split(" | ")[10] for row in rows if row.startswith("| none-default")] == ["16.0/6.0"]
+    assert [row.split(" | ")[10] for row in rows if row.startswith("| oracle")] == [""]
 
 
 def test_a_report_of_nothing_says_so() -> None:
@@ -103,6 +133,7 @@ def test_a_finished_arm_is_kept_and_a_broken_file_is_as_none(tmp_path: Path) -> 
     kept.add(RUNS[-1])
     assert kept.get("oracle") == RUNS[-1]
     assert Kept(2, SIZE, tmp_path).get("oracle") is None
+    assert Kept(1, world.full_size(0.01, 8), tmp_path).get("oracle") is None
     file = kept.file("oracle")
     file.write_bytes(file.read_bytes()[:40])
     assert kept.get("oracle") is None
@@ -121,7 +152,7 @@ def test_what_is_published_is_what_was_kept_without_the_single_sessions(tmp_path
     kept, published = Kept(1, SIZE, tmp_path / "kept"), Published(1, SIZE, tmp_path / "results")
     kept.add(RUNS[1])
     (file,) = publish(kept, published, EVERYBODY)
-    assert file == tmp_path / "results" / "200-on-10-seed-1" / "webhook-sticky.json"
+    assert file == tmp_path / "results" / "200-on-10-seed-1" / "older-sticky.json"
     assert published.runs(EVERYBODY) == [structs.replace(RUNS[1], ran=[])]
     assert b'"ran"' not in file.read_bytes()
     assert len(file.read_text().splitlines()) > 20
@@ -131,10 +162,10 @@ def test_what_is_kept_here_wins_over_what_was_published(tmp_path: Path) -> None:
     kept, published = Kept(1, SIZE, tmp_path / "kept"), Published(1, SIZE, tmp_path / "results")
     for run in RUNS:
         published.add(run)
-    kept.add(newer := run_of("webhook-sticky", 3.0, 80))
+    kept.add(newer := run_of("older-sticky", 3.0, 80))
     found = {run.arm: run for run in joined(kept, published, EVERYBODY)}
     assert found.keys() == {run.arm for run in RUNS}
-    assert found["webhook-sticky"] == newer
+    assert found["older-sticky"] == newer
 
 
 def test_each_plot_is_an_image_with_both_colour_schemes_that_names_every_arm_and_its_value() -> None:
@@ -143,7 +174,7 @@ def test_each_plot_is_an_image_with_both_colour_schemes_that_names_every_arm_and
     for name, content in drawn.items():
         words = [text for text in ElementTree.fromstring(content).itertext() if text]
         assert "prefers-color-scheme: dark" in words[0]
-        assert {"none-default", "webhook-sticky"} <= set(words)
+        assert {"none-default", "older-sticky"} <= set(words)
         assert ("oracle" in words) == (name != "throughput.svg")
     assert ">90.0%<" in drawn["came-back.svg"]
     assert ">20.00<" in drawn["startup.svg"]
@@ -158,47 +189,49 @@ def test_a_bar_is_as_long_as_its_value() -> None:
     assert bars == ["2%", "90%", "95%"]
 
 
-@pytest.mark.parametrize("arms", [["oracle"], ["none-default"], ["webhook-sticky"]])
+@pytest.mark.parametrize("arms", [["oracle"], ["none-default"], ["older-sticky"]])
 def test_one_arm_alone_is_drawn_and_reported(arms: list[str]) -> None:
     one = [run for run in RUNS if run.arm in arms]
-    assert plots.files(one).keys() >= {"startup.svg", "came-back.svg", "pulled.svg", "spread.svg"}
-    assert page.block(one).count(f"]({page.PLOTS.name}/") == len(plots.files(one))
+    assert plots.files(one).keys() >= {"startup.svg", "came-back.svg"}
+    assert page.block({"many": one}).count(f"]({page.PLOTS.name}/many-") == len(plots.files(one))
 
 
 def test_plots_are_written_anew_and_old_ones_go(tmp_path: Path) -> None:
-    assert len(page.write_plots(RUNS, tmp_path)) == len(list(tmp_path.glob("*.svg"))) == 5
-    page.write_plots(RUNS[-1:], tmp_path)
-    assert not (tmp_path / "throughput.svg").exists()
+    assert len(page.write_plots({"one": RUNS, "many": RUNS[-1:]}, tmp_path)) == len(list(tmp_path.glob("*.svg"))) == 5
+    page.write_plots({"one": RUNS[-1:], "many": []}, tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {"one-startup.svg", "one-came-back.svg"}
 
 
 def test_the_block_of_the_document_is_replaced_and_nothing_else() -> None:
     doc = f"before\n{page.BEGIN}old\n{page.END}after\n"
-    changed = page.with_block(doc, RUNS)
+    changed = page.with_block(doc, {"one": RUNS, "many": []})
     assert changed.startswith(f"before\n{page.BEGIN}")
     assert changed.endswith(f"{page.END}after\n")
     assert report.summary(RUNS) in changed
-    assert page.with_block(changed, []) == f"before\n{page.BEGIN}\n{page.block([])}\n{page.END}after\n"
+    assert aims.text(RUNS) in changed
+    assert page.with_block(changed, {}) == f"before\n{page.BEGIN}\n{page.block({})}\n{page.END}after\n"
 
 
 def test_a_document_without_its_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="full size: end"):
-        page.with_block(page.BEGIN, RUNS)
+        page.with_block(page.BEGIN, {"one": RUNS})
 
 
 def test_the_document_says_what_the_published_results_give() -> None:
     doc = page.DOC.read_text("utf-8")
-    assert page.with_block(doc, FULL_SIZE.runs(EVERYBODY)) == doc, "python -m benchmarks.headline --write-doc"
+    assert page.with_block(doc, FULL_SIZE) == doc, "python -m benchmarks.headline --write-doc"
 
 
 def test_the_plots_are_those_of_the_published_results() -> None:
     there = {file.name: file.read_text("utf-8") for file in page.PLOTS.glob("*.svg")}
-    assert there == plots.files(FULL_SIZE.runs(EVERYBODY)), "python -m benchmarks.headline --plots"
+    assert there == page.drawn(FULL_SIZE), "python -m benchmarks.headline --plots"
 
 
 def test_every_published_file_is_a_run_of_the_size_and_arm_that_it_is_named_after() -> None:
     for file in PUBLISHED.rglob("*.*"):
         run = msgspec.json.decode(file.read_bytes(), type=Run)
-        assert (file.parent.name, file.name) == (f"{run.workloads}-on-{run.nodes}-seed-{run.seed}", f"{run.arm}.json")
+        size = world.Size(run.workloads, run.nodes, run.nodes, run.rounds, run.at_a_time)
+        assert file == Published(run.seed, size).file(run.arm)
         assert not run.ran
 
 
@@ -210,8 +243,47 @@ def test_what_was_published_does_not_count_as_measured(
     Published(1, SIZE, results).add(RUNS[0])
     assert program.main(["--scale", "0.01", "--seed", "1", "--minutes", "0"], results) == 3
     assert "nothing was measured yet" in capsys.readouterr().out
-    assert program.main(["--scale", "0.01", "--seed", "1", "--published"], results) == 3
+    assert program.main(["--scale", "0.01", "--seed", "1", "--published"], results) == 0
     assert "| none-default | 2.0% |" in capsys.readouterr().out
+
+
+def test_arms_are_measured_in_the_order_given_and_stopping_early_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked: list[tuple[int, str]] = []
+
+    def measure(arm: str, size: world.Size, seed: int) -> Run:
+        asked.append((size.at_a_time, arm))
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        return structs.replace(run_of(arm, 2.0, 90), at_a_time=size.at_a_time)
+
+    monkeypatch.setattr(program, "measure", measure)
+    assert program.main(["--scale", "0.01", "--arms", "older-sticky,alike-sticky,none-default"]) == 0
+    assert asked == [(1, "older-sticky"), (1, "none-default"), (8, "older-sticky"), (8, "alike-sticky")]
+    printed = capsys.readouterr().out
+    assert printed.count("| older-sticky | 90.0% |") == 2
+    asked.clear()
+    assert program.main(["--scale", "0.01", "--world", "one"]) == 0
+    assert asked == [(1, "oracle"), (1, "groups-sticky"), (1, "older-default"), (1, "last-sticky")]
+
+
+def test_the_quick_comparison_is_measured_anew_with_the_oracle_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked: list[str] = []
+
+    def measure(arm: str, size: world.Size, seed: int) -> Run:
+        asked.append(arm)
+        return run_of(arm, 2.0, 90)
+
+    monkeypatch.setattr(program, "measure", measure)
+    for _ in range(2):
+        assert program.main(["--quick", "--world", "one"]) == 0
+    assert asked == ["oracle", "none-default", "groups-sticky"] * 2
+    assert "| groups-sticky | 90.0% |" in capsys.readouterr().out
 
 
 def test_publishing_copies_what_is_kept_and_says_where_nothing_is(
@@ -221,7 +293,7 @@ def test_publishing_copies_what_is_kept_and_says_where_nothing_is(
     results = tmp_path / "results"
     words = ["--scale", "0.01", "--seed", "1", "--publish"]
     assert program.main(words, results) == 3
-    assert f"nothing is kept in {FOLDER}" in capsys.readouterr().err
+    assert f"nothing is kept in {FOLDER}/200-on-10-seed-1 or {FOLDER}/25x8-on-10-seed-1" in capsys.readouterr().err
     Kept(1, SIZE).add(RUNS[0])
     assert program.main(words, results) == 0
     assert capsys.readouterr().out == f"{results}/200-on-10-seed-1/none-default.json\n"

@@ -111,6 +111,24 @@ def test_a_workload_that_is_not_sticky_prefers_nothing() -> None:
     assert derive(session(), workload(("b", "other", 10), sticky=False)).outcome == ""
 
 
+@pytest.mark.parametrize(
+    ("reason", "preferred"), [(Reason.NODE_CORDONED, ""), (Reason.EXPIRED, ""), (Reason.NO_ROOM, "there")]
+)
+def test_a_node_that_could_not_be_preferred_is_not_called_so(reason: Reason, preferred: str) -> None:
+    by_record = explanation.from_record(moved("p", reason, ready=NOW), None, exists=True)
+    said = {"metadata": {}, "message": f"session p ran on here and not on there: {reason}: so it was"}
+    for found in (by_record, explanation.from_event(said, exists=True)):
+        assert (found.last_node, found.preferred) == ("there", preferred)
+
+
+def test_what_cannot_be_preferred_now_is_derived_as_the_last_node_and_no_more() -> None:
+    cordoned = {"b": msgspec.structs.replace(NODES["b"], unschedulable=True)} | {"a": NODES["a"]}
+    remembers = workload(("b", "other", 10))
+    for nodes, preferred in ((NODES, "b"), (cordoned, "")):
+        found = explanation.derived(Live(session(), None, None), remembers, nodes, now=NOW, ttl=3600)
+        assert (found.last_node, found.preferred, found.outcome) == ("b", preferred, "moved")
+
+
 def test_phases_are_told_as_far_as_they_are_known() -> None:
     found = derive(session(), workload())
     assert (found.startup_seconds, found.scheduled_seconds, found.ready_seconds) == (10, 4, 6)

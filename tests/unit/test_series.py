@@ -20,8 +20,8 @@ MOST_SERIES = 350
 RESOURCES = ("nodes", "pods", *DEFAULT_RESOURCES)
 # Of the reasons, the two that an API server's restart brings to every watch; the others are as rare as their faults.
 REASONS = ("closed", "unreachable")
-# Gauges that are read from a running program: synced and age of each watch, leader, pending.
-READ_AT_A_SCRAPE = 2 * len(RESOURCES) + 2
+# Gauges that are read from a running program: synced and age of each watch, leader, pending, two schedulers' silence.
+READ_AT_A_SCRAPE = 2 * len(RESOURCES) + 4
 
 
 def series(registry: CollectorRegistry) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lastnode.attribution import Verdict
 from lastnode.contract import SANDBOX_GROUP, SANDBOX_RESOURCE, WORKLOAD_NAME_LABEL
-from lastnode.kinds import AGENT_RUNTIME, AGENTCUBE
+from lastnode.kinds import AGENT_RUNTIME, AGENTCUBE, SANDBOX, Kind
 from lastnode.kube.store import ObjectKey
 from lastnode.kube.unforeseen import Unforeseen
 from lastnode.memory import Crash, Entry, merge
@@ -33,8 +33,8 @@ Event = Callable[[View], None]
 class Followed:
     """Sessions that follow a view, and whom they scheduled and counted."""
 
-    def __init__(self, early_crash: float = 0, **parts: Any) -> None:
-        self.view = View(ROWS)
+    def __init__(self, early_crash: float = 0, rows: Sequence[Kind] = ROWS, **parts: Any) -> None:
+        self.view = View(rows)
         self.passed = 0.0
         self.scheduled: list[WorkloadKey] = []
         self.verdicts: list[Verdict] = []
@@ -240,6 +240,27 @@ def test_one_session_s_error_costs_no_other_that_waits_for_the_same() -> None:
     followed.play(seen(workload()))
     assert followed.pending() == {W: Pending(workload().uid, (entry("s2"),))}
     assert told == ["sessions"]
+
+
+@given(st.booleans(), st.booleans(), st.permutations(range(4)), st.data())
+def test_a_session_of_two_rows_is_the_first_one_s_that_has_opted_in_by_the_time_that_it_is_clear(
+    runtime: bool, boxed: bool, order: list[int], data: st.DataObject
+) -> None:
+    """A Sandbox is a workload, and leads to another one. What comes later, or is repeated, changes nothing."""
+    box = Workload(
+        namespace="ns", name="s1", uid="uid-of-s1", resource=SANDBOX_RESOURCE, kind="Sandbox", sticky=boxed,
+        resource_version="1", claims=claim("w"), created_at=NOON,
+    )  # fmt: skip
+    first, *others = seen(workload(sticky=runtime)), ALL[0], seen(box), seen(session(ways=(AGENTCUBE, SANDBOX.way)))
+    events = [(first, *others)[number] for number in order]
+    again = data.draw(st.lists(st.sampled_from([ALL[0], seen(box)]), max_size=3))
+    followed = Followed(rows=(*ROWS, SANDBOX)).play(*events, *again)
+    own = runtime and (not boxed or order.index(0) < max(order.index(2), order.index(3)))
+    expected = {
+        W: Pending(workload().uid, (entry(),)) if own else None,
+        box.workload_key: Pending(box.uid, (entry(),)) if boxed and not own else None,
+    }
+    assert followed.pending(*expected) == expected
 
 
 def crashed(at: float = 9, **fields: Any) -> Session:
