@@ -6,28 +6,24 @@ from typing import Final
 from lastnode.reasons import Reason
 
 _SAMPLED: Final = (
-    "with more than 100 nodes, have kube-scheduler score all (scheduler-config/README.md); else look for a filter: "
-    "taints, affinity, ports, volumes"
+    "with more than 100 nodes, score all (scheduler-config/README.md); else find the filter: taints, ports, volumes"
 )
-_MAINTAINED: Final = "nothing of lastnode's: maintenance, an autoscaler, or a sick node"
-_REPLACED: Final = "nothing of lastnode's: an autoscaler or an upgrade"
-# In the runbook's order: what can be mended first.
+_MAINTAINED: Final = "nothing: maintenance or an autoscaler"
 REMEDIES: Final[Mapping[Reason, str]] = {
     Reason.NOT_OFFERED: _SAMPLED,
     Reason.NOT_CHOSEN: _SAMPLED,
-    Reason.NOT_ASKED: "register the webhook, or name the extender in kube-scheduler's configuration (docs/install.md)",
-    Reason.UNAWARE: "just after a start nothing; else give the extender the recorder's settings, or CPU: its watch is "
-    "late",
-    Reason.NO_ROOM: "remember more nodes (docs/operate.md), more nodes, smaller requests, or accept it",
-    Reason.OUTSCORED: "weight: 2 as in scheduler-config/README.md, and a look at the weights of the profile's plugins",
-    Reason.EXPIRED: "raise memoryTtl: sessions come back later than the memory counts",
-    Reason.PINNED: "let the workload's own selector or required affinity allow the node",
-    Reason.TAINTED: "take the new taint away, or tolerate it",
-    Reason.AHEAD: "set the clocks: that of a node, or of the program that says so, is wrong by over five minutes",
+    Reason.NOT_ASKED: "register the webhook, or name the extender (docs/install.md)",
+    Reason.UNAWARE: "nothing just after a start; else the recorder's settings for the extender, or CPU",
+    Reason.NO_ROOM: "remember more nodes (docs/operate.md), more nodes, smaller requests",
+    Reason.OUTSCORED: "weight: 2 (scheduler-config/README.md), smaller weights of other plugins",
+    Reason.EXPIRED: "a longer memoryTtl",
+    Reason.PINNED: "a selector or affinity of the workload that allows the node",
+    Reason.TAINTED: "take the taint away, or tolerate it",
+    Reason.AHEAD: "set the clock that is wrong by over five minutes",
     Reason.NODE_CORDONED: _MAINTAINED,
     Reason.NODE_LEAVING: _MAINTAINED,
-    Reason.NODE_NOT_READY: _MAINTAINED,
-    Reason.NODE_GONE: _REPLACED,
-    Reason.NODE_REPLACED: _REPLACED,
-    Reason.UNKNOWN: "give the recorder --extender-url and look at its log (docs/runbook.md)",
+    Reason.NODE_NOT_READY: "mend the node",
+    Reason.NODE_GONE: _MAINTAINED,
+    Reason.NODE_REPLACED: _MAINTAINED,
+    Reason.UNKNOWN: "give the recorder --extender-url, see its log (docs/runbook.md)",
 }

@@ -30,6 +30,10 @@ EXTENDER_SCORE: Final = 10
 EXTENDER_WEIGHT: Final = 2
 POINTS: Final = 200
 
+# kube-scheduler finds and scores this many feasible nodes at least (minFeasibleNodesToFind, schedule_one.go): with no
+# more nodes nothing is sampled out.
+ALL_SCORED: Final = 100
+
 PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 NODE_NAME_FIELD: Final = "metadata.name"
 

@@ -58,9 +58,10 @@ class RecorderSettings(CommonSettings):
         DEFAULT_RECENT_NODES, ge=1, le=MOST_RECENT_NODES, description="nodes that a workload's memory holds: the newest"
     )
     schedulers: Annotated[str, BeforeValidator(lambda value: ",".join(listed(value)))] = Field(
-        "", pattern=f"^$|{_OBJECT_NAME[:-1]}(,{_OBJECT_NAME[1:-1]})*$", description="schedulers, by commas, that are "
-        "watched for leaving pods which name them waiting: lastnode_scheduler_silence_seconds"
-    )  # fmt: skip
+        "",
+        pattern=r"^[^\s=\\]*$",
+        description="schedulers, by commas, of which lastnode_scheduler_silence_seconds tells",
+    )
     writers: int = Field(8, ge=1, le=64, description="workloads written at the same time")
 
 

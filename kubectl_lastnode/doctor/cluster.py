@@ -8,13 +8,11 @@ from kubectl_lastnode.doctor import Account, Facts, Finding, fail, ok, unknown, 
 from kubectl_lastnode.output import share, short
 from lastnode.kube.errors import Refused
 from lastnode.memory import parse_text
-from lastnode.outcome import Outcome, SessionRecord
-from lastnode.preference import EXTENDER_WEIGHT, POINTS
+from lastnode.outcome import RETURNING, SessionRecord
+from lastnode.preference import ALL_SCORED, EXTENDER_WEIGHT, POINTS
 from lastnode.reasons import Reason
 from lastnode.rights import YOU, Right, needed
 
-# kube-scheduler's minFeasibleNodesToFind: up to so many nodes it scores all (pkg/scheduler/schedule_one.go).
-_ALWAYS_SCORED: Final = 100
 # Session pods that are looked at for the profiles they name.
 _SOME: Final = 500
 # Below so many sessions that could return a share says nothing.
@@ -103,7 +101,7 @@ def _mistakes(extender: Any) -> Iterator[tuple[str, str]]:
 def sampling(facts: Facts) -> Iterator[Finding]:
     """Whether kube-scheduler scores the preferred node, by its configuration."""
     nodes = sum(1 for _ in facts.cluster.items("/api/v1/nodes"))
-    if nodes <= _ALWAYS_SCORED:
+    if nodes <= ALL_SCORED:
         yield ok(f"{nodes} nodes: kube-scheduler scores all of them")
         return
     try:
@@ -144,7 +142,7 @@ def not_seen(facts: Facts) -> Iterator[Finding]:
 
 def hidden(records: Iterable[SessionRecord]) -> Iterator[Finding]:
     """Whether the nodes of returning sessions were scored; nothing where too few are known. Pure."""
-    returning = [record for record in records if record.outcome is not Outcome.FIRST]
+    returning = [record for record in records if record.outcome in RETURNING]
     if len(returning) < _ENOUGH:
         return
     lost = sum(record.reason in (Reason.NOT_OFFERED, Reason.NOT_CHOSEN) for record in returning) / len(returning)

@@ -11,14 +11,12 @@ from cachetools import TTLCache
 from lastnode.kube import wire
 from lastnode.kube.api import Api
 from lastnode.objects import Node, Session
+from lastnode.preference import ALL_SCORED
 from lastnode.reasons import INVALID, Reason, Result
 from recorder.life import UNEXPLAINED, Explanation
 from recorder.why.extenders import Answer, Extenders, Found
 from recorder.why.fit import Seen, asks_for, obstacle, read
 
-# kube-scheduler finds and scores this many feasible nodes at least (minFeasibleNodesToFind, schedule_one.go): in a
-# cluster of no more nodes nothing is sampled out.
-ALL_SCORED: Final = 100
 # In a wave many sessions miss the same node at the same time: what is on it is asked once a second.
 _FRESH_SECONDS: Final = 1.0
 _NODES_KEPT: Final = 256

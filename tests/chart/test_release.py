@@ -112,7 +112,8 @@ def test_its_pods_meet_the_restricted_standard(helm: Path, stack: Stack, name: s
 
 
 def test_install_upgrade_rollback_and_uninstall(stack: Stack, release: Release) -> None:
-    release.install("webhook")
+    printed = release.install("webhook")
+    assert printed.rstrip().splitlines()[-1].strip() == "kubectl lastnode doctor"
     before = certificate(stack)
 
     release.upgrade("--set", "webhook.timeoutSeconds=2,recorder.replicas=3,settings.memoryTtl=1h")

@@ -15,7 +15,7 @@ import msgspec
 
 from lastnode.outcome import Journal, Outcome, SessionRecord
 from lastnode.reasons import Reason
-from tests.recorder.space import Space
+from testbed.api import Api
 
 Object = dict[str, Any]
 
@@ -95,13 +95,13 @@ def _handler(what: Journal | None) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def recorder_pod(space: Space, name: str, port: int, **spec: Any) -> None:
+def recorder_pod(api: Api, namespace: str, name: str, port: int, **spec: Any) -> None:
     """A pod labelled as the chart labels the recorder's, whose address is this machine's."""
     container = {"name": "recorder", "image": "none", "ports": [{"name": "http", "containerPort": port}]}
     labels = {"app.kubernetes.io/part-of": "lastnode", "app.kubernetes.io/component": "recorder"}
     spec = {"nodeName": "none", "containers": [container], **spec}
-    pods = f"/api/v1/namespaces/{space.name}/pods"
-    space.api.post(pods, {"metadata": {"name": name, "labels": labels}, "spec": spec})
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    api.post(pods, {"metadata": {"name": name, "labels": labels}, "spec": spec})
     address = outward_address()
     status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
-    space.api.patch(f"{pods}/{name}/status", {"status": status})
+    api.patch(f"{pods}/{name}/status", {"status": status})

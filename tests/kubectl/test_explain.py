@@ -165,7 +165,7 @@ def test_nothing_known_and_no_session_are_said_in_one_line_with_exit_code_1(spac
 def test_recorders_are_found_as_pods_and_asked_through_the_api_server(space: Space, stack: Stack) -> None:
     known = moved("gone", Reason.TAINTED, ready=START, namespace=space.name)
     with served(journal(known, since=START), host="0.0.0.0") as port:
-        recorder_pod(space, "recorder-1", port)
+        recorder_pod(space.api, space.name, "recorder-1", port)
         words = ("--release-namespace", space.name)
         found = explained(space, "gone", *words)
         assert (found["source"], found["reason"]) == ("journal", "tainted")

@@ -137,6 +137,7 @@ def patcher_of_interpreters(space: Space) -> str:
     group = "runtime.agentcube.volcano.sh"
     rules = [
         {"apiGroups": [group], "resources": ["agentruntimes", "codeinterpreters"], "verbs": ["get", "list"]},
+        {"apiGroups": ["agents.x-k8s.io"], "resources": ["sandboxes"], "verbs": ["get", "list"]},
         {"apiGroups": [group], "resources": ["codeinterpreters"], "verbs": ["patch"]},
     ]
     base = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{space.name}"

@@ -38,7 +38,7 @@ def guarded(space: Space, stack: Stack, tmp_path: Path) -> Iterator[tuple[Path, 
     recorder = stack.cp.spawn(space.name, argv, ready_url=f"http://127.0.0.1:{port}/readyz", cwd=REPOSITORY)
     try:
         volume = {"name": "sessions-token", "secret": {"secretName": SECRET}}
-        recorder_pod(space, "recorder-1", port, volumes=[volume])
+        recorder_pod(space.api, space.name, "recorder-1", port, volumes=[volume])
         yield file, f"http://127.0.0.1:{port}"
     finally:
         recorder.kill()

@@ -132,6 +132,8 @@ def test_all_bad_values_are_told_in_one_line(tmp_path: Path, file: Path) -> None
         ("lease-duration", "0.5"),
         ("early-crash-seconds", "-1"),
         ("early-crash-seconds", "2h"),
+        ("schedulers", "my own"),
+        ("schedulers", "second,spec.nodeName=a"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_name(name: str, value: str) -> None:

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from kubectl_lastnode.cluster import Replica
 from kubectl_lastnode.doctor import Probe, cluster, kinds, programs, samples, total, webhook
+from lastnode.outcome import Outcome
 from lastnode.reasons import Reason
 from lastnode.selector import Requirement, Selector
-from tests.kubectl.journal import moved, reused
+from tests.kubectl.journal import moved, record, reused
 
 ANY = Replica("any", lambda path: b"")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -83,6 +84,10 @@ def test_sessions_whose_node_was_not_offered_show_that_sampling_hides_it() -> No
     full = [moved("f", Reason.NO_ROOM, ready=NOW)]
     assert not [*cluster.hidden([*back, lost[0]])], "too few to say anything"
     assert [each.level for each in cluster.hidden([*back, *lost])] == ["OK"]
+    new = [record(f"n{n}", ready=NOW, outcome=Outcome.GROUP) for n in range(90)]
+    assert [each.text for each in cluster.hidden([*back, *lost, *new])] == [
+        "the node of 10.0% of 20 returning sessions was not offered or chosen"
+    ]
     assert [each.level for each in cluster.hidden([*back[2:], *lost, *full, *lost])] == ["FAIL"]
 
 

@@ -44,7 +44,7 @@
 {{- range $workloads }}
 {{- $between = without $between . }}
 {{- end }}
-{{- include "lastnode.rules" (dict "resources" (compact $between | uniq) "verbs" (list "list" "watch")) }}
+{{- include "lastnode.rules" (dict "resources" (compact $between | uniq) "verbs" (.between | default (list "list" "watch"))) }}
 {{- include "lastnode.rules" (dict "resources" $workloads "verbs" .verbs) }}
 {{- end }}
 
