@@ -88,11 +88,13 @@ class Live(NamedTuple):
 def from_record(record: SessionRecord, workload: Workload | None, *, exists: bool) -> Explanation:
     """What the recorder knew when the session became Ready; ``workload`` as it is now."""
     last, others = record.last_node, (entry for entry in _memory(workload) if entry.pod_uid != record.pod_uid)
+    phases = record.phases
     return Explanation(
         **{name: getattr(record, name) for name in _SAME}, exists=exists, source=Source.JOURNAL,
         outcome=str(record.outcome), preferred=_unless(record.reason, last),
         entry=next((entry for entry in others if entry.node == last), None),
-        **_because(record.reason), **_times(record.created_at, record.scheduled_at, record.ready_at),
+        **_because(record.reason), startup_seconds=record.startup_seconds,
+        scheduled_seconds=phases.get("scheduled"), ready_seconds=phases.get("ready"),
     )  # fmt: skip
 
 

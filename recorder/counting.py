@@ -17,7 +17,7 @@ from lastnode.outcome import NOTHING_EXPECTED, Outcome, SessionRecord, judge
 from lastnode.reasons import Reason
 from recorder.events import Events
 from recorder.journal import SessionLog
-from recorder.life import UNEXPLAINED, Life
+from recorder.life import UNEXPLAINED, Life, believed
 from recorder.metrics import SessionMetrics
 from recorder.why.inquiry import Inquiry
 
@@ -136,6 +136,7 @@ def record_of(life: Life) -> SessionRecord:
         created_at=session.created_at,
         scheduled_at=session.scheduled_at,
         ready_at=session.first_ready_at,
+        seen_seconds=believed(life.seen, session),
     )
 
 

@@ -112,7 +112,8 @@ class Life:
     since it was placed. ``counts``: whether it will be counted: it was seen before it was Ready for the first time, and
     nobody has counted it. ``found``: whose it is. ``told``: the verdict that was counted last. ``expected``: what was
     remembered when it was placed, None while its workload is not known. ``explanation``: why it moved, once somebody
-    has asked. ``node``: where it became Ready.
+    has asked. ``node``: where it became Ready. ``began``, ``bound``: when it was seen first, if that was not late, and
+    bound, in seconds of this recorder's clock; ``seen``: how long both took, once it is Ready.
     """
 
     session: Session
@@ -125,6 +126,16 @@ class Life:
     expected: Expected | None = None
     explanation: Explanation | None = None
     node: Node | None = None
+    began: float | None = None
+    bound: float | None = None
+    seen: tuple[float, float] | None = None
+
+    def timed(self, session: Session, clock: float) -> None:
+        """The session was seen like this."""
+        if self.bound is None and session.node:
+            self.bound = clock
+        if self.seen is None and self.began is not None and self.bound is not None and is_ready(session):
+            self.seen = (round(self.bound - self.began, 3), round(clock - self.bound, 3))
 
     @property
     def strayed_from(self) -> Node | None:
@@ -133,6 +144,19 @@ class Life:
         if wanted is None or self.session.node in (wanted.name, *(one.name for one in older)):
             return None
         return wanted
+
+
+# As the API's times have whole seconds, between two of them lies up to a second more or less than there was. What
+# differs by more is not believed: a watch brought it late, or the node's clock is wrong.
+_MOST_APART: Final = 1.5
+
+
+def believed(seen: tuple[float, float] | None, session: Session) -> tuple[float, float] | None:
+    """``seen`` where the API's times of the session do not contradict it."""
+    created, ready = session.created_at, session.first_ready_at
+    if seen is None or created is None or ready is None:
+        return None
+    return seen if abs(sum(seen) - (ready - created).total_seconds()) <= _MOST_APART else None
 
 
 # A pod that is found Ready so long after it was bound may have been Ready before; a start that takes longer, because it

@@ -19,7 +19,7 @@ from recorder.why.extenders import Found
 # From a pod's Ready to the annotation: ready times have whole seconds, so up to 1 s of it is only their rounding.
 _LAG_BUCKETS = (1, 2, 5, 30, 300)
 # From a container that is there already to an image of tens of gigabytes.
-_STARTUP_BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300)
+_STARTUP_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 
 
 class Told(Meant):
@@ -75,7 +75,7 @@ class SessionMetrics:
         )
         self._startup = Histogram(
             "lastnode_session_startup_seconds",
-            "From a session pod's creation to its Ready condition, in whole seconds.",
+            "From a session pod's creation to its Ready condition, as seen by the recorder, else in whole seconds.",
             ["kind", "outcome"],
             buckets=_STARTUP_BUCKETS,
             registry=registry,

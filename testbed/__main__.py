@@ -15,7 +15,6 @@ from .binaries import find, find_tools, to_stderr
 from .detached import Cluster
 from .errors import LocalError
 from .nodes import programs
-from .nodes.support import lacking
 from .paths import state_dir
 
 _NODES = click.option(
@@ -79,10 +78,11 @@ def binaries(real_nodes: bool) -> None:
     found, tools = find(), find_tools()
     for binary in (found.etcd, found.apiserver, found.scheduler, tools.helm, tools.kubectl):
         click.echo(binary.path)
-    if real_nodes and not (reason := lacking()):
-        click.echo(programs.find().kubelet)
-    elif real_nodes:
-        to_stderr(reason)
+    if real_nodes:
+        try:
+            click.echo(programs.find().kubelet)
+        except LocalError as error:  # everything else goes without them
+            to_stderr(f"no real nodes: {error}")
 
 
 @main.command(hidden=True)

@@ -44,6 +44,7 @@ class Session:
     """One session's pod as last seen.
 
     ``seconds``: from its Sandbox being asked for to its pod being seen Ready, on this process's clock; None before.
+    ``bound_seconds``: the same to its pod being seen bound to a node.
     ``pulled_bytes``, ``model_seconds``: what its node pulled, and the model's own start-up time from being bound to
     Ready, independent of the time scale; None before it is Ready.
     """
@@ -54,6 +55,7 @@ class Session:
     phase: str
     ready: bool
     seconds: float | None = None
+    bound_seconds: float | None = None
     pulled_bytes: int | None = None
     model_seconds: float | None = None
     trouble: str = ""
@@ -182,7 +184,11 @@ class Sessions:
         why = next((c.get("message", "") for c in pod.kept if c.get("status") == "False"), "")
         session = Session(pod.key, pod.node, pod.uid, pod.phase, ready and not pod.deleting, trouble=why)
         before = self._seen.get(pod.key)
-        if before is not None and before.uid == pod.uid and before.seconds is not None:
+        before = before if before is not None and before.uid == pod.uid else None
+        if pod.node:
+            bound = before.bound_seconds if before else None
+            session = replace(session, bound_seconds=self._since_asked(pod.key) if bound is None else bound)
+        if before is not None and before.seconds is not None:
             return replace(
                 session,
                 seconds=before.seconds,
@@ -193,13 +199,16 @@ class Sessions:
 
     def _timed(self, session: Session, pod: SeenPod) -> Session:
         start_up = json.loads(pod.start_up or "{}")
-        now = self._clock()
         return replace(
             session,
-            seconds=now - self._asked_at.get(session.key, now),
+            seconds=self._since_asked(session.key),
             pulled_bytes=start_up.get("pulledBytes"),
             model_seconds=start_up.get("startSeconds"),
         )
+
+    def _since_asked(self, key: ObjectKey) -> float:
+        now = self._clock()
+        return now - self._asked_at.get(key, now)
 
     def _not(self, keys: Iterable[ObjectKey], what: str) -> str:
         late = [key for key in keys if (state := self._seen.get(key)) is None or state.seconds is None]

@@ -80,10 +80,13 @@ def make_arm(
 
 
 class Rounds:
-    """Runs rounds of sessions: all of a round are alive together, in an order shuffled anew each time."""
+    """Runs rounds of sessions: all of a round are alive together, in an order shuffled anew each time.
 
-    def __init__(self, stack: Stack, sessions: Sessions, rng: random.Random) -> None:
+    ``alone``: each is Ready before the next is asked for, so that none slows the start of another."""
+
+    def __init__(self, stack: Stack, sessions: Sessions, rng: random.Random, *, alone: bool = False) -> None:
         self._stack = stack
+        self._alone = alone
         self._sessions = sessions
         self._rng = rng
 
@@ -106,6 +109,8 @@ class Rounds:
                 self._await_bound(list(ends)[-ON_THEIR_WAY])
             key, end = self._begin(arm, workload, name)
             ends[key] = end
+            if self._alone:
+                self._sessions.wait_ready([key], READY_SECONDS)
         seen = self._sessions.wait_ready(ends, READY_SECONDS)
         runs = [self._seen(*which, seen[key]) for which, key in zip(wanted, ends, strict=True)]
         return sorted(runs, key=lambda run: run.workload), ends
@@ -142,7 +147,7 @@ class Rounds:
             self._await_written(workload, pod)
         told = "affinity" in json.loads(pod)["spec"]
         run = Run(arm.name, workload["kind"], name, session, seen.node, outcome, seen.seconds or 0.0)
-        return replace(run, pod=seen.key.name, uid=seen.uid, told=told)
+        return replace(run, pod=seen.key.name, uid=seen.uid, told=told, bound=seen.bound_seconds or 0.0)
 
     def _await_written(self, workload: Object, data: bytes) -> None:
         # By time, not by the pod's UID: of two sessions that became Ready on a node in the same second (the API's

@@ -18,8 +18,8 @@ Outcome = Literal["first", "reused", "older", "moved"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One finished session. ``seconds``: from being asked for to Ready, on the clock. ``pod``, ``uid``: its pod's.
-    ``told``: whether its spec came with a preference."""
+    """One finished session. ``seconds``: from being asked for to Ready, on the clock; ``bound``: of these, to having a
+    node. ``pod``, ``uid``: its pod's. ``told``: whether its spec came with a preference."""
 
     arm: str
     kind: str
@@ -31,6 +31,7 @@ class Run:
     pod: str = ""
     uid: str = ""
     told: bool = False
+    bound: float = 0.0
 
 
 def remembered(former: Iterable[str]) -> list[str]:

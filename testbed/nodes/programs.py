@@ -6,14 +6,18 @@ import hashlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from testbed.binaries import find_kubelet, to_stderr
-from testbed.errors import BinaryError
+from testbed.errors import BinaryError, LocalError
+from testbed.nodes import support
 from testbed.paths import cache_dir
+
+
+class Unsupported(LocalError):
+    """Real machines cannot run here; the text is one line that says why."""
 
 
 class Package(NamedTuple):
@@ -49,19 +53,21 @@ class Programs:
         return os.pathsep.join(str(self.debian / folder) for folder in ("usr/bin", "usr/sbin"))
 
 
-def find(report: Callable[[str], None] = to_stderr, environ: Mapping[str, str] = os.environ) -> Programs:
+def find() -> Programs:
     """The programs, from the user's cache; what is not there is fetched by apt, or built (kubelet: 1.5 minutes after
-    the control plane). Raises BinaryError."""
-    return Programs(find_kubelet(report, environ).path, _debian(cache_dir(environ) / "nodes", report))
+    the control plane). Raises Unsupported, BinaryError."""
+    if reason := support.lacking():
+        raise Unsupported(reason)
+    return Programs(find_kubelet().path, _debian(cache_dir() / "nodes"))
 
 
-def _debian(cache: Path, report: Callable[[str], None]) -> Path:
+def _debian(cache: Path) -> Path:
     """``PACKAGES`` unpacked; the folder is whole or not there, and named after what is in it."""
     key = hashlib.sha256("".join(package.sha256 for package in PACKAGES).encode()).hexdigest()[:12]
     root = cache / f"debian-{key}"
     if root.exists():
         return root
-    report(f"{', '.join(package.name for package in PACKAGES)}: fetching into {root}")
+    to_stderr(f"{', '.join(package.name for package in PACKAGES)}: fetching into {root}")
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=cache) as new:
         for package in PACKAGES:
@@ -83,10 +89,7 @@ def _fetch(package: Package, folder: Path) -> Path:
 
 
 def _run(argv: list[str], cwd: Path | None = None) -> None:
-    try:
-        done = subprocess.run(argv, cwd=cwd, check=False, capture_output=True, text=True)
-    except OSError as error:
-        raise BinaryError(f"{argv[0]}: {error.strerror}; real nodes take their programs from Debian 12") from error
+    done = subprocess.run(argv, cwd=cwd, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         end = (done.stderr.strip().splitlines() or ["it failed"])[-1]
         raise BinaryError(f"{' '.join(argv)}: {end} (apt-get update may help; real nodes need Debian 12's packages)")

@@ -25,7 +25,7 @@ from testbed.component import Component
 from testbed.controlplane import ControlPlane
 from testbed.credentials import write_yaml
 from testbed.errors import LocalError
-from testbed.nodes import cgroups, files, gateway, programs, runs, support
+from testbed.nodes import cgroups, files, gateway, programs, runs
 from testbed.nodes.images import Files, Layer, Registry
 from testbed.paths import REPOSITORY
 from testbed.stack import Stack, is_ready
@@ -33,10 +33,6 @@ from testbed.stack import Stack, is_ready
 _HERE: Final = Path(__file__).parent
 _READY_SECONDS: Final = 60.0
 _LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
-
-
-class Unsupported(LocalError):
-    """Real machines cannot run here; the text is one line that says why."""
 
 
 def control_plane(count: int) -> dict[str, Any]:
@@ -71,11 +67,8 @@ class RealNodes:
 
         Raises Unsupported, BinaryError, StartError, LocalError (not Ready in time).
         """
-        reason = support.lacking()
-        if reason:
-            raise Unsupported(reason)
-        runs.sweep()
         found, run = programs.find(), f"lastnode-{secrets.token_hex(4)}"
+        runs.sweep()
         registry, port = _start_registry(stack.cp, found)
         nodes = cls(stack, registry, run, rate, found, _start_gateway(stack.cp, run, port))
         registry.push("pause", [nodes.program()])

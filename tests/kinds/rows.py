@@ -12,7 +12,7 @@ from lastnode import contract
 from lastnode.contract import AGENTCUBE_PREFIX, LASTNODE_PREFIX, SANDBOX_RESOURCE
 from testbed.agent import names
 from testbed.sandboxes import OPT_IN, from_template, sandbox, template
-from testbed.workloads import Object, agent_runtime, container_of, sandbox_for
+from testbed.workloads import Object, agent_runtime, code_interpreter, container_of, sandbox_for
 
 # What a session is made of: from what came before (first the workload) and its name to what comes next.
 Make = Callable[[Object, str], Object]
@@ -102,6 +102,10 @@ def _of_the_notebook(owner: Object) -> dict[str, str]:
     return {"notebook-name": owner["metadata"]["name"]}
 
 
+def _session_of_agentcube(workload: Object, name: str) -> Object:
+    return sandbox_for(workload, name.removeprefix(f"{workload['metadata']['name']}-"))
+
+
 def _stateful_set(notebook: Object, _: str) -> Object:
     """As Kubeflow's controller makes one, of the notebook's name."""
     return owned(_any("apps/v1", "StatefulSet", _SET)("", notebook["metadata"]["name"], False), notebook)
@@ -123,8 +127,12 @@ SANDBOX: Final = Row(
 AGENT_RUNTIME: Final = Row(
     "AgentRuntime", "agentruntimes.runtime.agentcube.volcano.sh",
     lambda ns, name, sticky: agent_runtime(name, namespace=ns, sticky=sticky or None, via="annotation"),
-    (lambda workload, name: sandbox_for(workload, name.removeprefix(f"{workload['metadata']['name']}-")),),
-    prefix=AGENTCUBE_PREFIX,
+    (_session_of_agentcube,), prefix=AGENTCUBE_PREFIX,
+)  # fmt: skip
+CODE_INTERPRETER: Final = Row(
+    "CodeInterpreter", "codeinterpreters.runtime.agentcube.volcano.sh",
+    lambda ns, name, sticky: code_interpreter(name, namespace=ns, sticky=sticky or None, via="annotation"),
+    (_session_of_agentcube,), prefix=AGENTCUBE_PREFIX,
 )  # fmt: skip
 TEMPLATE: Final = Row(
     "SandboxTemplate", "sandboxtemplates.extensions.agents.x-k8s.io",
@@ -139,6 +147,7 @@ NOTEBOOK: Final = Row(
 POOL: Final = TEMPLATE._replace(chain=(lambda origin, name: from_template(origin, name, pool="p"),))
 ROWS: Final = (
     AGENT_RUNTIME,
+    CODE_INTERPRETER,
     SANDBOX,
     Row(
         "StatefulSet", "statefulsets.apps", _any("apps/v1", "StatefulSet", _SET),

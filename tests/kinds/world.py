@@ -13,6 +13,7 @@ import yaml
 
 from lastnode import contract
 from lastnode.daemon.settings import configured
+from lastnode.kinds import Kind
 from lastnode.outcome import Outcome, SessionRecord
 from testbed.errors import ApiError
 from testbed.sandboxes import operated
@@ -61,11 +62,12 @@ class Ran(NamedTuple):
 class World:
     """``config``: the programs' --config file. The recorder asks through ``proxy``, which counts."""
 
-    def __init__(self, stack: Stack, proxy: HttpProxy, config: Path) -> None:
+    def __init__(self, stack: Stack, proxy: HttpProxy, config: Path, kinds: tuple[Kind, ...]) -> None:
         self.stack = stack
         self.api = stack.api
         self.proxy = proxy
         self.config = config
+        self.kinds = kinds
 
     @classmethod
     @contextlib.contextmanager
@@ -74,7 +76,7 @@ class World:
         path = directory / "config.yaml"
         path.write_text(yaml.safe_dump(config(rows)), encoding="utf-8")
         with Stack.start(**how) as stack, HttpProxy(stack.cp) as proxy:
-            world = cls(stack, proxy, path)
+            world = cls(stack, proxy, path, configured(config(rows)))
             stack.start_agent(NODES, *FLAGS)
             for namespace in (TERMS, SCORES):
                 world.api.post("/api/v1/namespaces", {"metadata": {"name": namespace}})
@@ -84,7 +86,7 @@ class World:
     def _start(self, directory: Path) -> None:
         stack, told = self.stack, ("--config", str(self.config))
         stack.start_extender(*told)
-        stack.start_webhook(*told, kinds=configured(str(self.config), (), controllers_only=False), only=[TERMS])
+        stack.start_webhook(*told, kinds=self.kinds, only=[TERMS])
         through = str(self.proxy.kubeconfig(directory / "recorder"))
         stack.start_recorder(*told, "--kubeconfig", through, "--extender-url", stack.extender_url)
         start_scheduler(stack)

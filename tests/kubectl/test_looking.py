@@ -210,14 +210,8 @@ def test_colours_are_for_terminals_that_want_them(remembering: Space) -> None:
 
 
 def reader_of_workloads(space: Space) -> str:
-<<<<<<< HEAD
-    """A ServiceAccount that may list the workloads of this namespace, and nothing else."""
-    kinds = {OURS: ["agentruntimes", "codeinterpreters"], "agents.x-k8s.io": ["sandboxes"]}
-    rules = [{"apiGroups": [group], "resources": names, "verbs": ["get", "list"]} for group, names in kinds.items()]
-=======
     """A ServiceAccount that may list agentcube's workloads of this namespace, and nothing else."""
     rules = [{"apiGroups": [OURS], "resources": ["agentruntimes", "codeinterpreters"], "verbs": ["get", "list"]}]
->>>>>>> wt-chart
     base = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{space.name}"
     subject = {"kind": "ServiceAccount", "name": "reader", "namespace": space.name}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"}

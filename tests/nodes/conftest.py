@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from testbed.errors import BinaryError
-from testbed.nodes import programs, support
+from testbed.nodes import programs
+from testbed.nodes.programs import Unsupported
 from testbed.nodes.realnodes import RealNodes, control_plane
 from testbed.sessions import Sessions
 from testbed.stack import Stack
@@ -17,27 +18,24 @@ from tests.nodes.field import Field
 @pytest.fixture(scope="session")
 def supported() -> None:
     """Skips, with the reason, where real nodes cannot run; finds or fetches their programs."""
-    reason = support.lacking()
-    if reason:
-        pytest.skip(reason)
     try:
         programs.find()
-    except BinaryError as error:
+    except (Unsupported, BinaryError) as error:
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(supported: None) -> Iterator[Stack]:
     with Stack.start(**control_plane(2)) as stack:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def nodes(stack: Stack) -> RealNodes:
     return RealNodes.start(stack, 2)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sessions(stack: Stack, nodes: RealNodes) -> Iterator[Sessions]:
     """With all that brings sessions back. A crash is an early one however busy the machine is that runs these tests."""
     stack.start_agent(0)
