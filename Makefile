@@ -46,7 +46,7 @@ lint: $(READY) ## Check style, types and layers; repair nothing
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: make fmt"; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports
-	@$(BIN)/yamllint --strict scheduler-config deploy testbed tests/monitoring/rules
+	@$(BIN)/yamllint --strict .github scheduler-config deploy testbed tests/monitoring/rules
 	@$(BIN)/shellcheck .ci/run testbed/nodes/*.sh
 
 fmt: $(READY) ## Repair style
