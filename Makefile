@@ -13,7 +13,7 @@ NODES ?= 20
 # Test processes at a time; each may run a control plane of its own (about 1 GB).
 JOBS ?= 2
 
-.PHONY: help setup demo demo-nodes test test-unit lint fmt bench headline headline-quick soak fuzz cluster cluster-down binaries image manifests lock clean
+.PHONY: help setup demo demo-nodes test test-unit lint fmt bench headline headline-quick soak fuzz cluster cluster-down binaries image manifests release lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ image: $(READY) ## Build the container image with buildah, podman or docker; IMA
 
 manifests: $(READY) ## Write build/manifests/SETUP.yaml for who does not want Helm in the cluster
 	@$(PY) -m tools.render
+
+release: $(READY) ## Make all files of a release in build/releases: VERSION=0.2.0 URL=… REGISTRY=…; DRAFT=1 tries it
+	@$(PY) -m tools.release --version "$(VERSION)" $(if $(URL),--url $(URL)) $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(DRAFT),--draft)
 
 lock: $(READY) ## Write requirements/*.txt anew from pyproject.toml (needs uv: pip install uv)
 	@uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -36,12 +36,6 @@ def leaves(values: Mapping[str, Any], path: str = "") -> Iterator[str]:
             yield full
 
 
-def test_chart_and_program_have_one_version() -> None:
-    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert chart["appVersion"] == chart["version"] == project["version"]
-
-
 @pytest.mark.parametrize("setup", ["", *ALL_SETUPS])
 def test_helm_lint_has_nothing_to_say(helm: Path, setup: str) -> None:
     values = ["--values", str(SETUPS / f"{setup}.yaml")] if setup else []
