@@ -75,6 +75,8 @@ class Recorder:
             verdict=record_metrics.verdict, inquire=counting.inquire, count=counting.count, unforeseen=unforeseen,
         )  # fmt: skip
         sessions.follow()
+        for watch in watches:
+            watch.progress.when_synced = sessions.listed
         record_metrics.follow(lambda: len(sessions), lambda: leadership.held)
         silences = {name: Silence(server, name, watch_metrics) for name in settings.schedulers.split(",") if name}
         record_metrics.follow_schedulers({name: silence.seconds for name, silence in silences.items()})
