@@ -224,7 +224,6 @@ class Sessions:
         # While a recorder starts, half of the nodes would pass for all, and an older entry step in for one not listed.
         late = session.ready_at is not None or not self.known()
         life = Life(session, found, late=late, counts=new and not session.over and is_of_interest(found))
-        life.began = None if late else self.clock()
         if life.counts and not late and found.workload is not None:
             life.expected = self._expect(found.workload, self.recall(found.workload))
         self._lives[session.uid] = life
