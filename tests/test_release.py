@@ -192,6 +192,16 @@ def test_an_image_is_pushed_and_named_by_its_digest(
     store.buildah("pull", "--quiet", "--tls-verify=false", pushed)
 
 
+def test_a_python_that_it_has_no_parts_for_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "kubectl_lastnode").mkdir()
+    (tmp_path / "kubectl_lastnode" / "__main__.py").write_text("import of_another_python", encoding="utf-8")
+    file = tmp_path / "kubectl-lastnode"
+    file.write_bytes(plugin.pack([tmp_path], WHEN))
+    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-S", file], env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "has no parts for Python 3." in done.stderr) == (1, True), done.stderr
+
+
 def test_krews_manifest_fits_the_archive(made: Made) -> None:
     manifest = yaml.safe_load((made.release.out / "lastnode.yaml").read_text("utf-8"))
     (entry,) = manifest["spec"]["platforms"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from pydantic_settings import BaseSettings
 from extender.settings import ExtenderSettings
 from recorder.settings import RecorderSettings
 from testbed.errors import LocalError
-from testbed.paths import REPOSITORY
 from tools.render import CHART, SETUPS, by_key, template
 
 ALL_SETUPS = sorted(path.stem for path in SETUPS.glob("*.yaml"))
