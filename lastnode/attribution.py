@@ -57,12 +57,15 @@ class Seen(NamedTuple):
     workloads: Mapping[Way, Mapping[str, Mapping[ObjectKey, Workload]]]
 
 
-def attribute(session: Session, seen: Seen) -> Attribution:
-    """The workload of a session: the first that has opted in, else what may still lead to one, else any."""
+def attribute(session: Session, seen: Seen, *, complete: bool = True) -> Attribution:
+    """The workload of a session: the first that has opted in, else what may still lead to one, else any. ``complete``:
+    all objects were seen; before, none is the first while an earlier way may still lead to another one."""
     found = [_in_one_way(session, way, seen) for way in session.ways]
     for each in found:
         if each.workload is not None and each.workload.sticky:
             return each
+        if each.is_open and not complete:
+            break
     if not found:
         return Attribution(Verdict.UNCLAIMED)
     awaits = dict.fromkeys(awaited for each in found for awaited in each.awaits)

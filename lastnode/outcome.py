@@ -103,8 +103,8 @@ class SessionRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename=
     ``node``: where it ran; ``last_node``: where it should have come back to, empty where nothing was remembered;
     ``asked``: who asked for that node: ``term`` (in the pod's spec: webhook or library), ``extender``, ``nobody``, or
     empty where that is not known. ``reason``: set exactly when it moved. Times are the API server's, in whole seconds.
-    ``seen_seconds``: from creation to being bound, and from there to Ready, on the recorder's clock, as its watch
-    brought them; None where it did not follow the session from the start, or the server's times contradict it.
+    ``seen_seconds``: from being bound to Ready, on the recorder's clock, as its watch brought both; None where it did
+    not follow the session from there, or the server's times contradict it.
     """
 
     namespace: str
@@ -120,26 +120,26 @@ class SessionRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename=
     created_at: datetime | None = None
     scheduled_at: datetime | None = None
     ready_at: datetime | None = None
-    seen_seconds: tuple[float, float] | None = None
+    seen_seconds: float | None = None
 
     @property
     def startup_seconds(self) -> float | None:
-        """From the pod's creation to its Ready, as it was seen, else in whole seconds; None where neither is known."""
-        if self.seen_seconds is not None:
-            return sum(self.seen_seconds)
+        """From the pod's creation to its Ready; None where one of the two is not known."""
+        if self.phases:
+            return sum(self.phases.values())
         if self.created_at is None or self.ready_at is None:
             return None
         return max(0.0, (self.ready_at - self.created_at).total_seconds())
 
     @property
     def phases(self) -> dict[str, float]:
-        """Its start-up in parts, in seconds: ``scheduled`` from creation to being bound, ``ready`` from there on."""
-        if self.seen_seconds is not None:
-            return dict(zip(("scheduled", "ready"), self.seen_seconds, strict=True))
+        """Its start-up in parts, in seconds: ``scheduled`` from creation to being bound, in whole ones; ``ready`` from
+        there on, as it was seen, else in whole ones too."""
         if self.created_at is None or self.scheduled_at is None or self.ready_at is None:
             return {}
         waited, started = self.scheduled_at - self.created_at, self.ready_at - self.scheduled_at
-        return {"scheduled": max(0.0, waited.total_seconds()), "ready": max(0.0, started.total_seconds())}
+        ready = started.total_seconds() if self.seen_seconds is None else self.seen_seconds
+        return {"scheduled": max(0.0, waited.total_seconds()), "ready": max(0.0, ready)}
 
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -112,8 +112,8 @@ class Life:
     since it was placed. ``counts``: whether it will be counted: it was seen before it was Ready for the first time, and
     nobody has counted it. ``found``: whose it is. ``told``: the verdict that was counted last. ``expected``: what was
     remembered when it was placed, None while its workload is not known. ``explanation``: why it moved, once somebody
-    has asked. ``node``: where it became Ready. ``began``, ``bound``: when it was seen first, if that was not late, and
-    bound, in seconds of this recorder's clock; ``seen``: how long both took, once it is Ready.
+    has asked. ``node``: where it became Ready. ``bound``: when it was seen to be bound, if it was not late, in
+    seconds of this recorder's clock; ``seen``: how long it took from there to Ready.
     """
 
     session: Session
@@ -126,16 +126,15 @@ class Life:
     expected: Expected | None = None
     explanation: Explanation | None = None
     node: Node | None = None
-    began: float | None = None
     bound: float | None = None
-    seen: tuple[float, float] | None = None
+    seen: float | None = None
 
     def timed(self, session: Session, clock: float) -> None:
         """The session was seen like this."""
-        if self.bound is None and session.node:
+        if self.bound is None and session.node and not self.late:
             self.bound = clock
-        if self.seen is None and self.began is not None and self.bound is not None and is_ready(session):
-            self.seen = (round(self.bound - self.began, 3), round(clock - self.bound, 3))
+        if self.seen is None and self.bound is not None and is_ready(session):
+            self.seen = round(clock - self.bound, 3)
 
     @property
     def strayed_from(self) -> Node | None:
@@ -151,12 +150,12 @@ class Life:
 _MOST_APART: Final = 1.5
 
 
-def believed(seen: tuple[float, float] | None, session: Session) -> tuple[float, float] | None:
+def believed(seen: float | None, session: Session) -> float | None:
     """``seen`` where the API's times of the session do not contradict it."""
-    created, ready = session.created_at, session.first_ready_at
-    if seen is None or created is None or ready is None:
+    bound, ready = session.scheduled_at, session.first_ready_at
+    if seen is None or bound is None or ready is None:
         return None
-    return seen if abs(sum(seen) - (ready - created).total_seconds()) <= _MOST_APART else None
+    return seen if abs(seen - (ready - bound).total_seconds()) <= _MOST_APART else None
 
 
 # A pod that is found Ready so long after it was bound may have been Ready before; a start that takes longer, because it

@@ -75,7 +75,7 @@ class SessionMetrics:
         )
         self._startup = Histogram(
             "lastnode_session_startup_seconds",
-            "From a session pod's creation to its Ready condition, as seen by the recorder, else in whole seconds.",
+            "From a session pod's creation to Ready: in whole seconds until it is bound, then as the recorder saw it.",
             ["kind", "outcome"],
             buckets=_STARTUP_BUCKETS,
             registry=registry,

@@ -75,6 +75,8 @@ class Recorder:
             verdict=record_metrics.verdict, inquire=counting.inquire, count=counting.count, unforeseen=unforeseen,
         )  # fmt: skip
         sessions.follow()
+        for watch in watches:
+            watch.progress.when_synced = sessions.listed
         record_metrics.follow(lambda: len(sessions), lambda: leadership.held)
         silences = {name: Silence(server, name, watch_metrics) for name in settings.schedulers.split(",") if name}
         record_metrics.follow_schedulers({name: silence.seconds for name, silence in silences.items()})
@@ -86,12 +88,12 @@ class Recorder:
         elector = _elector(settings, server, leadership, sessions.schedule_all) if settings.leader_elect else None
         loops = {"writers": writer.moved_at, "outcomes": counting.moved_at}
         loops |= {"elector": elector.moved_at} if elector else {}
-        live, ready = health.live_checks(watches, loops), health.ready_checks(watches, current=True)
-        pages = Pages(live, ready, {
-            "/metrics": Shared(CONTENT_TYPE, lambda: exposition(registry)),
-            "/sessions": sessions_page(journal, lambda: leadership.held, settings.sessions_token_file),
-        })  # fmt: skip
-        served = PageServer(address(settings.bind), pages)
+        served = PageServer(address(settings.bind), Pages(
+            health.live_checks(watches, loops), health.ready_checks(watches, current=True), {
+                "/metrics": Shared(CONTENT_TYPE, lambda: exposition(registry)),
+                "/sessions": sessions_page(journal, lambda: leadership.held, settings.sessions_token_file),
+            },
+        ))  # fmt: skip
 
         self.port = served.server_port
         self.crew = Crew(ended)

@@ -81,6 +81,7 @@ class Sessions:
         self._pending: dict[WorkloadKey, Pending] = {}
         self._due: dict[WorkloadKey, deque[Life]] = {}  # Ready, and not written yet
         self._gone: TTLCache[str, Linked] = TTLCache(MOST_GONE, GONE_SECONDS, timer=self.clock)
+        self._complete = False  # whether everything was listed once, and who waited for that was looked at
         self._lock = Lock()
 
     def follow(self) -> None:
@@ -94,6 +95,16 @@ class Sessions:
         self.view.nodes.subscribe(partial(self._on_awaited, "nodes"))
         for resource in {*self.view.controllers, *self.view.workloads}:
             self.view.store(resource).subscribe(partial(self._on_awaited, resource))
+
+    def listed(self) -> None:
+        """A resource was listed. Once all are, what is not there keeps no session from a later row's workload."""
+        if self._complete or not self.known():
+            return
+        with self._lock:
+            self._complete = True
+            waiting = {life.session.uid: life for lives in self._waiting.values() for life in lives.values()}
+            ready = [key for life in waiting.values() if (key := self._again(life))]
+        self.schedule_all(ready)
 
     def pending(self, key: WorkloadKey) -> Pending | None:
         """What is not written on this workload yet."""
@@ -213,7 +224,6 @@ class Sessions:
         # While a recorder starts, half of the nodes would pass for all, and an older entry step in for one not listed.
         late = session.ready_at is not None or not self.known()
         life = Life(session, found, late=late, counts=new and not session.over and is_of_interest(found))
-        life.began = None if late else self.clock()
         if life.counts and not late and found.workload is not None:
             life.expected = self._expect(found.workload, self.recall(found.workload))
         self._lives[session.uid] = life
@@ -230,11 +240,13 @@ class Sessions:
         return life.found._replace(workload=present)
 
     def _attribute(self, session: Session) -> Attribution:
-        found = self.view.attribute(session)
+        complete = self.known()
+        found = attribute(session, self.view.seen, complete=complete)
         gone = self._gone.get(session.controller_uid or "")
         if found.verdict is not Verdict.CONTROLLER_UNKNOWN or gone is None:
             return found
-        return attribute(session, self.view.seen._replace(controller=lambda _resource, _key: gone))
+        seen = self.view.seen._replace(controller=lambda _resource, _key: gone)
+        return attribute(session, seen, complete=complete)
 
     def _advance(self, life: Life, found: Attribution) -> WorkloadKey | None:
         """A session that is Ready, or has crashed: its news become pending, or it waits for what is missing."""

@@ -1,6 +1,6 @@
 """What a list-watch tells of itself: to whoever counts, and to whoever asks how it goes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -28,7 +28,8 @@ class Progress:
     ``synced``: one complete list was seen (or the resource is not served, which is a complete answer too).
     ``moved_at``: monotonic seconds of the loop's last sign of life. ``heard_at``: of the server's last answer, None
     before the first. ``trouble``: why it does not work just now, empty when it does. ``lost``: the server does not
-    answer as it should, so what is known may be old; an absent resource is no such thing.
+    answer as it should, so what is known may be old; an absent resource is no such thing. ``when_synced``: called at
+    the end of each list.
     """
 
     moved_at: float
@@ -36,6 +37,12 @@ class Progress:
     heard_at: float | None = None
     trouble: str = ""
     lost: bool = False
+    when_synced: Callable[[], None] = lambda: None
+
+    def has_synced(self) -> None:
+        """A complete list was seen."""
+        self.synced = True
+        self.when_synced()
 
     def works(self) -> None:
         """The server answered as it should."""

@@ -114,7 +114,7 @@ class ListWatch(Generic[R]):
         self._doubts = False
         if self._version is None:
             self._version = self._list(self._path)
-            self.progress.synced = True
+            self.progress.has_synced()
             self.progress.works()
             self._absences = 0
         self._watch(self._path, self._version)
@@ -187,7 +187,7 @@ class ListWatch(Generic[R]):
         self._absences = self._absences + 1 if absent else 0
         if absent and (not self.progress.synced or self._absences >= BELIEVED_ABSENCES):
             self.store.retain(Keys(), self.mine)
-            self.progress.synced = True
+            self.progress.has_synced()
             self._heard()
 
     def _say(self, error: KubeError, delay: float) -> None:

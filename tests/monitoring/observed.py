@@ -32,7 +32,7 @@ class Observed:
         self.stack = stack
         stack.start_agent(NODES)
         stack.start_extender()
-        stack.start_recorder("--extender-url", stack.extender_url)
+        stack.start_recorder("--extender-url", stack.extender_url, "--schedulers", "default-scheduler")
         stack.start_webhook()
         scheduler = stack.start_scheduler("extender.yaml")
         self.urls = {
@@ -82,7 +82,7 @@ class Observed:
     def _move(self, rounds: Rounds, arm: Arm, index: int) -> None:
         workload = arm.workloads[index]
         with cordoned(self.stack, arm.last_nodes[workload["metadata"]["name"]]):
-            rounds.one(arm, workload, f"moved-{index}-{time.monotonic_ns()}")
+            rounds.run([arm.part(workload)], f"moved-{index}-{time.monotonic_ns()}")
 
     def _start_certified(self) -> str:
         """An extender whose certificate is renewed meanwhile."""

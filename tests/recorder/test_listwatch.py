@@ -17,7 +17,7 @@ import urllib3
 
 from lastnode import reading
 from lastnode.contract import WORKLOAD_NAME_LABEL
-from lastnode.kinds import AGENTCUBE, kinds_of
+from lastnode.kinds import AGENT_RUNTIME, AGENTCUBE
 from lastnode.kube import api
 from lastnode.kube.queue import Backoff
 from lastnode.kube.watch import HEALTHY_SECONDS
@@ -277,7 +277,7 @@ def test_an_object_that_its_definition_allows_and_we_cannot_read_costs_no_other(
     add("a", sticky)
     add("b-odd", "none")
     add("c", sticky)
-    with followed.running(resource, functools.partial(reading.read_workload, kinds_of([resource])[0])):
+    with followed.running(resource, functools.partial(reading.read_workload, AGENT_RUNTIME)):
         followed.until(lambda: [key.name for key in followed.store] == ["a", "c"], "all but the odd one")
         assert followed.counts.skips == 1
         add("d-odd", [sticky])
@@ -308,12 +308,12 @@ def test_an_object_nested_deeper_than_a_decoder_goes_is_read_and_costs_no_other(
         server.request("POST", collection, body={**body, "spec": nested})
 
     def seen() -> list[str]:
-        return [controller.workload_name for controller in followed.store.values()]
+        return [controller.claim(WORKLOAD_NAME_LABEL) for controller in followed.store.values()]
 
     add("a")
     add("b-deep", levels=1000)
     add("c")
-    with followed.running(resource, functools.partial(reading.read_controller, AGENTCUBE)):
+    with followed.running(resource, functools.partial(reading.read_controller, AGENTCUBE.keys)):
         followed.until(lambda: seen() == ["w-of-a", "w-of-b-deep", "w-of-c"], "the page")
         add("d-deep", levels=5000)
         add("e")
@@ -334,7 +334,7 @@ def test_a_resource_not_installed_installed_later_and_deleted_is_followed_all_th
         body = {"apiVersion": f"{group}/v1", "kind": "Sandbox"}
         followed.plane.api.post(collection, body | {"metadata": {"name": name, "labels": {"of": followed.mine}}})
 
-    with followed.running(resource, functools.partial(reading.read_controller, AGENTCUBE)) as watch:
+    with followed.running(resource, functools.partial(reading.read_controller, AGENTCUBE.keys)) as watch:
         followed.until(lambda: watch.progress.synced, "an absent resource to count as an empty one")
         assert not followed.store
         assert "not served" in watch.progress.trouble

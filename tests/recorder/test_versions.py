@@ -1,4 +1,4 @@
-"""A kind of somebody's own: served in another version while the recorder runs, and with objects of any shape."""
+"""A kind whose definition is somebody's own: served in another version while the recorder runs, and of any shape."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from testbed.stack import Stack
 from tests.recorder.httpproxy import HttpProxy
 from tests.recorder.space import OPTED_IN, Space
 
-GROUP, KIND, PLURAL = "other.example.com", "Robot", "robots"
+GROUP, KIND, PLURAL = "runtime.agentcube.volcano.sh", "AgentRuntime", "agentruntimes"
 DEFINITION = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}"
 
 
@@ -27,6 +27,21 @@ def versions(*served: str) -> list[dict[str, Any]]:
         {"name": name, "served": name in served, "storage": name == served[-1], "schema": schema}
         for name in ("v1", "v2")
     ]
+
+
+def answers(plane: Stack, path: str) -> bool:
+    try:
+        plane.api.get(path)
+    except ApiError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[Stack]:
+    """Without any definition."""
+    with Stack.start(crds=(), sandbox=()) as stack:
+        yield stack
 
 
 @pytest.fixture
@@ -40,6 +55,7 @@ def space(plane: Stack) -> Iterator[Space]:
     )  # fmt: skip
     yield Space(plane)
     plane.api.delete(DEFINITION)
+    plane.wait(lambda: not answers(plane, DEFINITION), "the definition to be gone")
 
 
 @pytest.fixture
@@ -65,13 +81,6 @@ def test_a_workload_that_moved_to_another_version_is_written_there(space: Space,
     def collection(version: str) -> str:
         return f"/apis/{GROUP}/{version}/namespaces/{space.name}/{PLURAL}"
 
-    def answers(path: str) -> bool:
-        try:
-            plane.api.get(path)
-        except ApiError:
-            return False
-        return True
-
     def last_node(version: str) -> str | None:
         annotations = plane.api.get(f"{collection(version)}/w")["metadata"]["annotations"]
         return annotations.get(LAST_NODE_ANNOTATION)  # type: ignore[no-any-return]
@@ -81,14 +90,16 @@ def test_a_workload_that_moved_to_another_version_is_written_there(space: Space,
         space.status(space.pod(name, node, workload="w", kind=KIND), "Running", second)
         return node
 
-    plane.wait(lambda: answers(collection("v1")), "v1 to be served")
+    plane.wait(lambda: answers(plane, collection("v1")), "v1 to be served")
     workload = {"metadata": {"name": "w", "annotations": OPTED_IN}}
     plane.api.post(collection("v1"), {"apiVersion": f"{GROUP}/v1", "kind": KIND} | workload)
     first = session("first", 1)
     plane.wait(lambda: last_node("v1") == first, "the first session to be written", within=60)
 
     plane.api.patch(DEFINITION, {"spec": {"versions": versions("v2")}})
-    plane.wait(lambda: answers(collection("v2")) and not answers(collection("v1")), "v2 to be served alone")
+    plane.wait(
+        lambda: answers(plane, collection("v2")) and not answers(plane, collection("v1")), "v2 to be served alone"
+    )
     second = session("second", 2)
     plane.wait(lambda: last_node("v2") == second, "the second session to be written", within=60)
     written = [asked.path.split("/")[3] for asked in proxy.writes(f"/{space.name}/")]
@@ -117,13 +128,7 @@ def test_a_workload_that_cannot_be_read_any_more_is_left_alone_until_it_can(
     def about_it() -> int:
         return sum(asked.path.endswith(f"/{space.name}/{PLURAL}/w") for asked in list(proxy.asked))
 
-    def served() -> bool:
-        try:
-            return bool(plane.api.get(collection))
-        except ApiError:
-            return False
-
-    plane.wait(served, "the kind to be served")
+    plane.wait(lambda: answers(plane, collection), "the kind to be served")
     create("w")
     create("other")
     written("w", "first", 1)

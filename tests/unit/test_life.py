@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastnode import memory
+from lastnode.attribution import Attribution, Verdict
 from lastnode.memory import Crash
 from lastnode.objects import Node, Session
-from recorder.life import LONGEST_START, dated, news
+from recorder.life import LONGEST_START, Life, believed, dated, news
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NOW = NOON + timedelta(days=1)
@@ -83,6 +84,28 @@ def test_a_pod_that_is_ready_again_within_the_second_of_its_crash_keeps_what_is_
     assert memory.take_back((placed,), down.crashes) == ()
     for pending in (back, down.plus(back), back.plus(down)):
         assert memory.take_back(pending.memory, pending.crashes) == (placed,)
+
+
+@pytest.mark.parametrize(
+    ("late", "passed", "ready", "seen"),
+    [
+        (False, 0.4, 2, 0.4),
+        (False, 0.4, 3, 0.4),  # a second of the API's began meanwhile
+        (False, 0.4, 5, None),  # the watch was late, or the node's clock is wrong
+        (False, 7.2, 9, 7.2),
+        (True, 0.4, 2, None),  # it was bound before it was seen
+    ],
+)
+def test_a_start_is_as_long_as_it_was_seen_to_be_where_the_api_s_whole_seconds_agree(
+    late: bool, passed: float, ready: int, seen: float | None
+) -> None:
+    life = Life(pod(None), Attribution(Verdict.FOUND), late=late, counts=True)
+    life.timed(pod(None), 100.0)
+    life.timed(pod(None), 100.0 + passed / 2)
+    session = msgspec.structs.replace(pod(ready), first_ready_at=at(ready))
+    life.timed(session, 100.0 + passed)
+    life.timed(session, 200.0)
+    assert believed(life.seen, session) == seen
 
 
 def test_another_pod_of_the_name_has_a_date_of_its_own() -> None:

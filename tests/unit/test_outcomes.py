@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -203,3 +204,5 @@ def test_start_up_never_takes_less_than_no_time() -> None:
     whole = record(created_at=NOW, scheduled_at=NOW + timedelta(seconds=2), ready_at=NOW + timedelta(seconds=7))
     assert whole.phases == {"scheduled": 2, "ready": 5}
     assert whole.startup_seconds == sum(whole.phases.values())
+    seen = msgspec.structs.replace(whole, seen_seconds=4.6)
+    assert (seen.phases, seen.startup_seconds) == ({"scheduled": 2, "ready": 4.6}, 6.6)
