@@ -78,8 +78,8 @@ class Recorder:
         for watch in watches:
             watch.progress.when_synced = sessions.listed
         record_metrics.follow(lambda: len(sessions), lambda: leadership.held)
-        silences = {name: Silence(server, name, watch_metrics) for name in settings.schedulers.split(",") if name}
-        record_metrics.follow_schedulers({name: silence.seconds for name, silence in silences.items()})
+        silences = [Silence(server, name, watch_metrics) for name in settings.schedulers.split(",") if name]
+        record_metrics.follow_schedulers({silence.scheduler: silence.seconds for silence in silences})
         writer = Writer(
             server, view, sessions, queue, cache, record_metrics,
             leadership=leadership, nodes_known=lambda: watches[0].progress.synced, unforeseen=unforeseen,
@@ -88,12 +88,10 @@ class Recorder:
         elector = _elector(settings, server, leadership, sessions.schedule_all) if settings.leader_elect else None
         loops = {"writers": writer.moved_at, "outcomes": counting.moved_at}
         loops |= {"elector": elector.moved_at} if elector else {}
-        served = PageServer(address(settings.bind), Pages(
-            health.live_checks(watches, loops), health.ready_checks(watches, current=True), {
-                "/metrics": Shared(CONTENT_TYPE, lambda: exposition(registry)),
-                "/sessions": sessions_page(journal, lambda: leadership.held, settings.sessions_token_file),
-            },
-        ))  # fmt: skip
+        live, ready = health.live_checks(watches, loops), health.ready_checks(watches, current=True)
+        told = sessions_page(journal, lambda: leadership.held, settings.sessions_token_file)
+        shown = Shared(CONTENT_TYPE, lambda: exposition(registry))
+        served = PageServer(address(settings.bind), Pages(live, ready, {"/metrics": shown, "/sessions": told}))
 
         self.port = served.server_port
         self.crew = Crew(ended)
@@ -102,8 +100,8 @@ class Recorder:
         self.crew.add("writer", writer, threads=settings.writers)
         for watch in watches:
             self.crew.add(f"watch-{watch.resource}", watch)
-        for name, silence in silences.items():
-            self.crew.add(f"silence-{name}", silence.watch)
+        for silence in silences:
+            self.crew.add(f"silence-{silence.scheduler}", silence.watch)
         if elector:
             self.crew.add("elector", elector)
 

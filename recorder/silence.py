@@ -39,6 +39,7 @@ class Silence:
     def __init__(
         self, api: Api, scheduler: str, observer: Observer, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
+        self.scheduler = scheduler
         self._now = now
         self._pods: Store[Waiting] = Store()
         fields = {"fieldSelector": f"spec.nodeName=,spec.schedulerName={scheduler}"}

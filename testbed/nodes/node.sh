@@ -41,6 +41,7 @@ if [ -n "$HIERARCHIES" ]; then
     mount -t cgroup -o "${each#*=}" cgroup "/sys/fs/cgroup/${each%%=*}"
   done
 else
+  umount --lazy /sys/fs/cgroup # else it is mounted there already, only with another root
   mount -t cgroup2 cgroup2 /sys/fs/cgroup
   mkdir -p /sys/fs/cgroup/machine # who has children with controllers may have no processes
   echo 0 >/sys/fs/cgroup/machine/cgroup.procs
