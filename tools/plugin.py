@@ -30,6 +30,8 @@ PYTHONS: Final = ("3.11", "3.12", "3.13")
 _LEFT_OUT: Final = ("kubernetes/aio/", "bin/")
 _MAIN: Final = """\
 import os, sys, tempfile, zipfile
+if sys.version_info < (3, 11):
+    sys.exit("kubectl lastnode needs Python 3.11 or newer")
 cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "lastnode", "kubectl")
 there = os.path.join(cache, "{id}")
 if not os.path.isdir(there):
