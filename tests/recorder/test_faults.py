@@ -26,6 +26,8 @@ from tests.recorder.httpproxy import Answer, Asked, Fault, HttpProxy, error_even
 from tests.recorder.space import AGENT, Space
 
 STORM_SECONDS = 6.0
+# In a request about pods: that of the list-watch which brings the sessions here; pods have another one.
+_OF_AGENTCUBE = "/pods?labelSelector=runtime.agentcube.io"
 WRITERS = 8  # the setting's default
 TOGETHER = 0.2  # seconds by which the proxy may see a request earlier or later than the recorder sent it
 
@@ -266,7 +268,7 @@ def test_a_version_that_is_gone_leads_to_a_new_list_however_it_is_said(
     said: list[Asked] = []
 
     def fault(asked: Asked) -> Answer | None:
-        if "/pods" not in asked.path or asked.method != "GET":
+        if _OF_AGENTCUBE not in asked.path or asked.method != "GET":
             return None
         token = "continue=" in asked.path
         if said and (how != "on a continue token" or any("continue=" in each.path for each in said)):
@@ -289,7 +291,7 @@ def test_a_version_that_is_gone_leads_to_a_new_list_however_it_is_said(
     proxy.cut()
     history.session("later", space.node("b"), 9)
     history.holds()
-    asked = [each for each in proxy.asked[before:] if each.method == "GET" and "/pods" in each.path]
+    asked = [each for each in proxy.asked[before:] if each.method == "GET" and _OF_AGENTCUBE in each.path]
     lists = [each for each in asked if not each.is_watch and "continue=" not in each.path]
     assert said
     assert 1 <= len(lists) <= (2 if how == "on a continue token" else 1)
