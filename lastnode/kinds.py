@@ -105,6 +105,7 @@ class Ways:
         self.through: Final = tuple(dict.fromkeys(way.through for way in self.all if way.through))
         # What may name a workload on a pod.
         self.keys: Final = tuple(dict.fromkeys(key for way in self.all if way.pods_say for key in way.keys))
+        self._keys_of = {each: tuple(dict.fromkeys(self._keys_through(each))) for each in self.through}
         self._some: dict[int, tuple[Way, ...]] = {}
 
     def of(self, labels: Mapping[str, Any]) -> tuple[Way, ...]:
@@ -119,8 +120,11 @@ class Ways:
         return self._some[which]
 
     def keys_of(self, resource: str) -> tuple[str, ...]:
-        """What may name a workload on an object of a resource that pods lead through."""
-        return tuple(dict.fromkeys(key for way in self.all if way.through == resource for key in way.keys))
+        """What may name a workload on an object of a resource that pods lead through; nothing on others."""
+        return self._keys_of.get(resource, ())
+
+    def _keys_through(self, resource: str) -> Iterable[str]:
+        return (key for way in self.all if way.through == resource for key in way.keys)
 
 
 def marks(ways: Sequence[Way]) -> str:

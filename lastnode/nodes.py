@@ -1,7 +1,7 @@
 """Which node a hostname label leads to. Labels are anybody's: one that several nodes have leads to none of them."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -35,10 +35,10 @@ class Nodes(Store[Node]):
             self._count(before, obj)
             super().upsert(_as_led_to(obj, self._having))
 
-    def remove(self, obj: Record) -> None:
+    def remove(self, obj: Record, among: Callable[[Node], bool] = lambda _: True) -> None:
         with self._lock:
             self._count(self._read.pop(obj.name, None), None)
-            super().remove(obj)
+            super().remove(obj, among)
 
     def _count(self, before: Node | None, after: Node | None) -> None:
         former, label = (one.hostname if one else "" for one in (before, after))

@@ -109,15 +109,18 @@ class Store(Mapping[ObjectKey, R], Generic[R]):
             if before is not None and is_newer(obj.resource_version, before.resource_version):
                 self.upsert(obj)
 
-    def remove(self, obj: Record) -> None:
-        """The object of that place is gone; of one that was never seen nobody needs to hear."""
+    def remove(self, obj: Record, among: Callable[[R], bool] = lambda _: True) -> None:
+        """The object of that place is gone, if it is one of those ``among`` which it could be; of one that was never
+        seen nobody needs to hear."""
         with self._lock:
-            objects = self._objects.get(obj.namespace, {})
-            before = objects.pop(obj.name, None)
-            if before is not None and not objects:
+            before = self.get(obj.key)
+            if before is None or not among(before):
+                return
+            objects = self._objects[obj.namespace]
+            del objects[obj.name]
+            if not objects:
                 del self._objects[obj.namespace]  # namespaces come and go too
-            if before is not None:
-                self._announce(before, None)
+            self._announce(before, None)
 
     def retain(self, keys: Keys, among: Callable[[R], bool] = lambda _: True) -> None:
         """After a complete list: whatever is not among ``keys`` went away unseen. ``among``: what could have been."""

@@ -267,13 +267,14 @@ class ListWatch(Generic[R]):
 
     def _apply(self, event: wire.Event) -> None:
         obj = self._decode_object(event.object)
-        if obj is not None:
-            take = self.store.remove if event.type == "DELETED" else self.store.upsert
-            take(obj)
+        if obj is not None and event.type != "DELETED":
+            self.store.upsert(obj)
+        elif obj is not None:
+            self.store.remove(obj, self.mine)  # not where another one of the store's streams brings it now
         else:
             # As a list would show it: what cannot be read now must not stay as it was before.
             place = wire.place(event)
-            self.store.remove(Record(namespace=place.namespace, name=place.name))
+            self.store.remove(Record(namespace=place.namespace, name=place.name), self.mine)
 
     def _decode_object(self, data: msgspec.Raw) -> R | None:
         """The record, or None for one of a shape that cannot be read: that one is skipped, never the others."""

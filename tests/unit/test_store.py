@@ -88,6 +88,18 @@ def test_after_a_complete_list_the_others_are_removed_and_announced() -> None:
     assert len(store) == 1
 
 
+def test_of_a_store_that_several_fill_each_removes_its_own() -> None:
+    store: Store[Node] = Store()
+    for name in "ab":
+        store.upsert(node(name))
+    store.retain(Keys(), among=lambda one: one.name == "a")
+    assert list(store) == [key("b")]
+    store.remove(node("b"), among=lambda one: one.name == "a")
+    assert list(store) == [key("b")]
+    store.remove(node("b"), among=lambda one: one.name == "b")
+    assert not store
+
+
 @pytest.mark.parametrize(("known", "answer", "kept"), [("9", "10", "10"), ("10", "9", "10"), ("10", "10", "10")])
 def test_a_write_s_answer_counts_only_where_it_is_newer(known: str, answer: str, kept: str) -> None:
     store: Store[Node] = Store()
