@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from lastnode.contract import WARM_POOL_LABEL
 from lastnode.outcome import Outcome
 from lastnode.reasons import Reason
 from testbed.sandboxes import adopted, from_template, template
@@ -73,11 +74,18 @@ def test_out_of_a_pool_it_is_remembered_once_it_is_adopted_and_comes_back(plain:
     pooled = plain.workload(SANDBOX._replace(
         workload=lambda ns, name, _: opted_in(from_template(template("t", namespace=ns), name, pool="p"))
     ), namespace=TERMS)  # fmt: skip
-    pod = f"/api/v1/namespaces/{TERMS}/pods/{pooled.name}"
-    eventually(lambda: read(plain.stack, {"apiVersion": "v1", "kind": "Pod", "metadata": pooled.made["metadata"]}), pod)
+    its = {"apiVersion": "v1", "kind": "Pod", "metadata": pooled.made["metadata"]}
+
+    def waits() -> bool | None:
+        """Whether its pod waits in a pool; None without one."""
+        pod = read(plain.stack, its)
+        return WARM_POOL_LABEL in pod["metadata"]["labels"] if pod else None
+
+    eventually(waits, "a pod in a pool")
     plain.catch_up()
     assert pooled.nodes == []
     plain.api.patch(path_of(pooled.made), adopted("c"))
+    eventually(lambda: waits() is False, "the pod to be taken out of the pool")
     claimed = pooled.begin()
     assert outcome(claimed) == (Outcome.FIRST, None)
     assert pooled.nodes == [claimed.node]
