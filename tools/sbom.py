@@ -30,7 +30,7 @@ def bom(lock: str, version: str, when: int) -> dict[str, Any]:
 def _component(name: str, version: str, held: str) -> dict[str, Any]:
     """A package may be any of the files that the lock allows: one for each platform."""
     hashes = [{"alg": "SHA-256", "content": found} for found in re.findall(r"--hash=sha256:([0-9a-f]{64})", held)]
-    where = {"type": "distribution", "url": f"https://pypi.org/project/{name}/{version}/", "hashes": hashes}
+    where = {"type": "distribution", "url": _purl(name, version), "hashes": hashes}
     return _named("library", name, version) | {"externalReferences": [where]}
 
 
