@@ -115,7 +115,8 @@ def unread(host: str, port: int) -> Iterator[None]:
         with contextlib.suppress(OSError):
             if number in clients and not gone(clients[number]):
                 return
-            clients.pop(number, socket.socket()).close()
+            if number in clients:
+                clients.pop(number).close()
             client = clients[number] = socket.socket()
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.settimeout(5)
