@@ -25,6 +25,7 @@ from lastnode.memory import Memory
 from lastnode.objects import Linked, Node, Session, Workload, WorkloadKey
 from lastnode.outcome import NOTHING_EXPECTED, Expected, expect
 from lastnode.view import View
+from recorder.awaiting import Awaiting
 from recorder.life import (
     Life,
     Pending,
@@ -77,7 +78,7 @@ class Sessions:
     def __post_init__(self) -> None:
         self._early_crash = timedelta(seconds=self.early_crash)
         self._lives: dict[str, Life] = {}  # pod UID -> a session that is not Ready yet, or waits for something
-        self._waiting: dict[Awaited, dict[str, Life]] = {}
+        self._waiting = Awaiting()
         self._pending: dict[WorkloadKey, Pending] = {}
         self._due: dict[WorkloadKey, deque[Life]] = {}  # Ready, and not written yet
         self._gone: TTLCache[str, Linked] = TTLCache(MOST_GONE, GONE_SECONDS, timer=self.clock)
@@ -102,8 +103,7 @@ class Sessions:
             return
         with self._lock:
             self._complete = True
-            waiting = {life.session.uid: life for lives in self._waiting.values() for life in lives.values()}
-            ready = [key for life in waiting.values() if (key := self._again(life))]
+            ready = self._go_on(self._waiting.everybody())
         self.schedule_all(ready)
 
     def pending(self, key: WorkloadKey) -> Pending | None:
@@ -184,12 +184,14 @@ class Sessions:
         if changed is None or matters(before) == matters(after):
             return
         with self._lock:
-            waiting = list(self._waiting.get(Awaited(resource, changed.namespace, changed.name), {}).values())
-            ready = [key for life in waiting if (key := self._again(life))]
+            ready = self._go_on(self._waiting.of(Awaited(resource, changed.namespace, changed.name)))
         self.schedule_all(ready)
 
     # From here on everything runs under the lock, the look at the view included: what is missing may arrive at this
     # very moment, and its thread then finds the session waiting.
+
+    def _go_on(self, waiting: Iterable[Life]) -> list[WorkloadKey]:
+        return [key for life in waiting if (key := self._again(life))]
 
     def _again(self, life: Life) -> WorkloadKey | None:
         try:
@@ -286,18 +288,10 @@ class Sessions:
         return expect(memory, now=at or self.now(), ttl=self.ttl, nodes=nodes, relatives=relatives)
 
     def _wait_for(self, life: Life, awaits: tuple[Awaited, ...] = ()) -> None:
-        """Have it wait for any of these, and for nothing else."""
-        for awaited in life.awaits:
-            others = self._waiting[awaited]
-            del others[life.session.uid]
-            if not others:
-                del self._waiting[awaited]
         if awaits and self.view.sessions.get(life.session.key) is None:
             awaits = ()  # deleted meanwhile: no event would ever take it out again
             self._lives.pop(life.session.uid, None)
-        life.awaits = awaits
-        for awaited in awaits:
-            self._waiting.setdefault(awaited, {})[life.session.uid] = life
+        self._waiting.put(life, awaits)
 
     def _forget(self, uid: str) -> None:
         life = self._lives.pop(uid, None)
