@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from testbed.nodes import runs
-from testbed.paths import REPOSITORY
-from tests.testbed.helpers import lives
+from tests.testbed.helpers import driven, lives
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("supported")
 # What kubelet sets on a machine of its own.
 SETTINGS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops",
             "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes", "net/ipv4/ip_forward")  # fmt: skip
-
-
-@contextmanager
-def driver(ending: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    argv = [sys.executable, "-m", "tests.nodes.driver", ending]
-    with subprocess.Popen(
-        argv, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, process_group=0
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield process, json.loads(process.stdout.readline())
-        finally:
-            process.kill()
+driver = partial(driven, "tests.nodes.driver")
 
 
 def left(facts: dict[str, Any]) -> list[str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +16,14 @@ import pytest
 
 from testbed import Binaries, ControlPlane, GuardLost
 from testbed.component import Component, Guard
-from testbed.paths import REPOSITORY
 from testbed.ports import listens
 from tests.waiting import eventually
 
-from .helpers import lives
+from .helpers import driven, lives
 
 pytestmark = pytest.mark.usefixtures("binaries")  # found, or built, before a driver needs them
 SLEEP = "import time; time.sleep(600)"
-
-
-@contextmanager
-def driver(ending: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """driver.py in a process group of its own, as a shell's foreground job is; up and running."""
-    argv = [sys.executable, "-m", "tests.testbed.driver", ending]
-    with subprocess.Popen(
-        argv, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, process_group=0
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield process, json.loads(process.stdout.readline())
-        finally:
-            process.kill()
+driver = partial(driven, "tests.testbed.driver")
 
 
 def nothing_is_left(facts: dict[str, Any]) -> bool:
