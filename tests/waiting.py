@@ -17,3 +17,9 @@ def eventually(get: Callable[[], T | None], what: str, seconds: float = 30.0) ->
             raise AssertionError(f"not within {seconds:g} s: {what}")
         time.sleep(0.03)
     return found
+
+
+def second_after(moment: float) -> None:
+    """Wait for a later second than that of ``moment``, a time.time(). Ready times have whole seconds: of two sessions
+    Ready in the same one, either may count as the last."""
+    eventually(lambda: int(time.time()) > int(moment), "the next second")

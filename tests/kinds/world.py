@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ from tests.extender.cluster import Wire, collection, make_nodes, path_of, start_
 from tests.kinds.rows import SANDBOX, Row, config
 from tests.outcomes.scene import decisions, journal
 from tests.recorder.httpproxy import HttpProxy
-from tests.waiting import eventually
+from tests.waiting import eventually, second_after
 
 NODES = 6
 # In the one the webhook is asked about pods, in the other it is not, and only the extender speaks for a node.
@@ -144,6 +145,7 @@ class Workload:
         self.name: str = made["metadata"]["name"]
         self.sticky = bool(made["metadata"].get("annotations"))
         self.parts: list[Object] = []  # of the session that runs
+        self._ready_at = 0.0  # when its last session was seen to be Ready
 
     def run(self) -> Ran:
         """A whole session, which has ended when this returns, and everybody knows what is remembered of it."""
@@ -159,7 +161,8 @@ class Workload:
         return self.ready()
 
     def ask(self) -> None:
-        """For a session."""
+        """For a session that will be Ready in a later second than the last one."""
+        second_after(self._ready_at)
         stack = self.world.stack
         name, self.parts = f"{self.name}-{next(_numbers)}", []
         if not self.row.chain:
@@ -174,6 +177,7 @@ class Workload:
     def ready(self) -> Ran:
         """The session that was asked for, once it is Ready, counted and written."""
         pod = eventually(self._ready_pod, f"{path_of(self._pod)} to be Ready", SECONDS)
+        self._ready_at = time.time()
         uid = pod["metadata"]["uid"]
         if not self.sticky:
             return Ran(pod, None)

@@ -18,8 +18,10 @@ def test_a_node_joins_pulls_an_image_from_the_registry_runs_a_pod_and_lets_it_go
     name = pods.create(stack.api, nodes.names[0], "joins")
     status = pods.ready(stack.api, name)["status"]
     assert status["containerStatuses"][0]["imageID"].startswith("registry.example/joins@sha256:")
-    events = stack.api.get(f"/api/v1/namespaces/default/events?fieldSelector=involvedObject.name={name}")["items"]
-    assert {"Pulling", "Pulled", "Created", "Started"} <= {event["reason"] for event in events}
+    events = f"/api/v1/namespaces/default/events?fieldSelector=involvedObject.name={name}"
+    expected = {"Pulling", "Pulled", "Created", "Started"}
+    # A kubelet sends its Events on their own, some after the status that they tell of.
+    eventually(lambda: expected <= {each["reason"] for each in stack.api.get(events)["items"]}, f"Events {expected}")
     assert "busybox sleep" in nodes.on(nodes.names[0], "ps", "ax")
     assert "busybox sleep" not in nodes.on(nodes.names[1], "ps", "ax")
     stack.api.delete(f"{pods.PODS}/{name}")

@@ -22,7 +22,7 @@ from testbed.sessions import Sessions
 from testbed.stack import Stack
 from tests.extender.cluster import start_scheduler
 from tests.outcomes.scene import journal
-from tests.waiting import eventually
+from tests.waiting import eventually, second_after
 
 NODES, WORKLOADS = 12, 16
 MOST_UNKNOWN = 0.05
@@ -97,18 +97,12 @@ def test_outcomes_are_true_and_few_are_unknown(stack: Stack) -> None:
                 history[run.workload].insert(0, run.node)
             runs += done
             counted |= records
-            _next_second()
+            second_after(time.time())
     moved = [run for run in runs if run.outcome == "moved"]
     reasons = [str(record.reason) for record in counted.values() if record.outcome == "moved"]
     assert moved
     assert len(counted) >= len(runs) - WORKLOADS  # a killed recorder takes its journal of that round along
     assert reasons.count("unknown") <= MOST_UNKNOWN * len(counted), reasons
-
-
-def _next_second() -> None:
-    """Ready times have whole seconds: of two sessions Ready in the same one, either may count as the last."""
-    second = int(time.time())
-    eventually(lambda: int(time.time()) > second, "the next second")
 
 
 def _last_node(arm: Arm, number: int) -> str:
