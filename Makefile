@@ -7,8 +7,14 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 READY := $(VENV)/.ready
 # The first Python that is new enough; PYTHON=… overrides it.
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)
+# The environment is made anew for another PYTHON=… than it has.
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell $(PY) -V 2>&1),$(shell $(PYTHON) -V 2>&1))
+$(shell rm -f $(READY))
+endif
+endif
 NODES ?= 20
 # Test processes at a time; each may run a control plane of its own (about 1 GB).
 JOBS ?= 2
@@ -17,12 +23,13 @@ JOBS ?= 2
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  KUBERNETES=1.35 with any of them: on that version; PYTHON=python3.13: with that Python"
 
 setup: $(READY) ## Make the virtual environment with the pinned dependencies
 
 $(READY): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "lastnode needs Python 3.11 or newer on PATH (or make PYTHON=/path/to/python3.12 …)" >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment (on Debian: apt install python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "$(PYTHON) cannot make a virtual environment (on Debian: apt install python3-venv)" >&2; exit 1; }
 	@echo "installing the pinned dependencies into $(VENV)"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

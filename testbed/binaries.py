@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import build
-from .parts import KUBELET, PARTS, TOOLS, Part, folder, version_of
+from . import build, parts
+from .parts import Part, folder, version_of
 from .paths import cache_dir
+from .versions import chosen
 
 Report = Callable[[str], None]
 
@@ -46,38 +47,39 @@ def to_stderr(line: str) -> None:
 def find(report: Report = to_stderr, environ: Mapping[str, str] = os.environ) -> Binaries:
     """The control plane's programs; what is neither given nor cached is built, which takes minutes the first time.
 
-    `report` gets one line for each program taken, and one for each that was passed over. Raises BinaryError.
+    KUBERNETES in the environment chooses the version. `report` gets one line for each program taken, and one for each
+    that was passed over. Raises BinaryError.
     """
-    etcd, apiserver, scheduler = _find(PARTS, report, environ)
+    etcd, apiserver, scheduler = _find(parts.control_plane(chosen(environ)), report, environ)
     return Binaries(etcd, apiserver, scheduler)
 
 
 def find_tools(report: Report = to_stderr, environ: Mapping[str, str] = os.environ) -> Tools:
     """helm and kubectl, in the same way; only the tests of the chart need them."""
-    helm, kubectl = _find(TOOLS, report, environ)
+    helm, kubectl = _find(parts.tools(chosen(environ)), report, environ)
     return Tools(helm, kubectl)
 
 
 def find_kubelet(report: Report = to_stderr, environ: Mapping[str, str] = os.environ) -> Binary:
     """kubelet, in the same way; only real nodes need it."""
-    (kubelet,) = _find([KUBELET], report, environ)
+    (kubelet,) = _find([parts.kubelet(chosen(environ))], report, environ)
     return kubelet
 
 
 def kubectl(environ: Mapping[str, str] = os.environ) -> Path:
     """One that is there, however old; else where it will be once it is built."""
-    (part,) = (part for part in TOOLS if part.name == "kubectl")
+    _, part = parts.tools(chosen(environ))
     offered = next((path for _, path in _offers(part, environ)), None)
     return offered or cache_dir(environ) / "bin" / folder(part) / part.name
 
 
-def _find(parts: Sequence[Part], report: Report, environ: Mapping[str, str]) -> list[Binary]:
+def _find(wanted: Sequence[Part], report: Report, environ: Mapping[str, str]) -> list[Binary]:
     cache = cache_dir(environ) / "bin"
-    found = {part.name: _given(part, report, environ) or _cached(part, cache, report) for part in parts}
-    missing = [part for part in parts if found[part.name] is None]
+    found = {part.name: _given(part, report, environ) or _cached(part, cache, report) for part in wanted}
+    missing = [part for part in wanted if found[part.name] is None]
     if missing:
         build.build(missing, cache, report, environ)
-    return [found[part.name] or _built(part, cache, report) for part in parts]
+    return [found[part.name] or _built(part, cache, report) for part in wanted]
 
 
 def _given(part: Part, report: Report, environ: Mapping[str, str]) -> Binary | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from . import versions
 from .errors import BinaryError
 from .parts import Part, folder
 from .progress import Progress, run
@@ -39,22 +41,39 @@ def build(parts: Sequence[Part], cache: Path, report: Report, environ: Mapping[s
 
 
 def _build_one(part: Part, go: Path, cache: Path, environ: Mapping[str, str]) -> None:
-    module, env, progress = _MODULES / part.module, _environment(environ), Progress()
+    env, progress = _environment(environ), Progress()
     name = f"building {part.name} {part.version}"
-    total = _count_packages(part, go, module, env, progress)
-
-    def describe(lines: Sequence[str]) -> str:
-        compiled = sum(1 for line in lines if not line.startswith("go: "))
-        return f"{name}: {compiled} of at most {total} packages compiled"
-
     with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=cache) as new:
-        program = Path(new) / part.name / part.name
+        module, program = _module(part, go, Path(new), env, progress), Path(new) / part.name / part.name
+        total = _count_packages(part, go, module, env, progress)
+
+        def describe(lines: Sequence[str]) -> str:
+            compiled = sum(1 for line in lines if not line.startswith("go: "))
+            return f"{name}: {compiled} of at most {total} packages compiled"
+
         flags = ["-mod=readonly", "-buildvcs=false", "-v", f"-ldflags={part.ldflags}", f"-o={program}"]
         code, lines = run([go, "build", *flags, part.package], module, env, progress, describe)
         if code != 0:
             raise _failed(name, lines)
         program.parent.replace(cache / folder(part))
     progress.done(f"{name}: done")
+
+
+def _module(part: Part, go: Path, new: Path, env: Mapping[str, str], progress: Progress) -> Path:
+    """The folder with the go.mod to build in; that of Kubernetes is made, in `new`, of its release and the pins."""
+    pinned = _MODULES / part.module
+    if pinned.is_dir():
+        return pinned
+    (new / "go.mod").write_text("module lastnode.local/fetching\n", encoding="utf-8")
+    shutil.copy(pinned, new / "go.sum")  # what is fetched is held to it
+    name = f"fetching Kubernetes {part.version}"
+    argv: list[str | Path] = [go, "mod", "download", "-json", f"{versions.RELEASE}@v{part.version}"]
+    code, lines = run(argv, new, env, progress, lambda _: name)
+    if code != 0:
+        raise _failed(name, lines)
+    release = json.loads("\n".join(line for line in lines if not line.startswith("go: ")))["Dir"]
+    versions.write_module(new, part.version, Path(release), pinned.read_text(encoding="utf-8"))
+    return new
 
 
 def _count_packages(part: Part, go: Path, module: Path, env: Mapping[str, str], progress: Progress) -> int:

@@ -5,6 +5,7 @@ Nothing of it is checked in: deploy/chart is the one source of all objects.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -16,8 +17,8 @@ import yaml
 
 from testbed.binaries import find_tools
 from testbed.errors import BinaryError, LocalError
-from testbed.parts import KUBERNETES
 from testbed.paths import REPOSITORY
+from testbed.versions import chosen
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]
@@ -68,7 +69,7 @@ def template(helm: Path, *arguments: str, release: str = RELEASE, namespace: str
 
 def setup(helm: Path, name: str, *arguments: str) -> list[Object]:
     """The chart with the values of setups/NAME.yaml, for the version of Kubernetes that the tests run on."""
-    return template(helm, "--values", str(SETUPS / f"{name}.yaml"), "--kube-version", KUBERNETES, *arguments)
+    return template(helm, "--values", str(SETUPS / f"{name}.yaml"), "--kube-version", chosen(os.environ), *arguments)
 
 
 def setups() -> list[str]:

@@ -25,10 +25,10 @@ from testbed.errors import LocalError
 from testbed.nodes.images import Files, real_files
 from testbed.nodes.programs import PACKAGES
 from testbed.nodes.realnodes import RealNodes, control_plane
-from testbed.parts import KUBERNETES
 from testbed.sandboxes import sandbox
 from testbed.sessions import Sessions
 from testbed.stack import Stack
+from testbed.versions import chosen
 
 ROUNDS: Final = ("1", "2", "3")
 BACK: Final = "back on its last node"
@@ -141,8 +141,8 @@ def print_phases(console: Console, phases: Mapping[Run, Phases]) -> None:
 def what_was_real(nodes: int, rate: str, files: Files) -> str:
     versions = ", ".join(f"{each.name} {re.sub('^[0-9]:|[~+-].*', '', each.version)}" for each in PACKAGES)
     return (
-        f"real: {nodes} kubelets {KUBERNETES} with {versions}, and pulls of real files, {files.size / 1e6:.0f} MB an "
-        f"image, at {rate} a node. Not real: one disk and {os.cpu_count()} CPUs for all; a session only waits"
+        f"real: {nodes} kubelets {chosen(os.environ)} with {versions}, and pulls of real files, {files.size / 1e6:.0f} "
+        f"MB an image, at {rate} a node. Not real: one disk and {os.cpu_count()} CPUs for all; a session only waits"
     )
 
 

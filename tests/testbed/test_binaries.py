@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from testbed.binaries import find, find_tools
-from testbed.parts import ETCD, HELM, KUBERNETES, PARTS, TOOLS, folder
+from testbed.errors import BinaryError
+from testbed.parts import ETCD, HELM, control_plane, folder, tools
+from testbed.versions import offered
 
 SAYS = {"etcd": "etcd Version: {}", "kube-apiserver": "Kubernetes v{}", "kube-scheduler": "Kubernetes v{}"}
 # As Helm 4.3.1 and kubectl 1.37.2 say it when they are asked in their own way.
@@ -15,6 +17,7 @@ TOOLS_SAY = {
     "helm": ("version --short", "v{}+g0123456"),
     "kubectl": ("version --client", "Client Version: v{}\nKustomize Version: v5.8.1"),
 }
+OLDEST, *_, KUBERNETES = offered()
 PINNED = {"etcd": ETCD, "kube-apiserver": KUBERNETES, "kube-scheduler": KUBERNETES}
 
 
@@ -31,14 +34,15 @@ class Machine:
     def __init__(self, root: Path) -> None:
         self.assets, self.path, self.cache = root / "assets", root / "path", root / "cache"
         self.reported: list[str] = []
+        self.chosen: str | None = None
 
     def has(self, folder: Path, **versions: str) -> None:
         for name, version in versions.items():
             name = name.replace("_", "-")
             program(folder / name, f"echo '{SAYS[name].format(version)}'")
 
-    def has_cached(self) -> None:
-        for part in (*PARTS, *TOOLS):
+    def has_cached(self, kubernetes: str = KUBERNETES) -> None:
+        for part in (*control_plane(kubernetes), *tools(kubernetes)):
             program(self.cache / "lastnode" / "bin" / folder(part) / part.name, "exit 1")
 
     def has_tool(self, folder: Path, name: str, version: str) -> None:
@@ -47,7 +51,8 @@ class Machine:
 
     @property
     def environ(self) -> dict[str, str]:
-        return {"KUBEBUILDER_ASSETS": str(self.assets), "PATH": str(self.path), "XDG_CACHE_HOME": str(self.cache)}
+        places = {"KUBEBUILDER_ASSETS": str(self.assets), "PATH": str(self.path), "XDG_CACHE_HOME": str(self.cache)}
+        return places | ({"KUBERNETES": self.chosen} if self.chosen else {})
 
     def find(self) -> dict[str, str]:
         """Name -> the source it was taken from."""
@@ -126,7 +131,7 @@ def test_a_file_that_is_no_program_is_passed_over(machine: Machine) -> None:
 
 
 def test_helm_and_kubectl_are_not_asked_for_by_who_only_starts_a_control_plane(machine: Machine) -> None:
-    for part in TOOLS:
+    for part in tools(KUBERNETES):
         (machine.cache / "lastnode" / "bin" / folder(part) / part.name).unlink()
     assert set(machine.find().values()) == {"cache"}  # there is no go on this PATH to build them with
     assert not [line for line in machine.reported if line.startswith(("helm:", "kubectl:"))]
@@ -151,3 +156,27 @@ def test_helm_and_kubectl_of_the_machine_are_taken_when_they_are_new_enough(
     others = {"helm": "cache", "kubectl": "cache"}
     assert machine.find_tools() == others | ({name: "PATH"} if taken else {})
     assert any(f"{name}: passed over" in line and "needed is >= " in line for line in machine.reported) is not taken
+
+
+@pytest.mark.parametrize("chosen", [OLDEST, OLDEST.rpartition(".")[0], f"v{OLDEST}"])
+def test_the_chosen_version_is_taken_and_another_one_passed_over(machine: Machine, chosen: str) -> None:
+    machine.chosen = chosen
+    machine.has_cached(OLDEST)
+    machine.has(machine.path, kube_apiserver=KUBERNETES, kube_scheduler=OLDEST)
+    assert machine.find() == {"kube-apiserver": "cache", "kube-scheduler": "PATH", "etcd": "cache"}
+    assert f"it is version {KUBERNETES}, needed is exactly {OLDEST}" in "".join(machine.reported)
+
+
+def test_a_kubectl_of_the_minor_version_before_the_chosen_one_is_taken(machine: Machine) -> None:
+    machine.chosen = OLDEST
+    major, minor, _ = map(int, OLDEST.split("."))
+    machine.has_tool(machine.path, "kubectl", f"{major}.{minor - 1}.0")
+    assert machine.find_tools()["kubectl"] == "PATH"
+
+
+@pytest.mark.parametrize("chosen", ["1.20", "1.3", OLDEST + "0", "latest"])
+def test_a_version_that_nobody_offers_is_one_line_that_says_which_there_are(machine: Machine, chosen: str) -> None:
+    machine.chosen = chosen
+    with pytest.raises(BinaryError) as refused:
+        machine.find()
+    assert str(refused.value) == f"KUBERNETES={chosen}: there is only {', '.join(offered())}"

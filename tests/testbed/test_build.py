@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from testbed.parts import Part, folder
 from testbed.paths import REPOSITORY
 from testbed.toolchain import find_go
 from tests.waiting import eventually
+from tools.pins import fetch, pins
 
 needs_go = pytest.mark.skipif(not shutil.which("go"), reason="no Go on this machine")
 GO_MOD = "module example.test/small\n\ngo 1.26.0\n"
@@ -127,6 +129,70 @@ def test_an_interrupted_build_leaves_nothing_half_done_and_the_next_one_succeeds
     workshop.build()
     assert workshop.built.exists()
     assert workshop.leftovers() == []
+
+
+RELEASES_GO_MOD = """module k8s.io/kubernetes
+
+go 1.24.0
+
+godebug default=go1.24
+
+require (
+\tk8s.io/api v0.0.0
+\tk8s.io/sample-cli v0.0.0
+)
+
+replace (
+\tk8s.io/api => ./staging/src/k8s.io/api
+\tk8s.io/sample-cli => ./staging/src/k8s.io/sample-cli
+)
+"""
+# What a release of Kubernetes is made of, as the module proxy has it: path and version -> files.
+RELEASE = {
+    ("k8s.io/kubernetes", "v1.2.3"): {
+        "go.mod": RELEASES_GO_MOD,
+        "go.sum": "",
+        "cmd/kubelet/main.go": 'package main\n\nimport "k8s.io/api"\n\nfunc main() { println(api.Says) }\n',
+    },
+    ("k8s.io/api", "v0.2.3"): {
+        "go.mod": "module k8s.io/api\n\ngo 1.24.0\n",
+        "api.go": 'package api\n\nconst Says = "small"\n',
+    },
+}
+
+
+def serve(proxy: Path) -> None:
+    """A folder that GOPROXY can name."""
+    for (name, version), files in RELEASE.items():
+        versions = proxy / name / "@v"
+        versions.mkdir(parents=True)
+        (versions / f"{version}.info").write_text(f'{{"Version": "{version}"}}')
+        (versions / f"{version}.mod").write_text(files["go.mod"])
+        with zipfile.ZipFile(versions / f"{version}.zip", "w") as archive:
+            for path, text in files.items():
+                archive.writestr(f"{name}@{version}/{path}", text)
+
+
+@needs_go
+def test_a_release_of_kubernetes_is_built_of_its_archive_and_only_of_what_is_pinned(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(tmp_path / "proxy")
+    own = {"GOPROXY": f"file://{tmp_path}/proxy", "GONOSUMDB": "*", "GOMODCACHE": str(tmp_path / "mod")}
+    for name, value in {**own, "GOFLAGS": "-modcacherw"}.items():
+        monkeypatch.setenv(name, value)
+    pinned = tmp_path / "1.2.3.sum"
+    part = Part("kubelet", "1.2.3", r"(small)", str(pinned), "k8s.io/kubernetes/cmd/kubelet", "")
+    go = find_go(tmp_path / "go", workshop.reported.append, os.environ)
+    whole = pins(fetch(go, [f"{name}@{version}" for name, version in RELEASE]))
+    for wrong in (line for line in whole.splitlines(keepends=True) if "/go.mod" not in line):
+        pinned.write_text(whole.replace(wrong, f"{' '.join(wrong.split()[:2])} h1:{'A' * 43}=\n"))
+        with pytest.raises(BinaryError, match="checksum mismatch"):
+            build([part], workshop.cache, workshop.reported.append, os.environ)
+    pinned.write_text(whole)
+    build([part], workshop.cache, workshop.reported.append, os.environ)
+    built = workshop.cache / folder(part) / "kubelet"
+    assert subprocess.run([built], check=True, capture_output=True, text=True).stderr == "small\n"
 
 
 def test_an_old_go_is_passed_over_and_a_toolchain_that_cannot_be_installed_is_told_with_a_remedy(
