@@ -38,10 +38,10 @@ class ImageSizes:
     """Sizes in bytes, log-normally distributed around ``median`` with ``spread`` as the logarithm's deviation.
 
     The size follows from ``seed`` and the name alone, so every node, run and process sees the same one. The defaults
-    put 95 % of the images between 41 and 61 MB: pulled in 2 to 3 s, unpacking included.
+    put 95 % of the images between 33 and 49 MB: pulled in 2 to 3 s, unpacking included.
     """
 
-    median: int = 50_000_000
+    median: int = 40_000_000
     spread: float = 0.1
     seed: int = 0
 

@@ -20,14 +20,15 @@ class Speed(NamedTuple):
     """``bandwidth``: bytes a second that come from the registry. ``unpack_megabyte``, ``unpack_files``: seconds for a
     megabyte as it was pulled, and on top for 1,000 files, however small.
 
-    The latter two are what containerd 1.6 needs of one CPU here for files of a Python installation, which unpacking
-    makes 3.3 times as large (``python -m testbed.nodes.calibrate``). Whatever else is running makes it longer; and what
-    does not compress (weights of a model, videos) takes a quarter of it, as most is for what comes out.
+    The latter two are what containerd 1.6 needs of one CPU of 2026 for files of a Python installation, which unpacking
+    makes 3 to 4 times as large, as ``python -m testbed.nodes.calibrate`` saw it: 0.027 to 0.034 s, and 0.15 to 0.45 s.
+    Whatever else is running makes it longer; and what does not compress (weights of a model, videos) takes a quarter,
+    as most of it is for what comes out.
     """
 
     bandwidth: float = 100e6
     unpack_megabyte: float = 0.033
-    unpack_files: float = 0.1
+    unpack_files: float = 0.3
 
     def scaled(self, seconds: float) -> Speed:
         """Where one second of the model takes so many."""
