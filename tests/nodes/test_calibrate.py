@@ -25,8 +25,10 @@ def test_it_pulls_on_a_real_and_on_a_simulated_machine_and_prints_both_side_by_s
     (row,) = (line for line in done.stdout.splitlines() if line.startswith("│ library"))
     image, size, files, *pairs = (cell.strip() for cell in row.strip("│").split("│"))
     assert (image, float(size) > 1, int(files) > 20) == ("library", True, True)
-    unpacked, pulled, present, listed = (pairs[column].split(" | ") for column in (1, 3, 5, 6))
-    assert all(float(seconds) > 0 for pair in (unpacked, pulled, present, listed) for seconds in pair), row
+    seconds = ([float(word) for word in cell.rstrip("%").split(" | ")] for cell in pairs)
+    _, unpacked, _, pulled, _, present, listed = seconds
+    assert min(*pulled, *present, unpacked[1]) > 0, row
+    assert len(listed) == 2
     assert re.search(r"^fitted .* CPUs, load", done.stdout, re.MULTILINE)
 
 
