@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)
 # The environment is made anew for another PYTHON=… than it has.
 ifneq ($(origin PYTHON),file)
-ifneq ($(shell $(PY) -V 2>&1),$(shell $(PYTHON) -V 2>&1))
+ifneq ($(shell [ ! -x $(PY) ] || $(PY) -V),$(shell $(PYTHON) -V))
 $(shell rm -f $(READY))
 endif
 endif

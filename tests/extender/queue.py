@@ -19,9 +19,9 @@ PODS = 5
 PATIENCE_SECONDS = 60.0
 
 _ALGORITHM = "scheduler_scheduling_algorithm_duration_seconds"
-_FAILED = re.compile(
-    r'"Failed to run extender.s priority function.*? pod="[^"/]+/(?P<pod>[^"]+)" error="(?P<error>.*)" extender='
-)
+_FAILED = re.compile(r"Failed to run extender's priority function.*")
+# Their order is not that of every version.
+_POD, _ERROR = re.compile(r' pod="[^"/]+/([^"]+)"'), re.compile(r' error="((?:[^"\\]|\\.)*)"')
 _numbers = itertools.count(1)
 
 
@@ -85,8 +85,8 @@ class Line:
         return next(iter(self.run(1).nodes.values()))
 
     def _dropped(self) -> dict[str, str]:
-        lines = _FAILED.finditer(self.scheduler.log.read_text(encoding="utf-8", errors="replace"))
-        return {line["pod"]: line["error"] for line in lines}
+        lines = _FAILED.findall(self.scheduler.log.read_text(encoding="utf-8", errors="replace"))
+        return {pod[1]: error[1] for line in lines if (pod := _POD.search(line)) and (error := _ERROR.search(line))}
 
     def _algorithm(self) -> tuple[float, float]:
         """How many pods kube-scheduler chose a node for so far, and the seconds that it took."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from testbed.paths import REPOSITORY
+from testbed.versions import offered
 from tools import tables
 
 
@@ -100,6 +102,14 @@ def test_the_figures_that_one_chooses_by_are_the_measured_ones_and_what_follows_
     shares = (f"{50 - 3000 // 125} %", "100 %", "100 %")
     halfway = [round(2 / sum(1 / int(pods) for pods in column[4:6])) for column in columns]
     assert shown["3,000, estimated"] == [f"{share}, {n}" for share, n in zip(shares, halfway, strict=True)]
+
+
+def test_what_ran_on_a_version_is_said_of_every_one_that_is_offered() -> None:
+    said = [first.split(" ") for first in rows(REPOSITORY / "CONTRIBUTING.md")]
+    assert [version for name, *version in said if name == "Kubernetes"] == [[version] for version in offered()]
+    about = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pythons = [line.split(" :: ")[-1] for line in about["classifiers"] if line.startswith("Programming Language")]
+    assert [version for name, *version in said if name == "Python"] == [[version] for version in pythons]
 
 
 def test_the_first_link_of_the_readme_helps_to_choose() -> None:
