@@ -3,6 +3,7 @@
 recorder:sync, :memory, :idle, :scrape, :writes and :delay take one part of recorder alone. The scale is the number of
 workloads, of Sandboxes and of pods; SCALE in the environment (make bench SCALE=2000) says the same. scheduling has
 sizes of its own, takes long, and goes on where it was left: python -m benchmarks.scheduling --help.
+slopes goes up to five times the scale: kube-apiserver takes 6 GB then.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 
-from benchmarks import answers, injector, prioritize, recorder, scheduling, webhook
+from benchmarks import answers, injector, prioritize, recorder, scheduling, slopes, webhook
 from benchmarks.measure import machine
 
 SCALE = 20_000
@@ -23,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[int], str]] = {
     "recorder": recorder.run,
     "webhook": lambda _: webhook.run(),
     "scheduling": lambda _: scheduling.run(),
+    "slopes": slopes.run,
 }
 PARTS: dict[str, Callable[[int], str]] = {
     f"recorder:{part}": functools.partial(recorder.run, part=part) for part in recorder.PARTS

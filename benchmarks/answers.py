@@ -34,7 +34,6 @@ from lastnode.objects import Node, Workload, pack
 from lastnode.view import MemoryCache, View
 
 NODES: Final = 5000
-NAMES: Final = [f"node-{number:05d}" for number in range(NODES)]
 GROUP: Final = "group"
 RELATIVES: Final = 32
 REMEMBERED: Final = (1, 8)
@@ -45,45 +44,53 @@ _NOW: Final = datetime.now(UTC).replace(microsecond=0)
 
 def run() -> str:
     """A table of microseconds an answer."""
-    prioritize, mutate = _verbs()
-    calls: dict[tuple[str, int], Callable[[], bytes]] = {}
-    for group, remembered in itertools.product(("", GROUP), REMEMBERED):
-        pod, beside = _pod(_name(remembered, group)), "a group of 33" if group else "no group"
-        for count in (500, NODES):
-            calls[f"prioritize, {count:,} names, {beside}", remembered] = partial(prioritize.answer, _args(pod, count))
-        calls[f"mutate, {beside}", remembered] = partial(mutate.answer, _review(pod))
-    for (what, _), call in calls.items():
-        if (b'"Score":10' if what.startswith("prioritize") else b'"patch"') not in call():
-            raise RuntimeError(f"{what}: not what was asked for")
-    taken = dict(zip(calls, _measured(list(calls.values())), strict=True))
+    taken = seconds((500, NODES))
     rows = []
-    for what in sorted({what for what, _ in calls}):
+    for what in sorted({what for what, _ in taken}):
         one, eight = (1e6 * taken[what, remembered] for remembered in REMEMBERED)
         rows.append([what, f"{one:.0f}", f"{eight:.0f}", f"{eight / one:.2f}"])
     return table(["CPU time of an answer", "1 node, µs", "8 nodes, µs", "8 of 1"], rows)
 
 
-def _measured(calls: Sequence[Callable[[], bytes]]) -> list[float]:
+def seconds(counts: Sequence[int], rounds: int = ROUNDS) -> dict[tuple[str, int], float]:
+    """Of each sort of answer, by how many nodes are remembered; prioritize with so many names offered."""
+    names = [f"node-{number:05d}" for number in range(max(counts))]
+    prioritize, mutate = _verbs(names)
+    calls: dict[tuple[str, int], Callable[[], bytes]] = {}
+    for group, remembered in itertools.product(("", GROUP), REMEMBERED):
+        pod, beside = _pod(_name(remembered, group)), "a group of 33" if group else "no group"
+        for count in counts:
+            calls[f"prioritize, {count:,} names, {beside}", remembered] = partial(
+                prioritize.answer, _args(pod, names[:count])
+            )
+        calls[f"mutate, {beside}", remembered] = partial(mutate.answer, _review(pod))
+    for (what, _), call in calls.items():
+        if (b'"Score":10' if what.startswith("prioritize") else b'"patch"') not in call():
+            raise RuntimeError(f"{what}: not what was asked for")
+    return dict(zip(calls, _measured(list(calls.values()), rounds), strict=True))
+
+
+def _measured(calls: Sequence[Callable[[], bytes]], rounds: int) -> list[float]:
     """Seconds of each: the median over all rounds."""
-    rounds: list[list[float]] = [[] for _ in calls]
-    for _ in range(ROUNDS):
-        for call, taken in zip(calls, rounds, strict=True):
+    made: list[list[float]] = [[] for _ in calls]
+    for _ in range(rounds):
+        for call, taken in zip(calls, made, strict=True):
             started = time.process_time()
             for _ in range(CALLS):
                 call()
             taken.append((time.process_time() - started) / CALLS)
-    return [statistics.median(taken) for taken in rounds]
+    return [statistics.median(taken) for taken in made]
 
 
-def _verbs() -> tuple[Verb, Verb]:
+def _verbs(names: Sequence[str]) -> tuple[Verb, Verb]:
     view, rng = View(), random.Random(0)
     view.follow_groups()
-    for name in NAMES:
+    for name in names:
         view.nodes.upsert(Node(name=name, uid=name, hostname=name, ready=True))
     members = [(_name(remembered, group), remembered, group) for remembered in REMEMBERED for group in ("", GROUP)]
     members += [(f"relative-{number}", REMEMBERED[-1], GROUP) for number in range(RELATIVES)]
     for name, remembered, group in members:
-        _remember(view, name, group, rng.sample(NAMES[:500], remembered))
+        _remember(view, name, group, rng.sample(names[:500], remembered))
     lookup = Lookup(view, MemoryCache(0), 0, synced=lambda: True)
     registry = CollectorRegistry()
     later = itertools.count(0.0, 2 * AGAIN_SECONDS)  # so that no pod is taken for one that was refused
@@ -110,8 +117,8 @@ def _pod(workload: str) -> dict[str, Any]:
     return pod
 
 
-def _args(pod: dict[str, Any], count: int) -> bytes:
-    names = random.Random(count).sample(NAMES[:count], count)
+def _args(pod: dict[str, Any], names: Sequence[str]) -> bytes:
+    names = random.Random(len(names)).sample(names, len(names))
     return json.dumps({"Pod": pod, "Nodes": None, "NodeNames": names}, separators=(",", ":")).encode()
 
 

@@ -32,6 +32,7 @@ NODES: Final = "/api/v1/nodes"
 _OPERATIONS: Final = 120  # etcd takes 128, and 1.5 MB, in one transaction
 _MEMBERS_A_TRANSACTION: Final = _OPERATIONS // 3
 _POD_KEYS: Final = b"/registry/pods/default/"
+_WORKLOAD_KEYS: Final = "/registry/runtime.agentcube.volcano.sh/agentruntimes/default/"
 SESSION_ID: Final = "3f9a1c52"
 
 
@@ -65,15 +66,25 @@ def add_node(api: Api, name: str) -> None:
 
 def add_nodes(api: Api, etcd: str, names: Sequence[str]) -> None:
     """Ready nodes with equally long names: the first goes through the API server, the others are copies in etcd."""
-    first, *others = names
-    add_node(api, first)
-    uid, prefix = reading.read_node(api.get(f"{NODES}/{first}")).uid, "/registry/minions/"
+    add_node(api, names[0])
+    uid = reading.read_node(api.get(f"{NODES}/{names[0]}")).uid
+    add_copies(etcd, "/registry/minions/", names[0], uid, names[1:])
+
+
+def add_workloads(api: Api, etcd: str, names: Sequence[str], entries: memory.Memory) -> None:
+    """The same of workloads, which remember ``entries`` and have no session."""
+    uid = reading.read_controller((), api.request("POST", WORKLOADS, body=_workload(names[0], entries))).uid
+    add_copies(etcd, _WORKLOAD_KEYS, names[0], uid, names[1:])
+
+
+def add_copies(etcd: str, prefix: str, first: str, uid: str, names: Sequence[str]) -> None:
+    """Copies in etcd of the object ``first``, which has that UID, under equally long names."""
     with urllib3.PoolManager(retries=False) as http:
         stored = _value(http, etcd, f"{prefix}{first}".encode())
-        for start in range(0, len(others), _OPERATIONS):
+        for start in range(0, len(names), _OPERATIONS):
             puts = [
                 _put(f"{prefix}{name}".encode(), _replaced(stored, {first: name, uid: str(uuid.uuid4())}))
-                for name in others[start : start + _OPERATIONS]
+                for name in names[start : start + _OPERATIONS]
             ]
             _ask(http, f"{etcd}/v3/kv/txn", {"success": puts})
 
@@ -97,9 +108,8 @@ def fill(api: Api, etcd: str, members: Iterable[Member], history: Iterable[str])
 
 
 def _keys(member: Member) -> list[bytes]:
-    workloads = "/registry/runtime.agentcube.volcano.sh/agentruntimes/default/"
     sandboxes = "/registry/agents.x-k8s.io/sandboxes/default/"
-    pairs = ((workloads, member.workload), (sandboxes, member.pod), (_POD_KEYS.decode(), member.pod))
+    pairs = ((_WORKLOAD_KEYS, member.workload), (sandboxes, member.pod), (_POD_KEYS.decode(), member.pod))
     return [f"{prefix}{name}".encode() for prefix, name in pairs]
 
 
@@ -159,9 +169,7 @@ def make_ready(api: Api, pod: str) -> None:
 
 
 def _create(api: Api, member: Member, entries: memory.Memory) -> list[str]:
-    workload = agent_runtime(member.workload, sticky=True)
-    workload["metadata"]["annotations"] = memory.render(entries, AGENTCUBE_PREFIX)
-    workload["spec"]["podTemplate"]["spec"] = _spec()
+    workload = _workload(member.workload, entries)
     uids = [reading.read_controller((), api.request("POST", WORKLOADS, body=workload)).uid]
     sandbox = sandbox_for(workload, SESSION_ID)
     uids.append(reading.read_controller((), api.request("POST", SANDBOXES, body=sandbox)).uid)
@@ -171,6 +179,13 @@ def _create(api: Api, member: Member, entries: memory.Memory) -> list[str]:
     if member.ready:
         make_ready(api, member.pod)
     return uids
+
+
+def _workload(name: str, entries: memory.Memory) -> Object:
+    workload = agent_runtime(name, sticky=True)
+    workload["metadata"]["annotations"] = memory.render(entries, AGENTCUBE_PREFIX)
+    workload["spec"]["podTemplate"]["spec"] = _spec()
+    return workload
 
 
 def _pod(sandbox: Object, uid: str, node: str) -> Object:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+_CALM_CORES: Final = 0.25
+_CALM_LIMIT: Final = 60.0
 
 
 class Memory(NamedTuple):
@@ -50,3 +55,15 @@ def family_cpu_seconds(pid: int) -> float | None:
     """The same of a process and of all that it has started and that still run."""
     own = cpu_seconds(pid)
     return None if own is None else own + sum(family_cpu_seconds(child) or 0.0 for child in children(pid))
+
+
+def calm(pids: Iterable[int]) -> None:
+    """Wait until these have done what is left of the step before: an API server that was just asked for 20,000 objects
+    of each kind collects its garbage with both cores for seconds. At most a minute."""
+    pids, deadline, quiet = tuple(pids), time.monotonic() + _CALM_LIMIT, 0
+    before = sum(cpu_seconds(pid) or 0.0 for pid in pids)
+    while quiet < 2 and time.monotonic() < deadline:
+        time.sleep(1.0)
+        now = sum(cpu_seconds(pid) or 0.0 for pid in pids)
+        quiet = quiet + 1 if now - before < _CALM_CORES else 0
+        before = now

@@ -22,8 +22,6 @@ WRITERS: Final = 8  # the recorder's default
 ROUNDS: Final = 5  # of each comparison whose two sides take turns
 RATES: Final = (25.0, 100.0)  # sessions a second: a rate that small machines bear, and that of the aim
 _LIMIT: Final = 600.0  # seconds after which the bench gives up waiting for anything
-_CALM_CORES: Final = 0.25
-_CALM_LIMIT: Final = 60.0
 
 
 class Figure(NamedTuple):
@@ -87,18 +85,8 @@ class Bench:
         return [Figure(f"{when}: resident memory now / peak, MB", value)]
 
     def calm(self) -> None:
-        """Wait until API server and recorder have done what is left of the step before: an API server that was just
-        asked for 20,000 objects of each kind collects its garbage with both cores for seconds. At most a minute."""
-        deadline = time.monotonic() + _CALM_LIMIT
-        quiet = 0
-        while quiet < 2 and time.monotonic() < deadline:
-            before = self._cpu()
-            self.pause(1.0)
-            quiet = quiet + 1 if self._cpu() - before < _CALM_CORES else 0
-
-    def _cpu(self) -> float:
-        running = [self.stack.cp.apiserver.pid, *([self.recorder.pid] if self.stack.recorder else [])]
-        return sum(process.cpu_seconds(pid) or 0.0 for pid in running)
+        """Wait until API server and recorder have done what is left of the step before."""
+        process.calm([self.stack.cp.apiserver.pid, *([self.recorder.pid] if self.stack.recorder else [])])
 
     def until(self, reached: Callable[[], bool], what: str) -> None:
         """Poll. Raises TimeoutError."""
