@@ -5,8 +5,9 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Protocol
 
 from lastnode.daemon import health, logs, signals
 from lastnode.daemon.http import Pages, PageServer
@@ -14,11 +15,12 @@ from lastnode.daemon.large import Shared
 from lastnode.daemon.metrics import CONTENT_TYPE, WatchMetrics, count_version, exposition, new_registry
 from lastnode.daemon.rows import refuse_unfit
 from lastnode.daemon.settings import address, fail, load
-from lastnode.daemon.threads import Crew, Flag
+from lastnode.daemon.threads import Crew, Flag, Worker
 from lastnode.kube import api
 from lastnode.kube.election import Elector, Leadership
 from lastnode.kube.errors import ConfigError
 from lastnode.kube.lease import Timing
+from lastnode.kube.observer import Watched
 from lastnode.kube.queue import WorkQueue
 from lastnode.kube.unforeseen import Unforeseen
 from lastnode.objects import WorkloadKey
@@ -34,6 +36,9 @@ from recorder.why.extenders import Extenders
 from recorder.why.inquiry import Inquiry
 from recorder.writing import Writer
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
 PROG = "lastnode-recorder"
 # SIGTERM has to end within 10 s: the longest thing to wait for is one write in flight.
 STOP_SECONDS = 8.0
@@ -42,6 +47,12 @@ STOP_SECONDS = 8.0
 WRITTEN_MEMORIES = 256
 
 log = logging.getLogger(__name__)
+
+
+class Moving(Worker, Protocol):
+    """A worker that tells when it last moved, in monotonic seconds."""
+
+    def moved_at(self) -> float: ...
 
 
 class Recorder:
@@ -85,25 +96,22 @@ class Recorder:
             leadership=leadership, nodes_known=lambda: watches[0].progress.synced, unforeseen=unforeseen,
             recent_nodes=settings.recent_nodes,
         )  # fmt: skip
-        elector = _elector(settings, server, leadership, sessions.schedule_all) if settings.leader_elect else None
-        loops = {"writers": writer.moved_at, "outcomes": counting.moved_at}
-        loops |= {"elector": elector.moved_at} if elector else {}
-        live, ready = health.live_checks(watches, loops), health.ready_checks(watches, current=True)
+        workers: dict[str, tuple[Moving, int]] = {"outcomes": (counting, 1), "writers": (writer, settings.writers)}
+        if settings.leader_elect:
+            workers["elector"] = _elector(settings, server, leadership, sessions.schedule_all), 1
         told = sessions_page(journal, lambda: leadership.held, settings.sessions_token_file)
         shown = Shared(CONTENT_TYPE, lambda: exposition(registry))
-        served = PageServer(address(settings.bind), Pages(live, ready, {"/metrics": shown, "/sessions": told}))
+        served = _served(settings, watches, workers, {"/metrics": shown, "/sessions": told})
 
         self.port = served.server_port
         self.crew = Crew(ended)
         self.crew.add("pages", served)
-        self.crew.add("outcomes", counting)
-        self.crew.add("writer", writer, threads=settings.writers)
         for watch in watches:
             self.crew.add(f"watch-{watch.resource}", watch)
         for silence in silences:
             self.crew.add(f"silence-{silence.scheduler}", silence.watch)
-        if elector:
-            self.crew.add("elector", elector)
+        for name, (worker, threads) in workers.items():
+            self.crew.add(name, worker, threads)
 
 
 def _counting(
@@ -114,6 +122,15 @@ def _counting(
     inquiry = Inquiry(server, extenders, lambda: len(view.nodes), counts.inquiry)
     events = Events(server, view.kinds, counts, instance=socket.gethostname())
     return Counting(inquiry, counts, journal, events, unforeseen)
+
+
+def _served(
+    settings: RecorderSettings, watches: Sequence[Watched], workers: Mapping[str, tuple[Moving, int]],
+    pages: Mapping[str, "WSGIApplication"],
+) -> PageServer:  # fmt: skip
+    loops = {name: worker.moved_at for name, (worker, _) in workers.items()}
+    live, ready = health.live_checks(watches, loops), health.ready_checks(watches, current=True)
+    return PageServer(address(settings.bind), Pages(live, ready, pages))
 
 
 def _elector(
