@@ -18,6 +18,9 @@ class Arm(NamedTuple):
 
     ``injected``: the preference stands in the pods, put there by the injector; ``marked``: they name the resource
     that managed-resources.yaml asks for; ``down``: nobody listens where the extender should be.
+
+    ``recorder``: the flags of one that runs beside the scheduler; the pods are then made while both are at work. None:
+    no recorder, and all pods wait before the scheduler starts.
     """
 
     name: str
@@ -26,6 +29,7 @@ class Arm(NamedTuple):
     injected: bool = False
     marked: bool = False
     down: bool = False
+    recorder: tuple[str, ...] | None = None
 
     def dressed(self, spec: Mapping[str, Any], workload: Mapping[str, Any]) -> dict[str, Any]:
         """A copy of a pod's spec as this arm's pods have it."""
@@ -59,3 +63,10 @@ VARIANTS: Final = (
 
 # What leaving out score plugins brings, beside the same profile with all of them.
 LEAN: Final = VARIANTS[-2:]
+
+# What it brings that a session's node is tried first, where the pods come as fast as the API server takes them.
+NOMINATED: Final = tuple(
+    Arm(f"{file}, sticky-scheduler, {what}", file, STICKY, injected=True, recorder=flags)
+    for file in ("sticky.yaml", "lean-sticky.yaml")
+    for what, flags in (("injected", ()), ("nominated too", ("--nominate", "1")))
+)
