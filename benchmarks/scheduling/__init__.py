@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from benchmarks.scheduling import report
-from benchmarks.scheduling.arms import LEAN, NOMINATED, PRICE, VARIANTS, Arm
+from benchmarks.scheduling.arms import LEAN, NOMINATED, PRICE, SAMPLED, VARIANTS, Arm
 from benchmarks.scheduling.fleet import MEMORY, NOBODY, NOTHING, Fleet
 from benchmarks.scheduling.kept import Kept, Piece, Round
 from benchmarks.scheduling.placing import place
@@ -41,6 +41,7 @@ def plans(nodes: int) -> list[Plan]:
         found = [Plan(Piece("lean", nodes, MEMORY), LEAN, 5)]
     if nodes > ALL_SCORED:
         found.append(Plan(Piece("nominated", nodes, MEMORY), NOMINATED, 5))
+        found.append(Plan(Piece("sampled", nodes, MEMORY), SAMPLED, 3))
     return [*found, Plan(Piece("variants", nodes, MEMORY), VARIANTS, 3)]
 
 

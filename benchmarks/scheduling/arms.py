@@ -21,6 +21,9 @@ class Arm(NamedTuple):
 
     ``recorder``: the flags of one that runs beside the scheduler; the pods are then made while both are at work. None:
     no recorder, and all pods wait before the scheduler starts.
+
+    ``remembered``: how many nodes the terms name, the wanted one strongest; any of them counts as come back to.
+    ``percentage``: of the nodes that the profile scores, instead of what the file says.
     """
 
     name: str
@@ -30,6 +33,8 @@ class Arm(NamedTuple):
     marked: bool = False
     down: bool = False
     recorder: tuple[str, ...] | None = None
+    remembered: int = 1
+    percentage: int | None = None
 
     def dressed(self, spec: Mapping[str, Any], workload: Mapping[str, Any]) -> dict[str, Any]:
         """A copy of a pod's spec as this arm's pods have it."""
@@ -70,3 +75,10 @@ NOMINATED: Final = tuple(
     for file in ("sticky.yaml", "lean-sticky.yaml")
     for what, flags in (("injected", ()), ("nominated too", ("--nominate", "1")))
 )
+
+# How much of the scan several remembered nodes make unnecessary. 0: kube-scheduler's own share.
+SAMPLED: Final = tuple(
+    Arm(f"sticky.yaml, {share} % scored, {many} remembered", "sticky.yaml", STICKY, injected=True, remembered=many,
+        percentage=share)
+    for many, share in ((1, 100), (8, 50), (8, 30), (8, 0), (1, 0))
+)  # fmt: skip

@@ -25,7 +25,7 @@ _CYCLE: Final = "scheduler_scheduling_algorithm_duration_seconds"
 
 
 class Placed(msgspec.Struct):
-    """``rate``: pods a second, from the first binding to the last. ``returned``: pods that are on the wanted node.
+    """``rate``: pods a second, from the first binding to the last. ``returned``: pods that are on a node they remember.
 
     ``cpu``: milliseconds of CPU a pod by program, from the scheduler being ready to the last binding; the scheduler
     begins with them a moment before. ``cycle_ms``: kube-scheduler's own mean of the time from taking a pod to having
@@ -73,7 +73,7 @@ def place(stack: Stack, fleet: Fleet, kind: str, arm: Arm) -> Placed:
     return Placed(
         pods=count,
         rate=(count - 1) / (times[count - 1] - times[0]),
-        returned=sum(fleet.wanted.get(pod) == node for pod, node in bound),
+        returned=sum(node in fleet.warm.get(pod, ()) for pod, node in bound),
         cpu={name: seconds / count * 1000 for name, seconds in spent.items()},
         cycle_ms=cycle_ms,
         calls=calls / count,
@@ -86,6 +86,8 @@ def _scheduler(stack: Stack, arm: Arm) -> Component:
     if arm.config is None:
         return stack.cp.start_scheduler("kube-scheduler")
     config = stack.scheduler_config(arm.config)
+    if arm.percentage is not None:
+        config["profiles"][-1]["percentageOfNodesToScore"] = arm.percentage
     for extender in config.get("extenders", ()):
         extender["urlPrefix"] = _NOBODY_LISTENS if arm.down else extender["urlPrefix"]
     return stack.cp.start_scheduler("kube-scheduler", config)

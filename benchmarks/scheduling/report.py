@@ -33,6 +33,7 @@ def tables(plans: Sequence[Plan], kept: Kept) -> Iterator[str]:
     for part, heading, row in (
         ("variants", _VARIANTS, _variant),
         ("lean", _VARIANTS, _variant),
+        ("sampled", _VARIANTS, _variant),
         ("price", _PRICE, _price),
         ("nominated", _NOMINATED, _nominated),
     ):

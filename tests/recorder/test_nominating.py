@@ -19,7 +19,7 @@ from tests.recorder.conftest import _running as running
 from tests.waiting import eventually
 
 LEAST = 4
-STATUS = "application/strategic-merge-patch+json"
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 _numbers = itertools.count(1)
 
 
@@ -151,6 +151,28 @@ def test_who_has_nothing_to_come_back_to_is_not_nominated(place: Place) -> None:
     pods = [place.pod(workload, workload) for workload in ("fresh", "out", "nobodys")]
     place.settled()
     assert [place.nominated(pod) for pod in pods] == ["", "", ""]
+
+
+def test_where_a_webhook_is_down_only_that_namespace_waits_for_it(stack: Stack) -> None:
+    broken, whole = Place(stack), Place(stack)
+    stack.api.post(WEBHOOKS, {
+        "metadata": {"name": "down"},
+        "webhooks": [{
+            "name": "down.example.com", "failurePolicy": "Fail", "sideEffects": "None",
+            "admissionReviewVersions": ["v1"], "clientConfig": {"url": "https://127.0.0.1:1/"},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": broken.name}},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"],
+                       "resources": ["pods/status"]}],
+        }],
+    })  # fmt: skip
+    try:
+        waiting = [broken.pod(f"s{number}") for number in range(8)]
+        eventually(lambda: counted(stack, "failed") >= 1, "a nomination to fail")
+        whole.is_nominated(whole.pod())
+    finally:
+        stack.api.delete(f"{WEBHOOKS}/down")
+    for pod in waiting:
+        broken.is_nominated(pod)
 
 
 def test_sessions_that_may_run_on_several_nodes_alike_spread_over_them(place: Place) -> None:
