@@ -63,8 +63,7 @@ class RecorderSettings(CommonSettings):
         description="schedulers, by commas, of which lastnode_scheduler_silence_seconds tells",
     )
     nominate: int = Field(
-        0, ge=0, description="from so many nodes on, have kube-scheduler try a waiting session's node first "
-        "(status.nominatedNodeName); 0: never"
+        0, ge=0, description="from so many nodes on, have kube-scheduler try a waiting session's node first; 0: never"
     )  # fmt: skip
     writers: int = Field(8, ge=1, le=64, description="workloads written at the same time")
 
