@@ -26,7 +26,7 @@ _MESSAGE: Final = re.compile(r"session (?P<pod>\S+) ran on (?P<node>\S+) and not
 
 
 # What a record and an explanation call alike.
-_SAME: Final = ("namespace", "pod", "pod_uid", "workload", "kind", "last_node", "asked", "node")
+_SAME: Final = ("namespace", "pod", "pod_uid", "workload", "kind", "last_node", "asked", "nominated", "node")
 
 
 class Source(Meant):
@@ -52,8 +52,9 @@ class Ranked(msgspec.Struct, frozen=True):
 class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """``last_node``: where it should have come back to; ``preferred``: the same, but empty where that could not be
     preferred. ``asked``: term, extender, nobody, or empty where not known. ``entry``: the memory's entry of
-    ``last_node``, if it is still there. ``ranked``: what its workload would like now. ``reason``/``meaning``: empty
-    unless it moved. ``*_seconds``: None where not known."""
+    ``last_node``, if it is still there. ``ranked``: what its workload would like now. ``nominated``: the node that was
+    to be tried first, empty for none. ``reason``/``meaning``: empty unless it moved. ``*_seconds``: None where not
+    known."""
 
     namespace: str
     pod: str
@@ -67,6 +68,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     entry: Entry | None = None
     ranked: list[Ranked] = []
     asked: str = ""
+    nominated: str = ""
     node: str = ""
     outcome: str = ""
     reason: str = ""

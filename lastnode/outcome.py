@@ -102,7 +102,8 @@ class SessionRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename=
 
     ``node``: where it ran; ``last_node``: where it should have come back to, empty where nothing was remembered;
     ``asked``: who asked for that node: ``term`` (in the pod's spec: webhook or library), ``extender``, ``nobody``, or
-    empty where that is not known. ``reason``: set exactly when it moved. Times are the API server's, in whole seconds.
+    empty where that is not known. ``nominated``: the node that kube-scheduler was told to try first, empty where none
+    was, or by another replica. ``reason``: set exactly when it moved. Times are the API server's, in whole seconds.
     ``seen_seconds``: from being bound to Ready, on the recorder's clock, as its watch brought both; None where it did
     not follow the session from there, or the server's times contradict it.
     """
@@ -117,6 +118,7 @@ class SessionRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename=
     reason: Reason | None = None
     last_node: str = ""
     asked: str = ""
+    nominated: str = ""
     created_at: datetime | None = None
     scheduled_at: datetime | None = None
     ready_at: datetime | None = None

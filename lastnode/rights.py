@@ -11,6 +11,8 @@ WORKLOADS: Final = "workloads"
 CONTROLLERS: Final = "controllers"
 # Whoever uses kubectl lastnode, beside the programs.
 YOU: Final = "you"
+# What the recorder needs beside its rights, only with that option.
+NOMINATING: Final = "recorder with --nominate"
 
 
 class Right(NamedTuple):
@@ -45,6 +47,7 @@ RIGHTS: Final[Mapping[str, tuple[Right, ...]]] = {
         Right(("get", "update"), _LEASES, "which replica writes", "lease"),
         Right(("create",), _LEASES, "the first replica makes the Lease: RBAC cannot bind a create to a name", "own"),
     ),
+    NOMINATING: (Right(("patch",), "pods/status", "which node kube-scheduler is to try first"),),
     "extender": _VIEW,
     YOU: (
         Right(("list",), WORKLOADS, "list shows nothing"),

@@ -33,12 +33,13 @@ log = logging.getLogger(__name__)
 @dataclass(eq=False)
 class Counting:
     """``inquiry`` finds out why a session runs elsewhere; ``journal`` keeps the records; ``events`` tell the owner of a
-    workload whose session moved."""
+    workload whose session moved. ``nominated``: from a pod's UID to the node that was to be tried first, if any."""
 
     inquiry: Inquiry
     metrics: SessionMetrics
     journal: SessionLog
     events: Events
+    nominated: Callable[[str], str] = lambda _: ""
     unforeseen: Unforeseen = Unforeseen()  # noqa: RUF009 (it only logs)
     clock: Callable[[], float] = time.monotonic
 
@@ -105,7 +106,7 @@ class Counting:
             life.explanation = UNEXPLAINED
 
     def _count(self, life: Life) -> None:
-        record = record_of(life)
+        record = record_of(life, self.nominated(life.session.uid))
         self.metrics.session(record)
         self.journal.add(record)
         moved = record.outcome is Outcome.MOVED
@@ -116,7 +117,7 @@ class Counting:
             self.events.tell(life.found.workload, record)
 
 
-def record_of(life: Life) -> SessionRecord:
+def record_of(life: Life, nominated: str = "") -> SessionRecord:
     """What is kept of a session whose workload and node are known."""
     session, workload, node, expected = life.session, life.found.workload, life.node, life.expected or NOTHING_EXPECTED
     assert workload is not None
@@ -133,6 +134,7 @@ def record_of(life: Life) -> SessionRecord:
         reason=_reason(life, judged) if outcome is Outcome.MOVED else None,
         last_node=expected.last_node,
         asked=life.explanation.asked if life.explanation else "",
+        nominated=nominated,
         created_at=session.created_at,
         scheduled_at=session.scheduled_at,
         ready_at=session.first_ready_at,

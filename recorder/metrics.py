@@ -31,6 +31,15 @@ class Told(Meant):
     FAILED = "failed", "the API server did not answer"
 
 
+class Nomination(Meant):
+    """What became of one."""
+
+    NOMINATED = "nominated", "kube-scheduler tries the session's node first"
+    OVERTAKEN = "overtaken", "the pod was placed, changed or deleted first, and was left alone"
+    REFUSED = "refused", "no right to patch pods/status, or a policy forbids it"
+    FAILED = "failed", "the API server did not do it; tried again while the pod waits"
+
+
 class RecordMetrics:
     """Counts of the recorder's own work."""
 
@@ -41,6 +50,10 @@ class RecordMetrics:
         self.verdict = tally(
             registry, "lastnode_attributions", "Ready sessions by how they were attributed.", "verdict", Verdict
         )
+        self.nomination = tally(
+            registry, "lastnode_nominations", "Waiting sessions that were to be tried on their node first.", "result",
+            Nomination,
+        )  # fmt: skip
         lag = Histogram(
             "lastnode_record_lag_seconds", "From a session's Ready condition to the written annotation.",
             buckets=_LAG_BUCKETS, registry=registry,

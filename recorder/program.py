@@ -5,8 +5,10 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lastnode.daemon import health, logs, signals
 from lastnode.daemon.http import Pages, PageServer
@@ -14,25 +16,31 @@ from lastnode.daemon.large import Shared
 from lastnode.daemon.metrics import CONTENT_TYPE, WatchMetrics, count_version, exposition, new_registry
 from lastnode.daemon.rows import refuse_unfit
 from lastnode.daemon.settings import address, fail, load
-from lastnode.daemon.threads import Crew, Flag
+from lastnode.daemon.threads import Crew, Flag, Worker
 from lastnode.kube import api
 from lastnode.kube.election import Elector, Leadership
 from lastnode.kube.errors import ConfigError
 from lastnode.kube.lease import Timing
+from lastnode.kube.observer import Watched
 from lastnode.kube.queue import WorkQueue
 from lastnode.kube.unforeseen import Unforeseen
+from lastnode.kube.watch import ListWatch
 from lastnode.objects import WorkloadKey
 from lastnode.view import MemoryCache, View
 from recorder import metrics
 from recorder.counting import Counting
 from recorder.events import Events
 from recorder.journal import SessionLog, sessions_page
+from recorder.nominating import NOMINATORS, Nominating
 from recorder.sessions import Sessions
 from recorder.settings import RecorderSettings
 from recorder.silence import Silence
 from recorder.why.extenders import Extenders
 from recorder.why.inquiry import Inquiry
 from recorder.writing import Writer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 PROG = "lastnode-recorder"
 # SIGTERM has to end within 10 s: the longest thing to wait for is one write in flight.
@@ -42,6 +50,12 @@ STOP_SECONDS = 8.0
 WRITTEN_MEMORIES = 256
 
 log = logging.getLogger(__name__)
+
+
+class Moving(Worker, Protocol):
+    """A worker that tells when it last moved, in monotonic seconds."""
+
+    def moved_at(self) -> float: ...
 
 
 class Recorder:
@@ -61,68 +75,108 @@ class Recorder:
         view.follow_groups()
         session_metrics.follow(view.workloads.values())
         watches = view.watches(server, sessions=True, page_size=settings.page_size, observer=watch_metrics)
-        watch_metrics.follow(watches, time.monotonic)
+        known = partial(_have_synced, watches)
         leadership = Leadership() if settings.leader_elect else Leadership.sole()
         queue: WorkQueue[WorkloadKey] = WorkQueue(group=lambda key: key.namespace, workers=settings.writers)
         cache = MemoryCache(settings.memory_ttl, size=WRITTEN_MEMORIES)
         cache.follow(view.workloads.values())
+        nominating = Nominating(
+            server, view, cache, leadership, record_metrics.nomination,
+            nodes=settings.nominate, ttl=settings.memory_ttl, known=known, observer=watch_metrics,
+        )  # fmt: skip
+        watches += nominating.watches(settings.page_size)
+        watch_metrics.follow(watches, time.monotonic)
         journal = SessionLog(settings.session_log, socket.gethostname())
         unforeseen = watch_metrics.unforeseen
-        counting = _counting(settings, server, view, session_metrics, journal, unforeseen)
+        counting = _counting(settings, server, view, session_metrics, journal, nominating, unforeseen)
         sessions = Sessions(
-            view, queue.add, recall=cache.recall, ttl=settings.memory_ttl,
-            known=lambda: all(watch.progress.synced for watch in watches), early_crash=settings.early_crash_seconds,
+            view, queue.add, recall=cache.recall, ttl=settings.memory_ttl, known=known,
+            early_crash=settings.early_crash_seconds,
             verdict=record_metrics.verdict, inquire=counting.inquire, count=counting.count, unforeseen=unforeseen,
         )  # fmt: skip
         sessions.follow()
         for watch in watches:
             watch.progress.when_synced = sessions.listed
         record_metrics.follow(lambda: len(sessions), lambda: leadership.held)
-        silences = [Silence(server, name, watch_metrics) for name in settings.schedulers.split(",") if name]
-        record_metrics.follow_schedulers({silence.scheduler: silence.seconds for silence in silences})
+        silences = _silences(settings, server, watch_metrics, record_metrics)
         writer = Writer(
             server, view, sessions, queue, cache, record_metrics,
             leadership=leadership, nodes_known=lambda: watches[0].progress.synced, unforeseen=unforeseen,
             recent_nodes=settings.recent_nodes,
         )  # fmt: skip
-        elector = _elector(settings, server, leadership, sessions.schedule_all) if settings.leader_elect else None
-        loops = {"writers": writer.moved_at, "outcomes": counting.moved_at}
-        loops |= {"elector": elector.moved_at} if elector else {}
-        live, ready = health.live_checks(watches, loops), health.ready_checks(watches, current=True)
+        workers: dict[str, tuple[Moving, int]] = {"outcomes": (counting, 1), "writers": (writer, settings.writers)}
+        if settings.nominate:
+            workers["nominations"] = nominating, NOMINATORS
+        if settings.leader_elect:
+            workers["elector"] = (
+                _elector(settings, server, leadership, [sessions.schedule_all, nominating.look_again]),
+                1,
+            )
         told = sessions_page(journal, lambda: leadership.held, settings.sessions_token_file)
         shown = Shared(CONTENT_TYPE, lambda: exposition(registry))
-        served = PageServer(address(settings.bind), Pages(live, ready, {"/metrics": shown, "/sessions": told}))
+        served = _served(settings, watches, workers, {"/metrics": shown, "/sessions": told})
 
         self.port = served.server_port
-        self.crew = Crew(ended)
-        self.crew.add("pages", served)
-        self.crew.add("outcomes", counting)
-        self.crew.add("writer", writer, threads=settings.writers)
-        for watch in watches:
-            self.crew.add(f"watch-{watch.resource}", watch)
-        for silence in silences:
-            self.crew.add(f"silence-{silence.scheduler}", silence.watch)
-        if elector:
-            self.crew.add("elector", elector)
+        self.crew = _crew(ended, served, watches, silences, workers)
+
+
+def _have_synced(watches: Iterable[Watched]) -> bool:
+    return all(watch.progress.synced for watch in watches)
+
+
+def _silences(
+    settings: RecorderSettings, server: api.Api, watch_metrics: WatchMetrics, record_metrics: metrics.RecordMetrics
+) -> list[Silence]:
+    silences = [Silence(server, name, watch_metrics) for name in settings.schedulers.split(",") if name]
+    record_metrics.follow_schedulers({silence.scheduler: silence.seconds for silence in silences})
+    return silences
 
 
 def _counting(
     settings: RecorderSettings, server: api.Api, view: View, counts: metrics.SessionMetrics, journal: SessionLog,
-    unforeseen: Unforeseen,
+    nominating: Nominating, unforeseen: Unforeseen,
 ) -> Counting:  # fmt: skip
     extenders = Extenders(settings.extender_url, settings.extender_ca)
     inquiry = Inquiry(server, extenders, lambda: len(view.nodes), counts.inquiry)
     events = Events(server, view.kinds, counts, instance=socket.gethostname())
-    return Counting(inquiry, counts, journal, events, unforeseen)
+    return Counting(inquiry, counts, journal, events, nominating.node_of, unforeseen)
+
+
+def _served(
+    settings: RecorderSettings, watches: Sequence[Watched], workers: Mapping[str, tuple[Moving, int]],
+    pages: Mapping[str, "WSGIApplication"],
+) -> PageServer:  # fmt: skip
+    loops = {name: worker.moved_at for name, (worker, _) in workers.items()}
+    live, ready = health.live_checks(watches, loops), health.ready_checks(watches, current=True)
+    return PageServer(address(settings.bind), Pages(live, ready, pages))
+
+
+def _crew(
+    ended: Flag, served: PageServer, watches: Sequence[ListWatch[Any]], silences: Sequence[Silence],
+    workers: Mapping[str, tuple[Moving, int]],
+) -> Crew:  # fmt: skip
+    crew = Crew(ended)
+    crew.add("pages", served)
+    for watch in watches:
+        crew.add(f"watch-{watch.resource}", watch)
+    for silence in silences:
+        crew.add(f"silence-{silence.scheduler}", silence.watch)
+    for name, (worker, threads) in workers.items():
+        crew.add(name, worker, threads)
+    return crew
 
 
 def _elector(
-    settings: RecorderSettings, server: api.Api, leadership: Leadership, on_gain: Callable[[], None]
+    settings: RecorderSettings, server: api.Api, leadership: Leadership, on_gain: Sequence[Callable[[], None]]
 ) -> Elector:
+    def gained() -> None:
+        for each in on_gain:
+            each()
+
     return Elector(
         server,
         leadership,
-        on_gain,
+        gained,
         namespace=settings.lease_namespace or api.own_namespace(),
         name=settings.lease_name,
         # New at each start: a restarted replica must not take its own old lease for one that it still holds.
@@ -137,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = load(RecorderSettings, PROG, sys.argv[1:] if argv is None else argv)
         logs.configure(settings.log_format, settings.log_level)
-        server = api.load(settings.kubeconfig, f"{PROG}/{version('lastnode')}", settings.writers + 8)
+        server = api.load(settings.kubeconfig, f"{PROG}/{version('lastnode')}", settings.writers + NOMINATORS + 8)
         refuse_unfit(server, settings.rows)
         recorder = Recorder(settings, server, ended)
     except ConfigError as error:

@@ -62,6 +62,9 @@ class RecorderSettings(CommonSettings):
         pattern=r"^[^\s=\\]*$",
         description="schedulers, by commas, of which lastnode_scheduler_silence_seconds tells",
     )
+    nominate: int = Field(
+        0, ge=0, description="from so many nodes on, have kube-scheduler try a waiting session's node first; 0: never"
+    )  # fmt: skip
     writers: int = Field(8, ge=1, le=64, description="workloads written at the same time")
 
 

@@ -67,9 +67,11 @@ def as_json(rows: Iterable[Row]) -> str:
 
 
 @cache
-def manifest(program: str, rows: tuple[Row, ...] = ()) -> list[Object]:
-    """What the chart renders to give a program rights: its ServiceAccount, all that is bound to it, and the roles."""
-    objects = setup(find_tools().helm.path, SETUPS[program], "--set-json", f"kinds={as_json(rows)}")
+def manifest(program: str, rows: tuple[Row, ...] = (), value: str = "") -> list[Object]:
+    """What the chart renders to give a program rights: its ServiceAccount, all that is bound to it, and the roles.
+    ``value``: one further KEY=VALUE of the chart."""
+    further = ("--set", value) if value else ()
+    objects = setup(find_tools().helm.path, SETUPS[program], "--set-json", f"kinds={as_json(rows)}", *further)
     account = {"kind": "ServiceAccount", "name": f"lastnode-{program}", "namespace": NAMESPACE}
     bindings = [obj for obj in objects if obj["kind"].endswith("RoleBinding") and account in obj["subjects"]]
     wanted = [(binding["roleRef"]["kind"], binding["roleRef"]["name"]) for binding in bindings]
@@ -134,11 +136,11 @@ class Audit:
 class Account:
     """The ServiceAccount of a program on a running cluster, and what it asked for since :meth:`forget`."""
 
-    def __init__(self, stack: Stack, audit: Audit, program: str, rows: tuple[Row, ...] = ()) -> None:
+    def __init__(self, stack: Stack, audit: Audit, program: str, rows: tuple[Row, ...] = (), value: str = "") -> None:
         self.stack = stack
         self.name = f"lastnode-{program}"
         self.user = f"system:serviceaccount:{NAMESPACE}:{self.name}"
-        self.documents = manifest(program, rows)
+        self.documents = manifest(program, rows, value)
         self.granted = granted(self.documents)
         self._limits = _limits(self.documents)
         self._in_force = self.granted

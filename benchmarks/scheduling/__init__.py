@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from benchmarks.scheduling import report
-from benchmarks.scheduling.arms import LEAN, PRICE, VARIANTS, Arm
+from benchmarks.scheduling.arms import LEAN, NOMINATED, PRICE, SAMPLED, VARIANTS, Arm
 from benchmarks.scheduling.fleet import MEMORY, NOBODY, NOTHING, Fleet
 from benchmarks.scheduling.kept import Kept, Piece, Round
 from benchmarks.scheduling.placing import place
+from lastnode.preference import ALL_SCORED
 from testbed.stack import Stack
 
 SIZES: Final = (100, 1000, 5000)
@@ -38,6 +39,9 @@ def plans(nodes: int) -> list[Plan]:
         found = [Plan(Piece("price", nodes, kind), PRICE, 5) for kind in (NOBODY, NOTHING, MEMORY)]
     if nodes == LEAN_NODES:
         found = [Plan(Piece("lean", nodes, MEMORY), LEAN, 5)]
+    if nodes > ALL_SCORED:
+        found.append(Plan(Piece("nominated", nodes, MEMORY), NOMINATED, 5))
+        found.append(Plan(Piece("sampled", nodes, MEMORY), SAMPLED, 3))
     return [*found, Plan(Piece("variants", nodes, MEMORY), VARIANTS, 3)]
 
 

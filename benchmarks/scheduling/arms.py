@@ -18,6 +18,12 @@ class Arm(NamedTuple):
 
     ``injected``: the preference stands in the pods, put there by the injector; ``marked``: they name the resource
     that managed-resources.yaml asks for; ``down``: nobody listens where the extender should be.
+
+    ``recorder``: the flags of one that runs beside the scheduler; the pods are then made while both are at work. None:
+    no recorder, and all pods wait before the scheduler starts.
+
+    ``remembered``: how many nodes the terms name, the wanted one strongest; any of them counts as come back to.
+    ``percentage``: of the nodes that the profile scores, instead of what the file says.
     """
 
     name: str
@@ -26,6 +32,9 @@ class Arm(NamedTuple):
     injected: bool = False
     marked: bool = False
     down: bool = False
+    recorder: tuple[str, ...] | None = None
+    remembered: int = 1
+    percentage: int | None = None
 
     def dressed(self, spec: Mapping[str, Any], workload: Mapping[str, Any]) -> dict[str, Any]:
         """A copy of a pod's spec as this arm's pods have it."""
@@ -59,3 +68,17 @@ VARIANTS: Final = (
 
 # What leaving out score plugins brings, beside the same profile with all of them.
 LEAN: Final = VARIANTS[-2:]
+
+# What it brings that a session's node is tried first, where the pods come as fast as the API server takes them.
+NOMINATED: Final = tuple(
+    Arm(f"{file}, sticky-scheduler, {what}", file, STICKY, injected=True, recorder=flags)
+    for file in ("sticky.yaml", "lean-sticky.yaml")
+    for what, flags in (("injected", ()), ("nominated too", ("--nominate", "1")))
+)
+
+# How much of the scan several remembered nodes make unnecessary. 0: kube-scheduler's own share.
+SAMPLED: Final = tuple(
+    Arm(f"sticky.yaml, {share} % scored, {many} remembered", "sticky.yaml", STICKY, injected=True, remembered=many,
+        percentage=share)
+    for many, share in ((1, 100), (8, 50), (8, 30), (8, 0), (1, 0))
+)  # fmt: skip

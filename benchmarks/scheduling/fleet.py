@@ -15,8 +15,11 @@ from typing import Any, Final, TypeVar
 from benchmarks import population
 from benchmarks.injector import pod_spec
 from benchmarks.scheduling.arms import Arm
-from lastnode.contract import LAST_NODE_ANNOTATION
+from lastnode.contract import DEFAULT_OLDER_WEIGHT, LAST_NODE_ANNOTATION
+from lastnode.injector import with_terms
 from lastnode.kube.api import load
+from lastnode.preference import terms
+from lastnode.ranking import Preferred
 from testbed.agent.nodes import NodeShape, node_object
 from testbed.stack import Stack
 from testbed.workloads import Object, agent_runtime, sandbox_for
@@ -45,6 +48,7 @@ class Fleet:
         self._workloads: dict[str, list[Object]] = {}
         self._sandboxes: dict[str, list[Object]] = {}
         self.wanted: dict[str, str] = {}  # pod -> node, for sessions with memory
+        self.warm: dict[str, set[str | None]] = {}  # pod -> the nodes that it came back to, if it runs there
 
     def fill(self) -> None:
         """Make nodes, what fills them, workloads and Sandboxes, and let the recorder see where the sessions ran."""
@@ -62,7 +66,7 @@ class Fleet:
             pods = [self._other(number, arm) for number in range(self._sessions)]
         else:
             pairs = zip(self._sandboxes[kind], self._workloads[kind], strict=True)
-            pods = [self._pod(sandbox, arm.dressed(pod_spec(), workload)) for sandbox, workload in pairs]
+            pods = [self._session(sandbox, workload, arm) for sandbox, workload in pairs]
         self._random.shuffle(pods)
         return len(self._each(lambda pod: self._create(population.PODS, pod), pods))
 
@@ -130,6 +134,15 @@ class Fleet:
         labels = sandbox["spec"]["podTemplate"]["metadata"]["labels"]
         pod = _pod_object(metadata["name"], labels | MEASURED, spec)
         pod["metadata"]["ownerReferences"] = [owner]
+        return pod
+
+    def _session(self, sandbox: Object, workload: Object, arm: Arm) -> Object:
+        pod = self._pod(sandbox, arm.dressed(pod_spec(), workload))
+        older = self._random.sample(self._nodes, arm.remembered - 1)
+        pod["spec"] = with_terms(
+            pod["spec"], terms([Preferred(node, node, "", DEFAULT_OLDER_WEIGHT) for node in older])
+        )
+        self.warm[pod["metadata"]["name"]] = {*older, self.wanted.get(pod["metadata"]["name"])}
         return pod
 
     def _other(self, number: int, arm: Arm) -> Object:

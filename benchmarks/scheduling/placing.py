@@ -1,4 +1,4 @@
-"""One round: pods wait, a kube-scheduler starts and places all of them; how fast, where, and who worked for it."""
+"""One round: pods wait, or come while it is at work, and kube-scheduler places them; how fast, where, at what cost."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ _LIMIT: Final = 240.0
 _BOUND: Final = {"fieldSelector": "spec.nodeName!=", "labelSelector": "bench=measured"}
 _NOBODY_LISTENS: Final = "http://127.0.0.1:1"
 _CALL: Final = "lastnode_prioritize_duration_seconds"
+_NOMINATED: Final = 'lastnode_nominations_total{result="nominated"}'
 _CYCLE: Final = "scheduler_scheduling_algorithm_duration_seconds"
 
 
 class Placed(msgspec.Struct):
-    """``rate``: pods a second, from the first binding to the last. ``returned``: pods that are on the wanted node.
+    """``rate``: pods a second, from the first binding to the last. ``returned``: pods that are on a node they remember.
 
     ``cpu``: milliseconds of CPU a pod by program, from the scheduler being ready to the last binding; the scheduler
     begins with them a moment before. ``cycle_ms``: kube-scheduler's own mean of the time from taking a pod to having
     its node (scheduling_algorithm_duration), in which it does nothing else. ``calls``: requests to the extender a
-    pod; ``call_ms``: its own time for one.
+    pod; ``call_ms``: its own time for one. ``nominated``: the part of the pods whose node was to be tried first.
     """
 
     pods: int
@@ -39,6 +40,7 @@ class Placed(msgspec.Struct):
     cycle_ms: float
     calls: float
     call_ms: float
+    nominated: float = 0.0
 
 
 def place(stack: Stack, fleet: Fleet, kind: str, arm: Arm) -> Placed:
@@ -46,28 +48,36 @@ def place(stack: Stack, fleet: Fleet, kind: str, arm: Arm) -> Placed:
 
     :raises TimeoutError: some were not placed.
     """
-    count = fleet.create_pods(kind, arm)
+    arriving = arm.recorder is not None
+    count = 0 if arriving else fleet.create_pods(kind, arm)
+    recorder = stack.start_recorder(*arm.recorder or ()) if arriving else None
     api = load(str(stack.cp.kubeconfig), "lastnode-bench-watch", 2)
     before = stack.metrics(stack.extender_url)
     with Sightings(api, population.PODS, selectors=_BOUND) as seen:
         scheduler = _scheduler(stack, arm)
-        programs = {"scheduler": scheduler, "API server": stack.cp.apiserver, "etcd": stack.cp.etcd}
-        used = _cpu(programs | {"extender": stack.extender})
+        programs = {"scheduler": scheduler, "API server": stack.cp.apiserver, "etcd": stack.cp.etcd,
+                    "extender": stack.extender, "recorder": recorder}  # fmt: skip
+        used = _cpu(programs)
+        count = count or fleet.create_pods(kind, arm)
         seen.wait(count, _LIMIT)
-        spent = {name: value - used[name] for name, value in _cpu(programs | {"extender": stack.extender}).items()}
+        spent = {name: value - used[name] for name, value in _cpu(programs).items()}
         times, bound = seen.times(), seen.first(_binding)
+    nominated = stack.metrics(stack.recorder_url)[_NOMINATED] if recorder else 0.0
     cycle_ms = _mean_ms(stack.metrics(scheduler.url), _CYCLE)
     scheduler.stop()
+    if recorder:
+        recorder.stop()
     fleet.delete_pods()
     after = stack.metrics(stack.extender_url)
     calls = after[f"{_CALL}_count"] - before[f"{_CALL}_count"]
     return Placed(
         pods=count,
         rate=(count - 1) / (times[count - 1] - times[0]),
-        returned=sum(fleet.wanted.get(pod) == node for pod, node in bound),
+        returned=sum(node in fleet.warm.get(pod, ()) for pod, node in bound),
         cpu={name: seconds / count * 1000 for name, seconds in spent.items()},
         cycle_ms=cycle_ms,
         calls=calls / count,
+        nominated=nominated / count,
         call_ms=_mean_ms({name: value - before.get(name, 0.0) for name, value in after.items()}, _CALL),
     )
 
@@ -76,6 +86,8 @@ def _scheduler(stack: Stack, arm: Arm) -> Component:
     if arm.config is None:
         return stack.cp.start_scheduler("kube-scheduler")
     config = stack.scheduler_config(arm.config)
+    if arm.percentage is not None:
+        config["profiles"][-1]["percentageOfNodesToScore"] = arm.percentage
     for extender in config.get("extenders", ()):
         extender["urlPrefix"] = _NOBODY_LISTENS if arm.down else extender["urlPrefix"]
     return stack.cp.start_scheduler("kube-scheduler", config)

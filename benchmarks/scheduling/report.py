@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 
 _RATES = ("pods/s", "of the first", "cycle ms", "scheduler's CPU ms")
 _PRICE = ("pods", "scheduler", *_RATES, "API server's and etcd's", "extender's", "calls a pod", "ms inside a call")
+_NOMINATED = (
+    "nodes",
+    "pods",
+    "scheduler and pods",
+    "came back",
+    "nominated",
+    *_RATES,
+    "API server's and etcd's",
+    "recorder's",
+)
 _VARIANTS = ("nodes", "pods", "scheduler and pods", "came back", *_RATES)
 
 
@@ -23,7 +33,9 @@ def tables(plans: Sequence[Plan], kept: Kept) -> Iterator[str]:
     for part, heading, row in (
         ("variants", _VARIANTS, _variant),
         ("lean", _VARIANTS, _variant),
+        ("sampled", _VARIANTS, _variant),
         ("price", _PRICE, _price),
+        ("nominated", _NOMINATED, _nominated),
     ):
         rows = [row(plan, arm, rounds) for plan in plans if plan.piece.part == part
                 if (rounds := kept.rounds(plan.piece)) for arm in plan.arms]  # fmt: skip
@@ -50,6 +62,19 @@ def _price(plan: Plan, arm: Arm, rounds: Sequence[Round]) -> list[str]:
         f"{statistics.median(one.cpu['extender'] for one in made):.2f}",
         f"{statistics.median(one.calls for one in made):.2f}",
         f"{statistics.median(one.call_ms for one in made):.2f}",
+    ]
+
+
+def _nominated(plan: Plan, arm: Arm, rounds: Sequence[Round]) -> list[str]:
+    made = [one.arms[arm.name] for one in rounds]
+    nodes, pods, name, returned, *rates = _variant(plan, arm, rounds)
+    server = [one.cpu["API server"] + one.cpu["etcd"] for one in made]
+    return [
+        *(nodes, pods, name, returned),
+        _spread((one.nominated * 100 for one in made), "{:.0f} %"),
+        *rates,
+        f"{statistics.median(server):.1f}",
+        f"{statistics.median(one.cpu['recorder'] for one in made):.2f}",
     ]
 
 

@@ -64,6 +64,7 @@ def lines(found: Explanation, now: datetime) -> list[str]:
         ("Preferred", _preferred(found, now)),
         ("Ranked now", ", ".join(f"{one.node} {one.weight} ({one.standing})" for one in found.ranked) or "-"),
         ("Asked by", _ASKED.get(found.asked, found.asked) if found.preferred else "-"),
+        *([("Nominated", f"{found.nominated}, to be tried first")] if found.nominated else []),
         ("Ran on", f"{found.node or '<none>'}: {tinted(found.outcome or 'unknown')}"),
         ("Start-up", _startup(found)),
         ("Why", f"{found.reason}: {found.meaning}" if found.reason else "-"),

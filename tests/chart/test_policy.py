@@ -16,7 +16,7 @@ from testbed.stack import Stack
 from tests.chart.release import Release
 from tests.chart.running import Installed
 from tests.chart.sessions import Workload
-from tests.extender.cluster import make_nodes
+from tests.extender.cluster import make_nodes, session_pod
 from tests.rbac import ROWS, as_json
 from tests.recorder.space import WORKLOADS
 from tests.subjects import (
@@ -52,7 +52,7 @@ def recorder(helm: Path, stack: Stack, tmp_path_factory: pytest.TempPathFactory)
     """The API server as the recorder's account sees it, with the policy in force and the recorder at work."""
     directory = tmp_path_factory.mktemp("policy")
     release = Release(helm, stack, directory)
-    release.install("control-plane", "--set-json", f"kinds={as_json(ROWS)}")
+    release.install("control-plane", "--set-json", f"kinds={as_json(ROWS)}", "--set", "recorder.settings.nominate=5000")
     installed = Installed(stack, directory)
     component, _ = installed.start("lastnode-recorder", "recorder")
     make_nodes(stack, NODES)
@@ -171,6 +171,38 @@ def test_its_events_say_that_a_session_moved_and_its_lease_is_its_own(recorder: 
         assert refusal(stack.api, "POST", f"{EVENTS}{DRY}", event | wrong) == ""
     told = refusal(recorder, "POST", f"{LEASES}{DRY}", {"metadata": {"name": "lastnode-scheduler"}, "spec": {}})
     assert "the recorder has one Lease, lastnode-recorder" in told
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": {"phase": "Failed"}},
+        {"status": {"conditions": [{"type": "Ready", "status": "True"}]}},
+        {"status": {"message": None}},
+        {"metadata": {"labels": {"app": "other"}}},
+        {"metadata": {"annotations": {"example.com/new": "x"}}},
+        {"metadata": {"finalizers": ["example.com/new"]}},
+    ],
+)
+def test_of_a_pod_it_sets_a_nomination_that_nobody_has_set_and_nothing_else(
+    recorder: Api, stack: Stack, change: Object
+) -> None:
+    pods, pod = "/api/v1/namespaces/default/pods", session_pod("default", "waiting")
+    path, nomination = f"{pods}/waiting/status", {"status": {"nominatedNodeName": NODES[0]}}
+    stack.api.post(pods, pod)
+    stack.api.patch(path, {"status": {"message": "m"}})
+    try:
+        assert refusal(recorder, "PATCH", f"{path}{DRY}", nomination) == ""
+        for wrong in (change, {**nomination, **change, "status": {**nomination["status"], **change.get("status", {})}}):
+            told = refusal(recorder, "PATCH", f"{path}{DRY}", wrong)
+            assert told.startswith("422")
+            assert "changes nothing else of them" in told
+            assert refusal(stack.api, "PATCH", f"{path}{DRY}", wrong) == ""
+        stack.api.patch(path, nomination)
+        again = {"status": {"nominatedNodeName": NODES[1]}}
+        assert "pods that nobody has nominated" in refusal(recorder, "PATCH", f"{path}{DRY}", again)
+    finally:
+        stack.api.request("DELETE", f"{pods}/waiting", {"gracePeriodSeconds": 0})
 
 
 def test_where_it_is_switched_off_or_not_served_there_is_none(helm: Path) -> None:

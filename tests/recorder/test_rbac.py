@@ -11,6 +11,7 @@ from threading import Event, Thread
 import pytest
 
 from lastnode.kube.lease import Timing
+from testbed.apply import apply
 from testbed.errors import ApiError
 from testbed.stack import Stack
 from tests.extender.cluster import create, pod_spec
@@ -151,6 +152,7 @@ def test_it_uses_every_right_that_it_is_granted_and_no_other(stack: Stack, accou
         node = space.node(name)
         space.session(f"s{second}", node, second)
         space.written(node)
+    space.pod("waits", "")  # to be placed; nobody has asked for nominations
     # What follows the writes: the lease is renewed, and the owner of a session that moved is told.
     later = {Right("update", "coordination.k8s.io", "leases"), Right("create", "", "events")}
     stack.wait(lambda: later <= account.rights_asked(), "the lease to be renewed and an Event to be created")
@@ -276,6 +278,37 @@ def test_a_running_recorder_that_loses_every_right_asks_seldom_and_loses_nothing
     space.written(node)
     stack.wait(recorder.is_ready, "the recorder to be ready again")
     assert all(keeps_the_pace(stream) for collection in WATCHED for stream in account.refused(collection))
+
+
+def test_with_the_option_it_nominates_by_one_right_more_and_without_that_says_so_once(
+    stack: Stack, shipped: Account, audit: Audit, proxy: TcpProxy, tmp_path: Path
+) -> None:
+    account = Account(stack, audit, "recorder", ROWS, "recorder.settings.nominate=1")
+    kubeconfig = proxy.kubeconfig(account.kubeconfig, tmp_path / "kubeconfig")
+    recorder = Program(account, "recorder.program", kubeconfig, "recorder-nominating")
+    more = Right("patch", "", "pods/status")
+    try:
+        recorder.start(*FLAGS, "--nominate", "1")
+        stack.wait(recorder.is_ready, "the recorder to be ready")
+        space = Space(stack)
+        space.workload()
+        node = space.node("a")
+        space.session("s1", node, ready_at=1)
+        space.written(node)
+        waiting = f"/api/v1/namespaces/{space.name}/pods/{space.pod('s2', '', workload='w')['metadata']['name']}"
+        stack.wait(lambda: stack.api.get(waiting)["status"].get("nominatedNodeName") == node, "the nomination")
+        assert account.rights_asked() - shipped.granted == {more}
+        account.allow_only(account.granted - {more})
+        for name in ("s3", "s4"):
+            space.pod(name, "", workload="w")
+        refused = 'lastnode_nominations_total{result="refused"}'
+        stack.wait(lambda: recorder.metric(refused) == 2, "both to be refused")
+        assert {asked.right for asked in account.all_refused()} == {more}
+        assert recorder.says_forbidden("nomination refused, said once")
+    finally:
+        recorder.stop()
+        remove_lease(stack)
+        apply(stack.cp, shipped.documents)
 
 
 def test_without_the_right_to_create_events_all_else_is_done_and_it_says_so_once(

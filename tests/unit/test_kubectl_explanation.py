@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from kubectl_lastnode import explanation
+from kubectl_lastnode.commands.explain import lines
 from kubectl_lastnode.explanation import Explanation, Live
 from lastnode.contract import MOVED_REASON_ANNOTATION
 from lastnode.memory import Entry
@@ -162,3 +163,11 @@ def test_the_newest_of_several_pods_of_one_name_is_explained_unless_the_uid_is_k
     assert by_uid is not None
     assert (newest.pod_uid, by_uid.pod_uid) == ("new", "old")
     assert explanation.newest_record(records, "another", "p", "") is None
+
+
+def test_where_a_session_was_to_be_tried_first_is_said_of_those_that_were_nominated() -> None:
+    plain, nominated = (
+        lines(explanation.from_record(record("p", ready=NOW, nominated=node), None, exists=True), NOW)
+        for node in ("", "here")
+    )
+    assert [line for line in nominated if line not in plain] == ["Nominated:  here, to be tried first"]
