@@ -10,7 +10,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 
-from benchmarks import answers, injector, prioritize, recorder, scheduling, webhook
+from benchmarks import answers, injector, prioritize, recorder, scheduling, sessioncost, webhook
 from benchmarks.measure import machine
 
 SCALE = 20_000
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[int], str]] = {
     "recorder": recorder.run,
     "webhook": lambda _: webhook.run(),
     "scheduling": lambda _: scheduling.run(),
+    "sessioncost": lambda _: sessioncost.run(),
 }
 PARTS: dict[str, Callable[[int], str]] = {
     f"recorder:{part}": functools.partial(recorder.run, part=part) for part in recorder.PARTS
