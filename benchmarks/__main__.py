@@ -11,7 +11,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 
-from benchmarks import answers, injector, prioritize, recorder, scheduling, slopes, webhook
+from benchmarks import answers, injector, prioritize, recorder, scheduling, sessioncost, slopes, webhook
 from benchmarks.measure import machine
 
 SCALE = 20_000
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[int], str]] = {
     "recorder": recorder.run,
     "webhook": lambda _: webhook.run(),
     "scheduling": lambda _: scheduling.run(),
+    "sessioncost": lambda _: sessioncost.run(),
     "slopes": slopes.run,
 }
 PARTS: dict[str, Callable[[int], str]] = {

@@ -109,6 +109,7 @@ class Session(Linked, frozen=True, gc=False, kw_only=True):
     truthfully.
     ``crashed_at``: when a container of it last ended with an error, by itself and not because the pod was deleted.
     ``ways``: those in which it leads to a workload. ``watch``: which of the pods' list-watches brings it.
+    ``whole``: the pod in JSON, from its binding to the next that is heard of it, to explain why it was bound there.
     """
 
     node: str | None = None
@@ -120,6 +121,7 @@ class Session(Linked, frozen=True, gc=False, kw_only=True):
     crashed_at: datetime | None = None
     ways: tuple[Way, ...] = ()
     watch: int = 0
+    whole: bytes = b""
 
     @property
     def scheduled_at(self) -> datetime | None:

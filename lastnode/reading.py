@@ -203,8 +203,11 @@ def read_controller(keys: Sequence[str], data: bytes | msgspec.Raw) -> Controlle
 
 
 def read_session(ways: Ways, data: bytes | msgspec.Raw, watch: int = 0) -> Session:
-    """A pod that one of the ways' selectors has let through."""
-    return _session(decode_deep(_POD, data), ways, watch)
+    """A pod that one of the ways' selectors has let through. One that has just been bound is kept whole."""
+    session = _session(decode_deep(_POD, data), ways, watch)
+    if session.node is None or session.ready_at is not None or session.over:
+        return session
+    return msgspec.structs.replace(session, whole=bytes(data))
 
 
 def session_of(part: Pod, ways: Ways) -> Session | None:

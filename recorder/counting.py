@@ -13,6 +13,7 @@ from typing import Final
 
 from lastnode.kube.errors import KubeError
 from lastnode.kube.unforeseen import Unforeseen
+from lastnode.objects import Session
 from lastnode.outcome import NOTHING_EXPECTED, Outcome, SessionRecord, judge
 from lastnode.reasons import Reason
 from recorder.events import Events
@@ -21,7 +22,7 @@ from recorder.life import UNEXPLAINED, Life, believed
 from recorder.metrics import SessionMetrics
 from recorder.why.inquiry import Inquiry
 
-# An inquiry is three requests: more than these wait only in a storm, and of those who came too late nothing is asked.
+# More than these wait only in a storm, and of those who came too late nothing is asked.
 MOST_WAITING: Final = 2000
 # Finished sessions are counted this often, all that there are: a thread that wakes for each of them would take turns
 # with those that write.
@@ -44,7 +45,7 @@ class Counting:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self._strayed: SimpleQueue[Life] = SimpleQueue()
+        self._strayed: SimpleQueue[tuple[Life, Session]] = SimpleQueue()
         self._finished: deque[Life] = deque()
         self._moved_at = self.clock()
         self._stopping = Event()
@@ -52,7 +53,7 @@ class Counting:
     def inquire(self, life: Life) -> None:
         """Ask, now that it can still be seen, why a session was bound elsewhere."""
         if self._strayed.qsize() < MOST_WAITING:
-            self._strayed.put(life)
+            self._strayed.put((life, life.session))
 
     def count(self, life: Life) -> None:
         """Its outcome is certain: count it, keep it, and tell the workload's owner if it moved."""
@@ -64,7 +65,7 @@ class Counting:
         while not self._stopping.is_set():
             self._moved_at = self.clock()
             with contextlib.suppress(Empty):
-                self._explain(self._strayed.get(timeout=_COUNT_SECONDS))
+                self._explain(*self._strayed.get(timeout=_COUNT_SECONDS))
             if self.clock() >= due:
                 self._count_all()
                 due = self.clock() + _COUNT_SECONDS
@@ -84,12 +85,12 @@ class Counting:
             life = self._finished.popleft()
             try:
                 if asks:
-                    self._explain(life)
+                    self._explain(life, life.session)
                 self._count(life)
             except Exception as error:
                 self.unforeseen("outcomes", error)
 
-    def _explain(self, life: Life) -> None:
+    def _explain(self, life: Life, session: Session) -> None:
         wanted = life.strayed_from
         if life.explanation is not None or wanted is None:
             return
@@ -97,9 +98,9 @@ class Counting:
         # What stands in the way of a session that is Ready since long says nothing about the day it was placed.
         ask = self.inquiry.decided if life.late else self.inquiry.explain
         try:
-            life.explanation = ask(life.session, wanted)
+            life.explanation = ask(session, wanted)
         except (KubeError, ValueError) as error:
-            log.debug("why %s moved is not known: %s", life.session.key, error)
+            log.debug("why %s moved is not known: %s", session.key, error)
             life.explanation = UNEXPLAINED
         except Exception as error:
             self.unforeseen("outcomes", error)

@@ -20,12 +20,13 @@ from lastnode.kube.discovery import find
 from lastnode.kube.errors import Conflict, KubeError, NotFound, Refused
 from lastnode.objects import Workload
 from lastnode.outcome import SessionRecord
+from recorder.budget import Budget
 from recorder.metrics import SessionMetrics, Told
 
 # kube-apiserver's own limit for Events is far above; this is what a person can read, and a storm must not become.
 WORKLOAD_SECONDS: Final = 60.0
 BURST: Final = 50
-PER_SECOND: Final = 5.0
+PER_SECOND: Final = 1.0
 _WORKLOADS_KEPT: Final = 10_000
 _NAMESPACES_KEPT: Final = 10_000
 REQUEST_SECONDS: Final = 5.0
@@ -49,7 +50,7 @@ class Events:
 
     def __post_init__(self) -> None:
         self._lately: TTLCache[str, bool] = TTLCache(_WORKLOADS_KEPT, WORKLOAD_SECONDS, timer=self.clock)
-        self._left, self._counted_at = float(BURST), self.clock()
+        self._budget = Budget(BURST, PER_SECOND, self.clock)
         self._complained = False
         self._silent: TTLCache[str, bool] = TTLCache(_NAMESPACES_KEPT, WORKLOAD_SECONDS, timer=self.clock)
 
@@ -58,7 +59,7 @@ class Events:
         self.metrics.event(self._tell(workload, record))
 
     def _tell(self, workload: Workload, record: SessionRecord) -> Told:
-        if workload.namespace in self._silent or workload.uid in self._lately or not self._may_tell():
+        if workload.namespace in self._silent or workload.uid in self._lately or not self._budget.take():
             return Told.SUPPRESSED
         self._lately[workload.uid] = True
         try:
@@ -82,16 +83,6 @@ class Events:
             log.debug("no Event for %s: %s", workload.key, error)
             return Told.FAILED
         return Told.CREATED
-
-    def _may_tell(self) -> bool:
-        """BURST at first, PER_SECOND more as time goes by, never more than BURST."""
-        now = self.clock()
-        self._left = min(BURST, self._left + (now - self._counted_at) * PER_SECOND)
-        self._counted_at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
 
 
 def event_body(

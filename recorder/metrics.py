@@ -15,6 +15,7 @@ from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import MOVED, Meant
 from recorder.life import Write
 from recorder.why.extenders import Found
+from recorder.why.inquiry import Look
 
 # From a pod's Ready to the annotation: ready times have whole seconds, so up to 1 s of it is only their rounding.
 _LAG_BUCKETS = (1, 2, 5, 30, 300)
@@ -104,6 +105,8 @@ class SessionMetrics:
         )
         about = "Questions to the extender about sessions that moved."
         self.inquiry = tally(registry, "lastnode_extender_inquiries", about, "result", Found)
+        about = "Looks at nodes that sessions missed, by where they came from."
+        self.look = tally(registry, "lastnode_node_inquiries", about, "result", Look)
 
     def kind(self, kind: str) -> None:
         """A workload of this kind opted in: its counters begin at 0, so that no increase misses their first case."""

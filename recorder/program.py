@@ -137,7 +137,7 @@ def _counting(
     nominating: Nominating, unforeseen: Unforeseen,
 ) -> Counting:  # fmt: skip
     extenders = Extenders(settings.extender_url, settings.extender_ca)
-    inquiry = Inquiry(server, extenders, lambda: len(view.nodes), counts.inquiry)
+    inquiry = Inquiry(server, extenders, lambda: len(view.nodes), counts.inquiry, counts.look)
     events = Events(server, view.kinds, counts, instance=socket.gethostname())
     return Counting(inquiry, counts, journal, events, nominating.node_of, unforeseen)
 

@@ -87,7 +87,7 @@ class Sessions:
 
     def follow(self) -> None:
         """Subscribe to the view; call it before the watches start."""
-        self.view.sessions.inherit(lambda before, after: dated(before, after, self._early_crash, self.now()))
+        self.view.sessions.inherit(self._inherit)
         self.view.sessions.subscribe(self._on_session)
         for store in self.view.controllers.values():
             store.subscribe(self._on_controller)
@@ -150,6 +150,12 @@ class Sessions:
         """Sessions that will be counted and are not yet."""
         with self._lock:
             return sum(life.counts for life in self._lives.values()) + sum(map(len, self._due.values()))
+
+    def _inherit(self, before: Session | None, after: Session) -> Session:
+        """The whole of a pod is needed at its binding, by who knows all nodes; thousands of them are not kept."""
+        if after.whole and ((before is not None and before.uid == after.uid) or not self.known()):
+            after = msgspec.structs.replace(after, whole=b"")
+        return dated(before, after, self._early_crash, self.now())
 
     def _on_session(self, before: Session | None, after: Session | None) -> None:
         # Of a pool's pods, say, nobody asks for more than that they are none.

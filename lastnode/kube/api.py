@@ -161,7 +161,7 @@ class Api:
     ) -> urllib3.BaseHTTPResponse:
         # retries=False: what to do after a failure is the caller's decision, made once.
         try:
-            return self._pool.request(
+            return self._pool.urlopen(
                 method,
                 self.host + path,
                 headers=self._headers(headers),

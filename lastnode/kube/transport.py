@@ -41,7 +41,25 @@ def trust(ca: str | None = None, pem: str | None = None) -> ssl.SSLContext:
 
 
 class _Connection(HTTPSConnection):
-    """A context for each connection: files that were replaced count from the next one on."""
+    """A context for each connection: files that were replaced count from the next one on. A request goes out in one
+    piece: of two, the first would wake the server for nothing, and each is a system call and encrypted by itself."""
+
+    _parts: list[bytes] | None = None
+
+    def request(self, *args: Any, **more: Any) -> None:
+        self._parts = []
+        try:
+            super().request(*args, **more)
+            whole = b"".join(self._parts)
+        finally:
+            self._parts = None
+        self.send(whole)
+
+    def send(self, data: Any) -> None:
+        if self._parts is None:
+            super().send(data)
+        else:
+            self._parts.append(data)
 
     def connect(self) -> None:
         self.ssl_context = trust(self.ca_certs)

@@ -6,13 +6,17 @@ No scheduler: pods are made on their node, so that a test decides where each of 
 from __future__ import annotations
 
 import itertools
+import re
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from lastnode import contract
 from lastnode.outcome import SessionRecord
 from lastnode.reasons import Reason
+from recorder.why.inquiry import BURST, PER_SECOND, Look
 from testbed.stack import Stack
 from tests.outcomes.scene import journal
 from tests.recorder.space import Space
@@ -187,6 +191,40 @@ def test_a_workload_that_moves_all_the_time_is_not_told_each_time(space: Space) 
     found = space.api.get(f"/api/v1/namespaces/{space.name}/events?fieldSelector=involvedObject.uid={uid}")["items"]
     assert [event["reason"] for event in found] == ["SessionMoved"]
     assert space.metric('lastnode_session_events_total{result="created"}') == 1
+
+
+def test_whatever_moves_the_api_server_is_asked_a_bounded_number_of_times_why(space: Space) -> None:
+    names = [f"w{number}" for number in range(3 * BURST)]
+    elsewhere = space.node("elsewhere")
+    remembered = {name: space.node(f"of-{name}") for name in names}
+    for name, node in remembered.items():
+        space.workload(name)
+        space.session(f"{name}-one", node, 1, name)
+    for name, node in remembered.items():
+        space.written(node, name)
+    sandboxes = [space.sandbox(f"{name}-two", name) for name in names]
+    begun, before = time.monotonic(), lists(space.stack)
+    with ThreadPoolExecutor(8) as pool:
+        pods = [
+            *pool.map(lambda sandbox: space.pod(sandbox["metadata"]["name"], elsewhere, sandbox=sandbox), sandboxes)
+        ]
+    for pod in pods:
+        space.status(pod, "Running", 2)
+    moved = 'lastnode_sessions_total{kind="AgentRuntime",outcome="moved",reason="unknown"}'
+    eventually(lambda: space.metric(moved) == len(names), "all to be counted as moved")
+    asked = lists(space.stack) - before
+    assert 2 <= asked <= 2 * (BURST + (time.monotonic() - begun) * PER_SECOND)
+    told = {result: space.metric(f'lastnode_node_inquiries_total{{result="{result}"}}') for result in Look}
+    assert told[Look.SPENT] >= 1
+    assert asked <= 2 * told[Look.ASKED]  # a node and its pods
+
+
+def lists(stack: Stack) -> float:
+    """Of nodes and of pods, that were ever asked for."""
+    wanted = re.compile(
+        r'^apiserver_request_total\{(?=.*resource="(?:nodes|pods)").*verb="LIST".*\} (\S+)$', re.MULTILINE
+    )
+    return sum(map(float, wanted.findall(stack.api.get("/metrics"))))
 
 
 def test_namespaces_beyond_the_limit_are_counted_together(stack: Stack) -> None:
