@@ -54,7 +54,7 @@ ARMS: Final = {
 CONTROL: Final = "none-default"
 ORACLE: Final = "oracle"
 EVERYBODY: Final = (*ARMS, ORACLE)
-# The oracle takes seconds; with the next two there is a comparison.
+# The oracle takes a minute at full size; with the next two there is a comparison.
 COMPARISON: Final = (ORACLE, CONTROL, "groups-sticky")
 # In order of what is worth knowing, for who stops early.
 IN_TURN: Final = (*COMPARISON, "older-sticky", "older-default", "last-sticky", "alike-sticky", "last-default")

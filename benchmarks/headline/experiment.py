@@ -24,7 +24,7 @@ from testbed.sessions import Sessions
 from testbed.stack import Stack
 from testbed.workloads import Object, sandbox_for
 
-# Real seconds for one of the model's: a pull of 20 s takes 0.4 s, so that a wave is scheduled while nodes pull.
+# Real seconds for one of the model's: a pull of 50 s takes a second, so that a wave is scheduled while nodes pull.
 TIME_SCALE: Final = 0.02
 _LIMIT: Final = 900.0
 # With Go's default of 100 a fifth of kube-apiserver's CPU time collects garbage here, on two cores that everything
@@ -83,7 +83,9 @@ def _start(stack: Stack, arm: Arm, images: Mapping[str, object]) -> None:
     flags = {
         "--image-catalogue": path,
         "--image-cache": model.IMAGE_CACHE,
-        "--bandwidth": model.BANDWIDTH,
+        "--bandwidth": model.SPEED.bandwidth,
+        "--unpack-megabyte": model.SPEED.unpack_megabyte,
+        "--unpack-files": model.SPEED.unpack_files,
         "--container-start": model.CONTAINER_START,
         "--time-scale": TIME_SCALE,
     }

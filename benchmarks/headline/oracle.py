@@ -38,7 +38,7 @@ class Oracle:
             for node in now.gone:
                 del self._stores[node]
             for node in now.come:
-                self._stores[node] = ImageStore(model.BANDWIDTH, model.IMAGE_CACHE)
+                self._stores[node] = ImageStore(model.SPEED, model.IMAGE_CACHE)
             for number, wave in enumerate(now.waves):
                 self._now += _PAUSE
                 yield from self._wave(now, number, wave)

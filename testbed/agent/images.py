@@ -5,13 +5,28 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-# (digest or any other name of its own, bytes), in the order in which they are pulled
-Layer = tuple[str, int]
-Layers = tuple[Layer, ...]
+# In a megabyte as it is pulled: a Python installation's (6,008 files in 111 MB), where nobody says otherwise.
+FILES_PER_MEGABYTE: Final = 54
+
+
+class Layer(NamedTuple):
+    """``name``: its digest, or any other of its own. ``size``: bytes as it is pulled. ``files``: in it."""
+
+    name: str
+    size: int
+    files: int = 0
+
+
+Layers = tuple[Layer, ...]  # the lowest first
+
+
+def layer(name: str, size: int) -> Layer:
+    """One with as many files as usual."""
+    return Layer(name, size, round(size / 1e6 * FILES_PER_MEGABYTE))
 
 
 class CatalogueError(ValueError):
@@ -23,10 +38,10 @@ class ImageSizes:
     """Sizes in bytes, log-normally distributed around ``median`` with ``spread`` as the logarithm's deviation.
 
     The size follows from ``seed`` and the name alone, so every node, run and process sees the same one. The defaults
-    put 95 % of the images between 205 and 305 MB: 2 to 3 s at the default bandwidth.
+    put 95 % of the images between 33 and 49 MB: pulled in 2 to 3 s, unpacking included.
     """
 
-    median: int = 250_000_000
+    median: int = 40_000_000
     spread: float = 0.1
     seed: int = 0
 
@@ -46,11 +61,11 @@ class Images:
     def layers(self, image: str, size: int | None = None) -> Layers:
         """``size``: bytes of an image that the catalogue does not know; default: what ``sizes`` says."""
         known = self.catalogue.get(image)
-        return known if known is not None else ((image, self.sizes(image) if size is None else size),)
+        return known if known is not None else (layer(image, self.sizes(image) if size is None else size),)
 
 
 def read_catalogue(path: Path) -> dict[str, Layers]:
-    """From a JSON file: {image: [[layer, bytes], …]}; layers of one name are one layer.
+    """From a JSON file: {image: [[layer, bytes, files], …]}; layers of one name are one layer.
 
     :raises CatalogueError: not such a file.
     """

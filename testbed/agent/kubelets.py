@@ -161,6 +161,7 @@ class Kubelets:
             self._later(machine, run, pull.done_at, self._run_containers)
         start_up = {
             "pulledBytes": pull.bytes,
+            "downloadSeconds": round((pull.downloaded_at - now.tick) / scale, 3),
             "pullSeconds": round((pull.done_at - now.tick) / scale, 3),
             "startSeconds": round((due - now.tick) / scale, 3),
         }

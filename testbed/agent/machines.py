@@ -4,6 +4,8 @@ One thread calls all of this. What is to be written goes out through ``send``; w
 the timers.
 """
 
+import math
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +14,7 @@ from testbed.agent import nodes, requests
 from testbed.agent.images import Images
 from testbed.agent.imagestore import ImageStore
 from testbed.agent.nodes import NodeShape
+from testbed.agent.pulls import Speed
 from testbed.agent.requests import Request
 from testbed.agent.timers import Action, Moment, Timers
 from testbed.agent.wire import SeenNode
@@ -21,19 +24,21 @@ from testbed.agent.wire import SeenNode
 class Model:
     """How the machines behave. Seconds are those of the model: ``time_scale`` real seconds make one of them.
 
-    ``bandwidth``: bytes a second of one node's pulls. ``image_cache``: bytes a node keeps, None for no limit.
-    ``container_start``: from the last image being there to Ready. ``status_images``, ``status_period``: how many
-    images a node reports, and how long after a change (the kubelet's nodeStatusMaxImages is 50, its
-    nodeStatusUpdateFrequency 10 s). ``running_state``: whether Running is written before Ready: one write more a pod.
+    ``speed``: of one node's pulls. ``image_cache``: bytes a node keeps, None for no limit. ``container_start``: from
+    the last image being there to Ready. A node looks every ``list_period`` which images it has (30 s, written into the
+    kubelet's image_gc_manager.go), and reports what it saw, ``status_images`` of them at most, with its status, every
+    ``status_period`` (nodeStatusMaxImages, 50, and nodeStatusUpdateFrequency, 10 s). ``running_state``: whether Running
+    is written before Ready: one write more a pod.
     """
 
     shape: NodeShape = field(default_factory=NodeShape)
     images: Images = field(default_factory=Images)
-    bandwidth: float = 100e6
+    speed: Speed = field(default_factory=Speed)
     image_cache: int | None = None
     container_start: float = 0.25
     time_scale: float = 1.0
     status_images: int = 50
+    list_period: float = 30.0
     status_period: float = 10.0
     running_state: bool = False
 
@@ -45,7 +50,8 @@ class Machine:
     node: SeenNode
     store: ImageStore
     parked: list[Action] = field(default_factory=list)
-    report_at: float = 0.0
+    look_at: float = 0.0
+    listed: list[tuple[str, int]] = field(default_factory=list)
     reported: list[tuple[str, int]] = field(default_factory=list)
 
     @property
@@ -97,14 +103,14 @@ class Machines:
         self._others.discard(name)
 
     def images_change(self, machine: Machine, at: float) -> None:
-        """The node's images are others from ``at`` (monotonic seconds) on: report them a status period later."""
-        due = at + self._model.status_period * self._model.time_scale
-        if machine.report_at < at:
-            machine.report_at = due
-            self._timers.at(due, partial(self._report, machine))
+        """The node's images are others from ``at`` (monotonic seconds) on: a kubelet sees that when it looks next."""
+        due = next_tick(at, self._model.list_period * self._model.time_scale, f"images of {machine.node.name}")
+        if machine.look_at != due:
+            machine.look_at = due
+            self._timers.at(due, partial(self._look, machine))
 
     def _boot(self, node: SeenNode) -> Machine:
-        store = ImageStore(self._model.bandwidth / self._model.time_scale, self._model.image_cache)
+        store = ImageStore(self._model.speed.scaled(self._model.time_scale), self._model.image_cache)
         store.remember((name, self._model.images.layers(name, size)) for name, size in node.images)
         return Machine(node, store, reported=list(node.images))
 
@@ -122,12 +128,22 @@ class Machines:
             version = {"resourceVersion": node.resource_version}
             self._patch(node, "", {"metadata": version, "spec": {"taints": taints}})
 
+    def _look(self, machine: Machine, now: Moment) -> None:
+        machine.listed = machine.store.held(now.tick)[: self._model.status_images]
+        due = next_tick(now.tick, self._model.status_period * self._model.time_scale, machine.node.name)
+        self._timers.at(due, partial(self._report, machine))
+
     def _report(self, machine: Machine, now: Moment) -> None:
-        held = machine.store.held(now.tick)[: self._model.status_images]
-        if self._served.get(machine.node.name) is machine and held != machine.reported:
-            machine.reported = held
-            images = nodes.image_status(held, self._model.status_images)
+        if self._served.get(machine.node.name) is machine and machine.listed != machine.reported:
+            machine.reported = machine.listed
+            images = nodes.image_status(machine.listed, self._model.status_images)
             self._patch(machine.node, "/status", {"status": {"images": images}})
 
     def _patch(self, node: SeenNode, subresource: str, body: dict[str, object]) -> None:
         self._send(requests.patch(requests.node_path(node.name) + subresource, node.uid, body))
+
+
+def next_tick(at: float, period: float, who: str) -> float:
+    """The first moment from ``at`` on at which ``who`` does what it does once a period, each at a time of its own."""
+    phase = random.Random(who).random()
+    return max(at, (math.ceil(at / period - phase) + phase) * period) if period else at

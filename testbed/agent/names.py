@@ -23,8 +23,8 @@ UNREADY_AFTER: Final = PREFIX + "unready-after"
 # Bytes of each image of this pod, instead of what follows from its name.
 IMAGE_SIZE: Final = PREFIX + "image-size"
 
-# A condition on every pod that became Ready; its message is JSON: {"pulledBytes", "pullSeconds", "startSeconds"},
-# in seconds of the model.
+# A condition on every pod that became Ready; its message is JSON: {"pulledBytes", "downloadSeconds", "pullSeconds",
+# "startSeconds"}, in seconds of the model since it was bound: until all was downloaded, unpacked too, Ready.
 START_UP: Final = PREFIX + "StartUp"
 
 # agent-sandbox's own: on a pod whose Sandbox a pool or a claim controls, and the template's name on the Sandbox.

@@ -10,6 +10,7 @@ from typing import NoReturn
 from testbed.agent.images import CatalogueError, Images, ImageSizes, Layers, read_catalogue
 from testbed.agent.machines import Model
 from testbed.agent.nodes import NodeShape
+from testbed.agent.pulls import Speed
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,12 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     model = Model(
         shape=NodeShape(flags.cpu, flags.memory, flags.pods, flags.hostname_suffix),
         images=Images(ImageSizes(flags.image_size, flags.image_spread, flags.seed), flags.image_catalogue),
-        bandwidth=flags.bandwidth,
+        speed=Speed(flags.bandwidth, flags.unpack_megabyte, flags.unpack_files),
         image_cache=flags.image_cache,
         container_start=flags.container_start,
         time_scale=flags.time_scale,
         status_images=flags.status_images,
+        list_period=flags.list_period,
         status_period=flags.status_period,
         running_state=flags.running_state,
     )
@@ -99,16 +101,22 @@ def _add_images(group: argparse._ArgumentGroup) -> None:
                        help="standard deviation of the sizes' logarithm")  # fmt: skip
     group.add_argument("--seed", type=_count(0), default=sizes.seed, metavar="N", help="other sizes per name")
     group.add_argument("--image-catalogue", type=_catalogue, default="", metavar="FILE",
-                       help="JSON with the layers of images: {image: [[layer, bytes], …]}")  # fmt: skip
+                       help="JSON with the layers of images: {image: [[layer, bytes, files], …]}")  # fmt: skip
     group.add_argument("--image-cache", type=_count(1), metavar="BYTES", help="what a node keeps (default: all)")
-    group.add_argument("--bandwidth", type=_positive(), default=model.bandwidth, metavar="BYTES/S",
-                       help="of the pulls of one node")  # fmt: skip
+    group.add_argument("--bandwidth", type=_positive(), default=model.speed.bandwidth, metavar="BYTES/S",
+                       help="of the downloads of one node")  # fmt: skip
+    group.add_argument("--unpack-megabyte", type=_positive(zero=True), default=model.speed.unpack_megabyte,
+                       metavar="S", help="to unpack a megabyte as it is downloaded")  # fmt: skip
+    group.add_argument("--unpack-files", type=_positive(zero=True), default=model.speed.unpack_files, metavar="S",
+                       help="on top, to unpack 1,000 files")  # fmt: skip
     group.add_argument("--container-start", type=_positive(zero=True), default=model.container_start, metavar="S",
                        help="from the image being there to Ready")  # fmt: skip
     group.add_argument("--status-images", type=_count(0), default=model.status_images, metavar="N",
                        help="images that a node reports")  # fmt: skip
+    group.add_argument("--list-period", type=_positive(zero=True), default=model.list_period, metavar="S",
+                       help="how often it looks which images it has")  # fmt: skip
     group.add_argument("--status-period", type=_positive(zero=True), default=model.status_period, metavar="S",
-                       help="how long after a change it reports them")  # fmt: skip
+                       help="how often it reports what it saw")  # fmt: skip
     group.add_argument("--time-scale", type=_positive(), default=model.time_scale, metavar="X",
                        help="real seconds that one second of the model takes")  # fmt: skip
 

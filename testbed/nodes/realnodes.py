@@ -86,6 +86,10 @@ class RealNodes:
         """The layer that holds what every image runs: busybox."""
         return Files([("bin/busybox", self._programs.debian / "bin/busybox")]).layer("program")
 
+    def disk(self, name: str) -> Path:
+        """Where what the machine has in /var is to be found."""
+        return self._directory(name) / "var"
+
     def wait_ready(self, names: Iterable[str] = ()) -> None:
         """Until these nodes (default: all) are Ready and their kubelets have spoken since their machines booted."""
         wanted = set(names) or set(self._machines)

@@ -13,7 +13,8 @@ from testbed.sessions import Sessions
 
 NODES = 6
 # An image takes half a second, a container a twentieth; nodes report their images almost at once.
-FLAGS = ("--bandwidth", "5e8", "--container-start", "0.05", "--status-period", "0.05", "--running-state")
+FLAGS = (*("--bandwidth", "5e8", "--unpack-megabyte", "0.008", "--unpack-files", "0"), "--container-start", "0.05",
+         *("--list-period", "0.05", "--status-period", "0.05"), "--running-state")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lastnode import contract
 from testbed.agent import names, nodes
+from testbed.agent.images import Layer
+from testbed.agent.machines import Machines, Model, next_tick
+from testbed.agent.pulls import Speed
+from testbed.agent.requests import Request
 from testbed.agent.script import Script, ScriptError, parse
 from testbed.agent.settings import parse as parse_flags
 from testbed.agent.timers import Moment, Timers
+from testbed.agent.wire import SeenNode
 from testbed.workloads import agent_runtime, code_interpreter, sandbox_for
 
 
@@ -79,7 +86,55 @@ def test_a_wrong_flag_is_one_line_and_code_2(flags: list[str], capsys: pytest.Ca
 
 def test_flags_reach_the_model() -> None:
     model = parse_flags(["--cpu", "4", "--image-cache", "5", "--time-scale", "0.1", "--hostname-suffix", ".x"]).model
+    speed = parse_flags(["--bandwidth", "1", "--unpack-megabyte", "2", "--unpack-files", "3"]).model.speed
+    assert speed == Speed(1, 2, 3) == Speed(10, 0.2, 0.3).scaled(10)
     assert (model.shape.cpu, model.shape.hostname_suffix, model.image_cache, model.time_scale) == ("4", ".x", 5, 0.1)
+
+
+@given(st.floats(0, 1e6), st.floats(0.001, 100), st.text(max_size=5))
+def test_what_is_done_once_a_period_is_done_within_the_next(at: float, period: float, who: str) -> None:
+    tick = next_tick(at, period, who)
+    assert at <= tick <= at + period * 1.001
+    assert next_tick(tick + period / 2, period, who) == pytest.approx(tick + period)
+    assert next_tick(at, 0.0, who) == at
+
+
+NODE = SeenNode(name="node-0", uid="uid", served=True, ready=True, address="", taints=[], images=[])
+
+
+def pulled_at(second: float, machines: Machines, timers: Timers) -> None:
+    """node-0 has an image from that second on."""
+    machine = machines.get("node-0")
+    assert machine is not None
+    machine.store.admit("pod", [("a:1", (Layer("a", 100),))], second)
+    machines.images_change(machine, second)
+
+
+@pytest.mark.parametrize("second", [0.0, 7.0, 19.0, 31.0, 44.0])
+def test_an_image_is_listed_with_the_first_status_after_the_kubelet_has_looked(second: float) -> None:
+    timers, sent = Timers(), list[Request]()
+    machines = Machines(Model(), timers, sent.append)
+    machines.seen(NODE, moment(0.0))
+    pulled_at(second, machines, timers)
+    looks = next_tick(second, 30.0, "images of node-0")
+    reports = next_tick(looks, 10.0, "node-0")
+    timers.run(moment(reports - 0.01))
+    assert sent == []
+    timers.run(moment(reports))
+    (request,) = sent
+    assert request.body == {"metadata": {"uid": "uid"}, "status": {"images": [{"names": ["a:1"], "sizeBytes": 100}]}}
+
+
+def test_what_is_pulled_after_the_kubelet_has_looked_waits_for_its_next_look() -> None:
+    timers, sent = Timers(), list[Request]()
+    machines = Machines(Model(), timers, sent.append)
+    machines.seen(NODE, moment(0.0))
+    looks = next_tick(0.0, 30.0, "images of node-0")
+    pulled_at(looks + 0.1, machines, timers)
+    timers.run(moment(looks + 30.0))
+    assert sent == []
+    timers.run(moment(looks + 40.0))
+    assert len(sent) == 1
 
 
 @pytest.mark.parametrize("build", [agent_runtime, code_interpreter])

@@ -64,11 +64,9 @@ def test_each_workload_has_an_image_of_its_own_on_shared_layers(workloads: int, 
     tops = {layers[-1][0] for layers in images.values()}
     assert len(images) == len(tops) == workloads
     assert all(len(layers) == 3 for layers in images.values())
-    sizes: dict[str, set[int]] = {}
-    for layers in images.values():
-        for name, size in layers:
-            sizes.setdefault(name, set()).add(size)
-    assert all(len(found) == 1 and min(found) > 0 for found in sizes.values())
+    every = {layer for layers in images.values() for layer in layers}
+    assert len(every) == len({layer.name for layer in every})
+    assert all(layer.size > 0 for layer in every)
     assert len({layers[0][0] for layers in images.values()}) <= model.BASES
 
 
@@ -84,7 +82,7 @@ def test_workloads_on_the_same_environment_are_a_group() -> None:
     groups = model.environments(images)
     assert len(set(groups.values())) <= 10 < len(groups)
     for workload, environment in groups.items():
-        assert environment in dict(images[model.image_of(workload)])
+        assert environment in {layer.name for layer in images[model.image_of(workload)]}
 
 
 NODES = st.sampled_from("abcdef")
