@@ -81,6 +81,7 @@ def test_what_the_demo_leaves_running_can_be_tried_as_printed_and_goes_without_a
     uid, node = tried(pod).split()
     for command in commands:
         tried(command)
+    assert re.search(r"^No failure", doctor := tried("kubectl lastnode doctor"), re.MULTILINE), doctor
 
     def resumed() -> bool:
         now = tried(f"{pod} --ignore-not-found").split()
