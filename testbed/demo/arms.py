@@ -20,7 +20,8 @@ from testbed.stack import Stack
 from testbed.webhook import OPT_OUT_LABEL
 from testbed.workloads import agent_runtime, code_interpreter, sandbox_for
 
-READY_SECONDS = 60.0
+# On a busy machine a session takes minutes, and to give up loses all that ran before it.
+READY_SECONDS = 300.0
 WRITTEN_SECONDS = 20.0
 # So many at most are on their way to a node. On a busy machine a flood of Sandboxes reaches the extender later than
 # their pods reach kube-scheduler, by more than it waits.

@@ -8,11 +8,11 @@ import random
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -26,11 +26,12 @@ from testbed.nodes.images import Files, real_files
 from testbed.nodes.programs import PACKAGES
 from testbed.nodes.realnodes import RealNodes, control_plane
 from testbed.sandboxes import sandbox
-from testbed.sessions import Sessions
-from testbed.stack import Stack
+from testbed.sessions import Sessions, SessionTimeout
+from testbed.stack import Stack, is_ready
 from testbed.versions import chosen
 
 ROUNDS: Final = ("1", "2", "3")
+T = TypeVar("T")
 BACK: Final = "back on its last node"
 # What each session asks for of a machine that has 2 CPUs or more: all of a round fit on one.
 CPU: Final = "150m"
@@ -76,6 +77,15 @@ class Demo:
         stack.api.delete(f"/api/v1/nodes/{node}")
         yield
 
+    def trouble(self) -> Iterator[str]:
+        """Of each pod that is not Ready, the last Event about it."""
+        for pod in self.stack.api.get("/api/v1/namespaces/default/pods")["items"]:
+            about = f"involvedObject.uid={pod['metadata']['uid']}"
+            events = self.stack.api.get(f"/api/v1/namespaces/default/events?fieldSelector={about}")["items"]
+            if events and not is_ready(pod):
+                last = max(events, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+                yield f"{pod['metadata']['name']}: {last['reason']}: {last['message']}"
+
     def phases(self, run: Run) -> Phases:
         """How long its pull took, its kubelet says."""
         path = f"/api/v1/namespaces/default/events?fieldSelector=reason=Pulled,involvedObject.uid={run.uid}"
@@ -91,22 +101,37 @@ def run(demo: Demo, console: Console, workloads: int) -> list[str]:
     control = demo.arm("control", workloads, sticky=False)
     demo.nodes.registry.push("blocker", [demo.nodes.program()])
     arms = (webhook, alone, control)
-    ran = [run for session in ROUNDS for run in demo.rounds.run(arms, session)]
+    rounds, never = as_far_as(demo.rounds.run(arms, session) for session in ROUNDS)
+    ran = [run for each in rounds for run in each]
+    broken, missed = as_far_as(() if never else demo.break_nodes(webhook))
+    problems = [f"{missing}; {'; '.join(demo.trouble())}" for missing in (never, missed) if missing]
     runs = {arm.name: [run for run in ran if run.arm == arm.name] for arm in arms}
     report.print_sessions(console, "webhook, Sandboxes alone, and without stickiness", list(runs.values()))
-    broken = list(demo.break_nodes(webhook))
     report.print_faults(console, broken)
     totals = [total_of(name, own) for name, own in runs.items()]
     report.print_totals(console, totals)
     print_phases(console, {run: demo.phases(run) for run in (*ran, *(run for _, _, run in broken))})
-    problems = [
+    problems += [
         f"{run.workload} still ran on {node}, which was {fault}" for fault, node, run in broken if run.node == node
     ]
     for arm, total in zip(arms, totals, strict=True):
         if arm.sticky and total.reused != total.returning:
             problems.append(f"{arm.name}: {total.reused} of {total.returning} came back to idle nodes")
     sticky = [(arm, runs[arm.name]) for arm in arms if arm.sticky]
+    if never or missed:
+        return problems
     return problems + operator.look(console, demo.stack, sticky, broken, (), ())
+
+
+def as_far_as(parts: Iterable[T]) -> tuple[list[T], str]:
+    """What came, and which session ended it, as it was not Ready in time; empty where none did."""
+    found: list[T] = []
+    try:
+        for part in parts:
+            found.append(part)
+    except SessionTimeout as error:
+        return found, str(error)
+    return found, ""
 
 
 def pull_seconds(message: str) -> float:
