@@ -14,6 +14,7 @@ from kubernetes import client, config, watch
 
 from lastnode import prefer_node
 
+# Put your images here: these run on the simulated nodes only.
 IMAGES = {"train": "registry.example/train:1", "judge": "registry.example/judge:1"}
 MEMORY = Path("last-nodes.json")
 READY_SECONDS = 300
