@@ -8,30 +8,29 @@ import random
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from lastnode.kube.errors import KubeError
 from testbed.demo import faults, operator, report
-from testbed.demo.arms import Arm, Rounds, make_arm
+from testbed.demo.arms import Arm, Rounds, as_far_as, make_arm
 from testbed.demo.outcome import Run, total_of
 from testbed.errors import LocalError
 from testbed.nodes.images import Files, real_files
 from testbed.nodes.programs import PACKAGES
 from testbed.nodes.realnodes import RealNodes, control_plane
 from testbed.sandboxes import sandbox
-from testbed.sessions import Sessions, SessionTimeout
+from testbed.sessions import Sessions
 from testbed.stack import Stack, is_ready
 from testbed.versions import chosen
 
 ROUNDS: Final = ("1", "2", "3")
-T = TypeVar("T")
 BACK: Final = "back on its last node"
 # What each session asks for of a machine that has 2 CPUs or more: all of a round fit on one.
 CPU: Final = "150m"
@@ -121,17 +120,6 @@ def run(demo: Demo, console: Console, workloads: int) -> list[str]:
     if never or missed:
         return problems
     return problems + operator.look(console, demo.stack, sticky, broken, (), ())
-
-
-def as_far_as(parts: Iterable[T]) -> tuple[list[T], str]:
-    """What came, and which session ended it, as it was not Ready in time; empty where none did."""
-    found: list[T] = []
-    try:
-        for part in parts:
-            found.append(part)
-    except SessionTimeout as error:
-        return found, str(error)
-    return found, ""
 
 
 def pull_seconds(message: str) -> float:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
 from testbed.demo.outcome import Run
-from testbed.nodes.demo import Phases, as_far_as, kind_of_start, pull_seconds
+from testbed.nodes.demo import Phases, kind_of_start, pull_seconds
 from testbed.paths import REPOSITORY
-from testbed.sessions import SessionTimeout
 
 
 @pytest.mark.usefixtures("supported")
@@ -30,15 +28,6 @@ def test_it_ends_well_and_shows_what_coming_back_is_worth_and_what_of_it_was_rea
     assert re.search(r"^real: 3 kubelets 1\.37\.2 with containerd 1\.6\.20, .* Not real: one", shown, re.MULTILINE), (
         shown
     )
-
-
-def test_what_ran_before_a_session_that_is_never_ready_is_told_all_the_same() -> None:
-    def rounds() -> Iterator[list[str]]:
-        yield ["1"]
-        raise SessionTimeout("1 sessions not Ready")
-
-    assert as_far_as(rounds()) == ([["1"]], "1 sessions not Ready")
-    assert as_far_as([["1"], ["2"]]) == ([["1"], ["2"]], "")
 
 
 def test_the_time_of_a_pull_is_what_the_kubelet_says() -> None:
