@@ -14,8 +14,7 @@ from kubernetes import client, config, watch
 
 from lastnode import prefer_node
 
-# Put your images here: these run on the simulated nodes only.
-IMAGES = {"train": "registry.example/train:1", "judge": "registry.example/judge:1"}
+IMAGES = {"train": "registry.example/train:1", "judge": "registry.example/judge:1"}  # put yours here
 MEMORY = Path("last-nodes.json")
 READY_SECONDS = 300
 
