@@ -30,7 +30,7 @@ setup: $(READY) ## Make the virtual environment with the pinned dependencies
 $(READY): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "lastnode needs Python 3.11 or newer on PATH (or make PYTHON=/path/to/python3.12 …)" >&2; exit 1; }
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "$(PYTHON) cannot make a virtual environment (on Debian: apt install python3-venv)" >&2; exit 1; }
-	@echo "installing the pinned dependencies into $(VENV)"
+	@echo "installing the pinned dependencies into $(VENV)" >&2
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

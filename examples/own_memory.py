@@ -14,7 +14,7 @@ from kubernetes import client, config, watch
 
 from lastnode import prefer_node
 
-IMAGES = {"train": "registry.example/train:1", "judge": "registry.example/judge:1"}
+IMAGES = {"train": "registry.example/train:1", "judge": "registry.example/judge:1"}  # put yours here
 MEMORY = Path("last-nodes.json")
 READY_SECONDS = 300
 

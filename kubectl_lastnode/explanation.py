@@ -111,7 +111,7 @@ def from_event(event: Mapping[str, Any], *, exists: bool) -> Explanation:
         namespace=pod.get("namespace", ""), pod=pod.get("name", ""), pod_uid=pod.get("uid", ""), exists=exists,
         source=Source.EVENT, workload=workload.get("name", ""), kind=workload.get("kind", ""), last_node=said["last"],
         preferred=_unless(known, said["last"]), node=said["node"], outcome=str(Outcome.MOVED), **_because(known),
-        notes=["An Event does not tell who asked for the node, nor how long the start took."],
+        notes=["An Event does not tell whether the extender was asked, nor how long the start took."],
     )  # fmt: skip
 
 
@@ -151,6 +151,16 @@ def derived(
         **_because(Reason.UNKNOWN if outcome is Outcome.MOVED else None),
         **_times(session.created_at, live.scheduled_at, session.ready_at),
     )  # fmt: skip
+
+
+def with_asker(
+    found: Explanation, terms: object, workload: Workload | None, nodes: Nodes, weights: Weights = WEIGHTS
+) -> Explanation:
+    """Who asked, where only the pod's own ``terms`` say it: the recorder finds it out for sessions that moved, and an
+    Event does not tell."""
+    weights = weights.of_a_workload(workload.older_weight if workload else None)
+    asked = _asked_by_terms(terms, _memory(workload), nodes, weights)
+    return msgspec.structs.replace(found, asked="term" if found.last_node in asked else "")
 
 
 def newest_event(events: Iterable[Mapping[str, Any]], pod: str, pod_uid: str) -> Mapping[str, Any] | None:

@@ -26,6 +26,11 @@ _DIRECTORY = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep data and logs here, also after the end; default: a temporary directory.",
 )
+# What somebody who installs lastnode on it would wait for in vain, or take for a fault of lastnode's.
+_WITHOUT = (
+    "no Deployment controller runs: Deployments stay at 0 pods; `make demo KEEP=1` runs lastnode's programs\n"
+    "all nodes are empty: many sessions come back by chance, without lastnode too; `make demo` compares"
+)
 
 
 class _Group(click.Group):
@@ -48,7 +53,9 @@ def main() -> None:
 @_DIRECTORY
 def up(nodes: int, directory: Path | None) -> None:
     """Start a cluster and leave it running; prints the shell line that points kubectl at it."""
-    _tell(detached.up(nodes, directory, state_dir(), to_stderr))
+    cluster = detached.up(nodes, directory, state_dir(), to_stderr)
+    to_stderr(_WITHOUT)
+    _tell(cluster)
 
 
 @main.command()

@@ -33,7 +33,7 @@ class Stack:
     """A control plane with what is put on it. A context manager; leaving it stops everything.
 
     cp: the control plane; api: plain HTTP as administrator; recorder, extender, webhook, agent: Components once
-    started.
+    started; trusted: a PEM file of the CAs of all that serves TLS.
     """
 
     def __init__(self, cp: ControlPlane) -> None:
@@ -46,8 +46,8 @@ class Stack:
         self.recorder_url = ""
         self.extender_url = ""
         self.webhook_url = ""
-        self._trusted = cp.dir / "trusted.pem"
-        self._trusted.write_bytes(cp.ca_file.read_bytes())
+        self.trusted = cp.dir / "trusted.pem"
+        self.trusted.write_bytes(cp.ca_file.read_bytes())
 
     @classmethod
     def start(
@@ -109,7 +109,7 @@ class Stack:
         register: the API server asks it about each session's pod when this returns, see register_webhook()
         registered: for testbed.webhook.configuration()"""
         files = webhook.write_certificate(self.cp.dir / name)
-        with self._trusted.open("ab") as trusted:
+        with self.trusted.open("ab") as trusted:
             trusted.write(files.ca.read_bytes())
         whole = (*files.flags, *flags)
         component, self.webhook_url = self._start_program(name, "extender.program", whole, user, files.ca)
@@ -156,7 +156,7 @@ class Stack:
 
     def metrics(self, url: str) -> dict[str, float]:
         """Every sample of a program's /metrics, by its full name with labels; a kube-scheduler's too."""
-        lines = fetch(f"{url}/metrics", seconds=10, ca=str(self._trusted)).decode().splitlines()
+        lines = fetch(f"{url}/metrics", seconds=10, ca=str(self.trusted)).decode().splitlines()
         samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, value in samples}
 

@@ -16,11 +16,13 @@ import pytest
 
 from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import Reason
+from testbed.demo.arms import as_far_as
 from testbed.demo.many import Landing, Tally, full_nodes
 from testbed.demo.operator import disagreements, told_cold
 from testbed.demo.outcome import Outcome as Seen
 from testbed.demo.outcome import Run, outcome_of, remembered, total_of
 from testbed.paths import REPOSITORY
+from testbed.sessions import SessionTimeout
 from tests.waiting import eventually
 
 
@@ -81,6 +83,7 @@ def test_what_the_demo_leaves_running_can_be_tried_as_printed_and_goes_without_a
     uid, node = tried(pod).split()
     for command in commands:
         tried(command)
+    assert re.search(r"^No failure", doctor := tried("kubectl lastnode doctor"), re.MULTILINE), doctor
 
     def resumed() -> bool:
         now = tried(f"{pod} --ignore-not-found").split()
@@ -179,6 +182,15 @@ def test_a_session_is_first_reused_or_moved_by_where_the_one_before_ran() -> Non
     assert outcome_of("a", ["b", "a"]) == "reused"
     assert outcome_of("b", ["b", "a"]) == "older"
     assert outcome_of("c", ["b", "a"]) == "moved"
+
+
+def test_what_ran_before_a_session_that_is_never_ready_is_told_all_the_same() -> None:
+    def rounds() -> Iterator[list[str]]:
+        yield ["1"]
+        raise SessionTimeout("1 sessions not Ready")
+
+    assert as_far_as(rounds()) == ([["1"]], "1 sessions not Ready")
+    assert as_far_as([["1"], ["2"]]) == ([["1"], ["2"]], "")
 
 
 def test_totals_count_only_their_own_arm_and_only_sessions_that_could_come_back() -> None:

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -40,15 +40,16 @@ def main(argv: Sequence[str] | None = None, results: Path = PUBLISHED) -> int:
             if wanted.anew or wanted.quick:
                 kept[name].forget()
             _measure_missing(kept[name], wanted.arms, size, wanted.seed, until)
-    return _report([kept[name].runs(arms_of(size.at_a_time)) for name, size in sizes.items()])
+    found = [kept[name].runs(arms_of(size.at_a_time)) for name, size in sizes.items()]
+    return _report(found, report.brief if wanted.quick else report.text)
 
 
 def _size(wanted: argparse.Namespace, at_a_time: int) -> world.Size:
     return world.quick_size(at_a_time) if wanted.quick else world.full_size(wanted.scale, at_a_time)
 
 
-def _report(worlds: Sequence[Sequence[Run]]) -> int:
-    print(*(report.text(runs) for runs in worlds), sep="\n\n")
+def _report(worlds: Sequence[Sequence[Run]], told: Callable[[Sequence[Run]], str] = report.text) -> int:
+    print(*(told(runs) for runs in worlds), sep="\n\n")
     return 0 if any(worlds) else 3
 
 
@@ -73,13 +74,18 @@ def _publish(wanted: argparse.Namespace, kept: Mapping[str, Kept], published: Ma
 def _measure_missing(kept: Kept, arms: Sequence[str], size: world.Size, seed: int, until: float) -> None:
     """The arms that are not kept, one after the other; none is begun at or after ``until`` (time.monotonic)."""
     missing = [arm for arm in arms if arm in arms_of(size.at_a_time) and kept.get(arm) is None]
-    took = [0.0]
+    took: list[float] = []
     for done, arm in enumerate(missing, 1):
         if time.monotonic() < until:
             kept.add(run := measure(arm, size, seed))
-            took.append(run.minutes)
-            left = len(missing) - done
-            _say(f"{arm}: done in {run.minutes:.1f} min; {left} arms are left, about {left * max(took):.0f} min")
+            took += [run.minutes] if arm != ORACLE else []
+            _say(f"{arm}: done in {run.minutes:.1f} min; {remaining(len(missing) - done, took)}")
+
+
+def remaining(left: int, took: Sequence[float]) -> str:
+    """``took``: minutes of each arm that was finished, of those that run sessions."""
+    about = f", about {left * max(took):.0f} min" if took and left else ""
+    return f"{left} arm{'' if left == 1 else 's'} left{about}"
 
 
 def measure(arm: str, size: world.Size, seed: int) -> Run:
@@ -134,7 +140,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     size.add_argument(
         "--scale", type=_scale, default=1.0, metavar="X", help="1: 20,000 sessions a round on 1,000 nodes"
     )
-    size.add_argument("--quick", action="store_true", help=f"anew, on 100 nodes: {', '.join(COMPARISON)}")
+    size.add_argument("--quick", action="store_true", help=f"anew, on 100 nodes, in short: {', '.join(COMPARISON)}")
     parser.add_argument("--arms", type=_arms, metavar="A,B", help=f"default, in this order: {','.join(IN_TURN)}")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--minutes", type=float, default=float("inf"), metavar="M", help="begin no arm after so long")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from benchmarks.headline import aims
-from benchmarks.headline.arms import CONTROL, ORACLE, arms_of
+from benchmarks.headline.arms import CONTROL, ORACLE, STICKIEST, arms_of
 from benchmarks.headline.kept import Run
 from benchmarks.headline.others import BUSY
 from benchmarks.headline.ran import ELSEWHERE, REASONS, Summary
@@ -71,6 +71,8 @@ _STARTUP: Final = ("arm", "remembered node", "last node", "of possible", "of the
                    "those: mean s", "mean s", "cut", "p50 s", "p95 s", "pulled TB", "first s")  # fmt: skip
 _LOAD: Final = ("arm", "pods/s", "of none", "cycle ms", "deviation", "most", "of one workload", "at most",
                 "CPU of others", "minutes")  # fmt: skip
+_BRIEF: Final = ("arm", "remembered node", "mean s", "cut", "p95 s", "pulled TB", "pods/s")
+_WHO: Final = dict(zip((CONTROL, STICKIEST, ORACLE), ("without lastnode", "with it", "at best"), strict=True))
 _SHORT: Final = ("arm", "remembered node", "last node", "passed over", "mean s", "cut", "pulled TB", "first s",
                  "pods/s", "of none", "CPU ms", "deviation", "most", "of one workload")  # fmt: skip
 
@@ -84,9 +86,26 @@ def text(runs: Sequence[Run]) -> str:
     return "\n\n".join([*filter(None, parts), *_notes(runs)])
 
 
+def brief(runs: Sequence[Run]) -> str:
+    """The answer in a sentence and a table, for who looks at it the first time."""
+    if not runs:
+        return "nothing was measured yet"
+    return "\n\n".join(filter(None, [_answer(runs), _intro(runs), _table(_BRIEF, runs), *_notes(runs, wanted=())]))
+
+
 def summary(runs: Sequence[Run]) -> str:
     """What of it goes into a document; aims are of both worlds."""
     return "\n\n".join([_intro(runs), _table(_SHORT, runs), *_notes(runs)])
+
+
+def _answer(runs: Sequence[Run]) -> str:
+    found = {run.arm: run.summary for run in runs}
+    told = [
+        f"{who} {own.remembered / own.returning:.0%} came back, {own.mean:.1f} s mean"
+        for arm, who in _WHO.items()
+        if (own := found.get(arm))
+    ]
+    return f"{'; '.join(told).capitalize()}." if told else ""
 
 
 def _intro(runs: Sequence[Run]) -> str:
@@ -106,9 +125,10 @@ def _table(columns: Sequence[str], runs: Sequence[Run]) -> str:
     return table(columns, [[_COLUMNS[column](run, beside) for column in columns] for run in runs])
 
 
-def _notes(runs: Sequence[Run]) -> list[str]:
+def _notes(runs: Sequence[Run], wanted: Sequence[str] | None = None) -> list[str]:
     """What the tables have to be read with: arms that are missing, and a machine that did something else too."""
-    missing = [arm for arm in arms_of(runs[0].at_a_time) if arm not in {run.arm for run in runs}]
+    wanted = arms_of(runs[0].at_a_time) if wanted is None else wanted
+    missing = [arm for arm in wanted if arm not in {run.arm for run in runs}]
     busy = [run.arm for run in runs if run.rates and (run.others or 0.0) > BUSY]
     words = ("Something else ran on the machine meanwhile, so that their pods/s and cycle are not only their own", busy)
     return [f"{what}: {', '.join(arms)}." for what, arms in (("Not run yet", missing), words) if arms]

@@ -28,7 +28,11 @@ _ASKED: Final = {
     "term": "the preferred term in the pod's own spec (webhook or library)",
     "extender": "the extender, which the scheduler asked",
     "nobody": "nobody: no term in the pod, no call of the extender",
-    "": "not known",
+}
+# Whether the pod is there -> why it is not known who asked.
+_NOT_KNOWN: Final = {
+    True: "not known: no term in the pod, and no word of the extender",
+    False: "not known: the pod is gone, and its terms with it",
 }
 
 
@@ -63,7 +67,7 @@ def lines(found: Explanation, now: datetime) -> list[str]:
         ("Source", found.source.meaning),
         ("Preferred", _preferred(found, now)),
         ("Ranked now", ", ".join(f"{one.node} {one.weight} ({one.standing})" for one in found.ranked) or "-"),
-        ("Asked by", _ASKED.get(found.asked, found.asked) if found.preferred else "-"),
+        ("Asked by", _asked(found) if found.preferred else "-"),
         *([("Nominated", f"{found.nominated}, to be tried first")] if found.nominated else []),
         ("Ran on", f"{found.node or '<none>'}: {tinted(found.outcome or 'unknown')}"),
         ("Start-up", _startup(found)),
@@ -81,6 +85,10 @@ def _preferred(found: Explanation, now: datetime) -> str:
     return ("" if found.preferred else "nothing; its last node was ") + found.last_node + since
 
 
+def _asked(found: Explanation) -> str:
+    return _ASKED.get(found.asked, found.asked) or _NOT_KNOWN[found.exists]
+
+
 def _startup(found: Explanation) -> str:
     if found.startup_seconds is None:
         return "not known"
@@ -96,10 +104,10 @@ def _explain(options: Options, namespace: str, name: str) -> Explanation:
     if record is not None:
         workload = _recorded_workload(options, record)
         found = explanation.from_record(record, workload, exists=live is not None)
-        return _with_ranks(options, found, workload)
+        return _with_ranks(options, _with_asker(options, found, live, workload), workload)
     event = explanation.newest_event(_events(options, namespace), name, uid)
     if event is not None:
-        return explanation.from_event(event, exists=live is not None)
+        return _with_asker(options, explanation.from_event(event, exists=live is not None), live, None)
     if live is None:
         unknown = "neither a journal nor an Event knows it" if journals.found else "no Event knows it"
         raise Failure(f"no pod {name} in namespace {namespace}, and {unknown}")
@@ -112,6 +120,12 @@ def _explain(options: Options, namespace: str, name: str) -> Explanation:
     )  # fmt: skip
     notes = [] if whose.workload else [f"Whose session it is cannot be known: {whose.verdict}."]
     return _with_ranks(options, msgspec.structs.replace(found, notes=[*found.notes, *notes]), whose.workload)
+
+
+def _with_asker(options: Options, found: Explanation, live: Live | None, workload: Workload | None) -> Explanation:
+    if found.asked or live is None or not live.terms:
+        return found
+    return explanation.with_asker(found, live.terms, workload, options.cluster.nodes() or {}, options.weights)
 
 
 def _with_ranks(options: Options, found: Explanation, workload: Workload | None) -> Explanation:

@@ -16,13 +16,13 @@ from lastnode.contract import LAST_NODE, RECENT_NODES
 from lastnode.kinds import kind_named
 from lastnode.kube.errors import KubeError
 from testbed.demo import keep, operator, report
-from testbed.demo.arms import Arm, Rounds, make_arm
+from testbed.demo.arms import Arm, Rounds, as_far_as, make_arm
 from testbed.demo.faults import FAULTS
 from testbed.demo.many import Tally, compare
 from testbed.demo.outcome import Run, chance, total_of
 from testbed.errors import LocalError
 from testbed.sandboxes import sandbox
-from testbed.sessions import Object, Sessions
+from testbed.sessions import Object, Sessions, SessionTimeout
 from testbed.stack import Stack
 from testbed.workloads import agent_runtime, code_interpreter
 
@@ -127,11 +127,15 @@ class Demo:
         return ", ".join(f"{name} {value:g}" for name, value in samples if value and name.startswith(COUNTERS))
 
     def _run(self, *arms: Arm) -> None:
-        runs = [run for session in ROUNDS for run in self.rounds.run(arms, session)]
+        rounds, never = as_far_as(self.rounds.run(arms, session) for session in ROUNDS)
+        runs = [run for each in rounds for run in each]
         self.arms += [(arm, [run for run in runs if run.arm == arm.name]) for arm in arms]
         few = [{each["metadata"]["name"] for each in arm.workloads[: self.shown]} for arm in arms]
         title = f"{self.shown} of each arm's {self.workloads} workloads"
-        report.print_sessions(self.console, title, [[run for run in runs if run.workload in each] for each in few])
+        if runs:
+            report.print_sessions(self.console, title, [[run for run in runs if run.workload in each] for each in few])
+        if never:
+            raise SessionTimeout(never)
 
     def _check_untouched(self, workload: Object) -> None:
         prefix = kind_named(workload["kind"]).prefix
@@ -146,11 +150,17 @@ class Demo:
 
 def run(demo: Demo) -> int:
     """Everything, on a cluster that is ready. Returns the exit code."""
-    scheduler = demo.stack.start_scheduler("sticky.yaml")
-    demo.spoken()
-    scheduler.stop()
-    demo.stack.start_scheduler("extender.yaml")
-    demo.asked()
+    try:
+        scheduler = demo.stack.start_scheduler("sticky.yaml")
+        demo.spoken()
+        scheduler.stop()
+        demo.stack.start_scheduler("extender.yaml")
+        demo.asked()
+    except SessionTimeout as error:  # what ran before is told all the same
+        demo.problems.append(str(error))
+        whole = False
+    else:
+        whole = True
     report.print_faults(demo.console, demo.faults)
     arms = [(arm, runs) for arm, runs in demo.arms if arm.name != UNTOUCHED]
     totals = [total_of(arm.name, runs) for arm, runs in arms]
@@ -162,7 +172,8 @@ def run(demo: Demo) -> int:
         if not arm.sticky:
             demo.problems += chance(arm.name, total.share)
     sticky = [(arm, runs) for arm, runs in arms if arm.sticky]
-    demo.problems += operator.look(demo.console, demo.stack, sticky, demo.faults, demo.tallies, demo.tallied)
+    if whole:
+        demo.problems += operator.look(demo.console, demo.stack, sticky, demo.faults, demo.tallies, demo.tallied)
     for problem in demo.problems:
         demo.console.print(f"[red]NOT AS PROMISED[/red] {problem}")
     return 1 if demo.problems else 0

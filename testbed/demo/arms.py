@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from extender import prefer_last_node
 from lastnode import memory, reading
@@ -15,17 +15,19 @@ from lastnode.contract import SANDBOX_KIND
 from lastnode.kinds import BUILT_IN, Ways, kind_named
 from lastnode.kube.store import ObjectKey
 from testbed.demo.outcome import Run, outcome_of
-from testbed.sessions import Object, Session, Sessions
+from testbed.sessions import Object, Session, Sessions, SessionTimeout
 from testbed.stack import Stack
 from testbed.webhook import OPT_OUT_LABEL
 from testbed.workloads import agent_runtime, code_interpreter, sandbox_for
 
-READY_SECONDS = 60.0
+# On a busy machine a session takes minutes, and to give up loses all that ran before it.
+READY_SECONDS = 300.0
 WRITTEN_SECONDS = 20.0
 # So many at most are on their way to a node. On a busy machine a flood of Sandboxes reaches the extender later than
 # their pods reach kube-scheduler, by more than it waits.
 ON_THEIR_WAY = 8
 
+T = TypeVar("T")
 # How a pod comes by its preference. One of another face than the webhook's is not shown to the webhook.
 Face = Literal["webhook", "library", "extender"]
 
@@ -162,6 +164,17 @@ class Rounds:
             )
 
         self._stack.wait(written, f"the recorder to write down session {pod.key}", WRITTEN_SECONDS)
+
+
+def as_far_as(parts: Iterable[T]) -> tuple[list[T], str]:
+    """What came, and which session ended it, as it was not Ready in time; empty where none did."""
+    found: list[T] = []
+    try:
+        for part in parts:
+            found.append(part)
+    except SessionTimeout as error:
+        return found, str(error)
+    return found, ""
 
 
 def _names(arm: Arm, session: str) -> list[str]:

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from lastnode.kube.errors import KubeError
 from testbed.demo import faults, operator, report
-from testbed.demo.arms import Arm, Rounds, make_arm
+from testbed.demo.arms import Arm, Rounds, as_far_as, make_arm
 from testbed.demo.outcome import Run, total_of
 from testbed.errors import LocalError
 from testbed.nodes.images import Files, real_files
@@ -27,7 +27,7 @@ from testbed.nodes.programs import PACKAGES
 from testbed.nodes.realnodes import RealNodes, control_plane
 from testbed.sandboxes import sandbox
 from testbed.sessions import Sessions
-from testbed.stack import Stack
+from testbed.stack import Stack, is_ready
 from testbed.versions import chosen
 
 ROUNDS: Final = ("1", "2", "3")
@@ -76,6 +76,15 @@ class Demo:
         stack.api.delete(f"/api/v1/nodes/{node}")
         yield
 
+    def trouble(self) -> Iterator[str]:
+        """Of each pod that is not Ready, the last Event about it."""
+        for pod in self.stack.api.get("/api/v1/namespaces/default/pods")["items"]:
+            about = f"involvedObject.uid={pod['metadata']['uid']}"
+            events = self.stack.api.get(f"/api/v1/namespaces/default/events?fieldSelector={about}")["items"]
+            if events and not is_ready(pod):
+                last = max(events, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+                yield f"{pod['metadata']['name']}: {last['reason']}: {last['message']}"
+
     def phases(self, run: Run) -> Phases:
         """How long its pull took, its kubelet says."""
         path = f"/api/v1/namespaces/default/events?fieldSelector=reason=Pulled,involvedObject.uid={run.uid}"
@@ -91,21 +100,25 @@ def run(demo: Demo, console: Console, workloads: int) -> list[str]:
     control = demo.arm("control", workloads, sticky=False)
     demo.nodes.registry.push("blocker", [demo.nodes.program()])
     arms = (webhook, alone, control)
-    ran = [run for session in ROUNDS for run in demo.rounds.run(arms, session)]
+    rounds, never = as_far_as(demo.rounds.run(arms, session) for session in ROUNDS)
+    ran = [run for each in rounds for run in each]
+    broken, missed = as_far_as(() if never else demo.break_nodes(webhook))
+    problems = [f"{missing}; {'; '.join(demo.trouble())}" for missing in (never, missed) if missing]
     runs = {arm.name: [run for run in ran if run.arm == arm.name] for arm in arms}
     report.print_sessions(console, "webhook, Sandboxes alone, and without stickiness", list(runs.values()))
-    broken = list(demo.break_nodes(webhook))
     report.print_faults(console, broken)
     totals = [total_of(name, own) for name, own in runs.items()]
     report.print_totals(console, totals)
     print_phases(console, {run: demo.phases(run) for run in (*ran, *(run for _, _, run in broken))})
-    problems = [
+    problems += [
         f"{run.workload} still ran on {node}, which was {fault}" for fault, node, run in broken if run.node == node
     ]
     for arm, total in zip(arms, totals, strict=True):
         if arm.sticky and total.reused != total.returning:
             problems.append(f"{arm.name}: {total.reused} of {total.returning} came back to idle nodes")
     sticky = [(arm, runs[arm.name]) for arm in arms if arm.sticky]
+    if never or missed:
+        return problems
     return problems + operator.look(console, demo.stack, sticky, broken, (), ())
 
 

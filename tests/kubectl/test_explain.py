@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -126,6 +127,36 @@ def test_a_term_in_the_pod_s_spec_tells_who_asked(placed: tuple[Space, Any, str,
     space.status(space.api.post(f"/api/v1/namespaces/{space.name}/pods", body), "Running", 20)
     found = explained(space, "asks")
     assert (found["asked"], found["lastNode"], found["outcome"]) == ("term", here, "reused")
+
+
+def test_of_a_session_that_came_back_the_term_in_its_pod_tells_who_asked_as_long_as_it_is_there(
+    placed: tuple[Space, Any, str, str],
+) -> None:
+    space, plain, here, _ = placed
+    spec = TEMPLATE["spec"] | {"nodeName": here, "affinity": preferring(here)}
+    labels = {contract.SESSION_LABEL: "s", contract.WORKLOAD_NAME_LABEL: "w"}
+    pod = space.api.post(
+        f"/api/v1/namespaces/{space.name}/pods", {"metadata": {"name": "asks", "labels": labels}, "spec": spec}
+    )
+    # As the recorder counts sessions that came back: it asks nobody about them.
+    known = [
+        reused(name, ready=START, pod_uid=each["metadata"]["uid"], namespace=space.name, workload="w", node=here,
+               last_node=here, asked="")
+        for name, each in (("asks", pod), ("s-1", plain))
+    ]  # fmt: skip
+    with served(journal(*known, since=START)) as port:
+
+        def asked_by(pod: str) -> str:
+            words = ("explain", pod, "-n", space.name, "--recorder-url", f"http://127.0.0.1:{port}")
+            (line,) = re.findall(r"^Asked by: +(.+)$", run(space.stack.cp.kubeconfig, *words).stdout, re.MULTILINE)
+            return str(line)
+
+        assert asked_by("asks") == "the preferred term in the pod's own spec (webhook or library)"
+        assert asked_by("s-1") == "not known: no term in the pod, and no word of the extender"
+        say_moved(space, pod, here, here, Reason.OUTSCORED)
+        assert explained(space, "asks", "--recorder-url", UNREACHABLE)["asked"] == "term"  # by the Event
+        space.delete_pod(pod)
+        assert asked_by("asks") == "not known: the pod is gone, and its terms with it"
 
 
 def test_what_its_own_placement_has_overwritten_is_not_guessed(placed: tuple[Space, Any, str, str]) -> None:

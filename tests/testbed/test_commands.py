@@ -51,7 +51,9 @@ def nodes(kubeconfig: Path, directory: Path) -> list[str]:
 
 
 def test_a_cluster_stays_up_until_it_is_taken_down(run: Run) -> None:
-    kubeconfig = exported(run("up", "--nodes", "2"))
+    up = run("up", "--nodes", "2")
+    kubeconfig = exported(up)
+    assert "no Deployment controller runs: Deployments stay at 0 pods" in up.stderr
     directory = kubeconfig.parents[1]
     assert isinstance(nodes(kubeconfig, directory), list)
 

@@ -48,6 +48,26 @@ def test_the_report_sets_each_arm_beside_control_and_oracle() -> None:
     assert ", 2026-01-02. Start-up times and bytes are the model's." in text
 
 
+def test_the_short_report_begins_with_the_answer_and_judges_nothing_by_the_aims_of_the_full_size() -> None:
+    text = report.brief([RUNS[0], run_of("groups-sticky", 2.0, 90), RUNS[2]])
+    answer, _, table = text.split("\n\n")
+    assert answer == (
+        "Without lastnode 2% came back, 20.0 s mean; with it 90% came back, 2.0 s mean; "
+        "at best 95% came back, 1.0 s mean."
+    )
+    assert table.startswith("| arm | remembered node |")
+    assert report.brief(RUNS[:1]).startswith("Without lastnode 2% came back, 20.0 s mean.")
+    assert report.brief(RUNS[1:2]).startswith("1")  # stopped before either: no answer, but what there is
+    assert report.brief([]) == report.text([])
+
+
+def test_what_remains_is_estimated_from_arms_that_ran_sessions() -> None:
+    assert program.remaining(2, []) == "2 arms left"
+    assert program.remaining(2, [1.0, 1.4]) == "2 arms left, about 3 min"
+    assert program.remaining(1, [1.4]) == "1 arm left, about 1 min"
+    assert program.remaining(0, [1.4]) == "0 arms left"
+
+
 def test_an_aim_is_reached_or_missed_by_what_was_measured() -> None:
     reached = report.text(RUNS)
     assert "| mean start-up cut, 1 at a time | older-sticky | none-default | ≥ 0.83 | 0.900 | reached |" in reached
