@@ -41,7 +41,7 @@ demo: $(READY) ## Watch sessions come back to their nodes on a real control plan
 demo-nodes: $(READY) ## The same on real nodes (kubelet, containerd, pulls); on Linux as root, about 3 minutes
 	@$(PY) -m testbed.nodes.demo
 
-test: $(READY) ## Run every test (the first time builds the control plane: about 6 minutes)
+test: $(READY) ## Run every test (the first time builds the control plane: about 10 minutes)
 	@$(PY) -m testbed binaries --real-nodes
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile tests
 

@@ -29,8 +29,7 @@ MANIFESTS: Final = REPOSITORY / "build" / "manifests"
 RELEASE: Final = "lastnode"
 NAMESPACE: Final = "lastnode-system"
 SECRET: Final = "lastnode-certificate"
-# The setup whose certificate Helm would make. A private key has no place in a file: without Helm it is given.
-GIVEN: Final = "webhook"
+# A private key has no place in a file: where Helm would make the certificate, it is given without Helm.
 _GIVEN_VALUES: Final = ("--set", f"extender.tls.secretName={SECRET},extender.tls.caBundle=elsewhere")
 # Nor has a token: without this Secret only kubectl port-forward reads all sessions.
 TOKEN_SECRET: Final = "lastnode-sessions"
@@ -104,7 +103,7 @@ def by_key(objects: Iterable[Object]) -> dict[Key, Object]:
 
 def manifest(helm: Path, name: str) -> str:
     """The file for a setup; where it needs a Secret, its first lines say so."""
-    given = name == GIVEN
+    given = any(obj["kind"] == "Secret" and obj["metadata"]["name"] == SECRET for obj in setup(helm, name))
     objects = plain(setup(helm, name, *_TOKEN_VALUES, *(_GIVEN_VALUES if given else ())))
     webhooks = " ".join(str(number) for obj in objects for number, _ in enumerate(obj.get("webhooks", ())))
     needs = _NEEDS.replace("WEBHOOKS", webhooks) if given else ""

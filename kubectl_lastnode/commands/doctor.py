@@ -54,7 +54,7 @@ _CHECKS: Final = (
     "--scheduler-config",
     type=click.Path(exists=True, dir_okay=False, readable=True),
     metavar="FILE",
-    help="kube-scheduler's configuration (default: the ConfigMap of the second scheduler).",
+    help="kube-scheduler's configuration; the second scheduler's is read from its ConfigMap.",
 )
 @output("json", "yaml")
 @click.pass_context

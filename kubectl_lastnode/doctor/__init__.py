@@ -7,6 +7,7 @@ it cannot know, and the others go on.
 
 import contextlib
 import functools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from http import HTTPStatus
@@ -102,7 +103,7 @@ class Probe(NamedTuple):
 
 
 class Facts:
-    """``scheduler_config``: a file; without one, ConfigMaps of ours are looked for. All properties may raise."""
+    """``scheduler_config``: a file, beside what ConfigMaps of ours hold. All properties may raise."""
 
     def __init__(self, options: Options, scheduler_config: str | None) -> None:
         self.options, self.cluster = options, options.cluster
@@ -181,13 +182,24 @@ class Facts:
     @functools.cached_property
     def scheduler_configurations(self) -> dict[str, Any]:
         """Where found -> the KubeSchedulerConfiguration. :raises ValueError: the file is none."""
-        if file := self._scheduler_config:
-            return {file: _configuration(Path(file).read_text(encoding="utf-8"))}
+        file = self._scheduler_config
+        given = {file: _configuration(Path(file).read_text(encoding="utf-8"))} if file else {}
+        ours = {source: _configuration(text) for source, text in self._files.items() if _CONFIGURATION in text}
+        return given | ours
+
+    @functools.cached_property
+    def handed_to(self) -> set[str]:
+        """The schedulers that the webhook gives returning sessions to, by the chart's ConfigMaps."""
+        found = (re.search(r"^sticky_scheduler: *(\S+)", text, re.MULTILINE) for text in self._files.values())
+        return {each[1] for each in found if each}
+
+    @functools.cached_property
+    def _files(self) -> dict[str, str]:
+        """Where it is -> what the chart's ConfigMaps hold."""
         return {
-            f"ConfigMap {each['metadata']['namespace']}/{each['metadata']['name']} ({key})": _configuration(text)
+            f"ConfigMap {each['metadata']['namespace']}/{each['metadata']['name']} ({key})": text
             for each in self.cluster.ours("/api/v1", "configmaps")
             for key, text in (each.get("data") or {}).items()
-            if _CONFIGURATION in text
         }
 
 

@@ -61,15 +61,21 @@ def configured(facts: Facts) -> Iterator[Finding]:
     except ValueError as error:
         yield fail(f"the configuration cannot be used: {error}", "Compare it with scheduler-config/.")
         return
-    if not found and facts.webhooks:
+    unseen = [name for name in sorted(facts.handed_to) if not any(scored(each, name) for each in found.values())]
+    for name in unseen:
+        yield warn(f"the webhook hands sessions to {name}: it cannot be seen from here whether that runs",
+                   "Run doctor with --scheduler-config FILE; where it does not run, they stay Pending.")  # fmt: skip
+    if not found and not unseen and facts.webhooks:
         yield ok("kube-scheduler's configuration is not needed: the webhook puts the preference into the pods")
-    elif not found:
+    elif not found and not unseen:
         yield unknown(": kube-scheduler's configuration is a file on the control plane's nodes",
                       "Run doctor with --scheduler-config FILE there.")  # fmt: skip
     for source, content in found.items():
         mine = [each for each in content.get("extenders") or () if _is_ours(each)]
-        if not mine:
-            yield warn(f"{source} names no extender of ours: only the webhook and the library ask",
+        if not mine and facts.webhooks:
+            yield ok(f"{source} names no extender of ours: the webhook puts the preference into the pods")
+        elif not mine:
+            yield warn(f"{source} names no extender of ours: only the library asks",
                        "Nothing, if that is meant; else see scheduler-config/extender.yaml.")  # fmt: skip
         for each in mine:
             whose = f"{source}: extender {each.get('urlPrefix', 'without urlPrefix')}"
@@ -109,7 +115,9 @@ def sampling(facts: Facts) -> Iterator[Finding]:
     except ValueError:
         contents = []  # configured() says so
     pods = itertools.islice(facts.cluster.session_pods(), _SOME)
-    profiles = {pod["spec"].get("schedulerName", _DEFAULT) for pod in pods}
+    named = {pod["spec"].get("schedulerName", _DEFAULT) for pod in pods}
+    # Those that the webhook leaves to the default one have no node to come back to.
+    profiles = named - {_DEFAULT} | facts.handed_to if facts.handed_to else named
     for profile in sorted(profiles):
         yield _profile(profile, contents, nodes)
     if not profiles:

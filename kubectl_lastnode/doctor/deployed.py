@@ -21,6 +21,8 @@ def deployments(facts: Facts) -> Iterator[Finding]:
         text = f"{ready} of {plural(wanted, 'pod')} of {namespace}/{name} {'is' if wanted == 1 else 'are'} ready"
         judged = fail if not ready else warn
         remedy = f"kubectl -n {namespace} describe deployments,replicasets,pods says why."
+        if "observedGeneration" not in each.get("status", {}):
+            remedy = "Nothing has acted on the Deployment: does kube-controller-manager run?"
         yield ok(text) if ready >= wanted else judged(text, remedy)
 
 

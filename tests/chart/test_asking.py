@@ -26,7 +26,7 @@ def recorder_settings(objects: list[Object]) -> Object:
         ("webhook", "https://lastnode-extender-pods"),
         ("cert-manager", "https://lastnode-extender-pods"),
         ("control-plane", "http://lastnode-extender-pods"),
-        ("second-scheduler", "http://lastnode-scheduler-pods"),
+        ("second-scheduler", "https://lastnode-extender-pods http://lastnode-scheduler-pods"),
         ("everything", "https://lastnode-extender-pods http://lastnode-scheduler-pods"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from testbed.paths import REPOSITORY
-from testbed.stack import Stack
+from testbed.stack import SCHEDULER_CONFIG, Stack
 from tests.chart.release import Release
 from tests.chart.test_rendered import CLAIMED, FOREIGN, problem
 from tests.printed import blocks, commands
@@ -38,12 +38,15 @@ def run(kubectl: Path, stack: Stack, line: str, **names: str) -> subprocess.Comp
 
 def test_the_walk_through_configures_the_scheduler_as_scheduler_config_does() -> None:
     (shown,) = documents("KubeSchedulerConfiguration")
-    ours = yaml.safe_load((REPOSITORY / "scheduler-config" / "extender.yaml").read_text(encoding="utf-8"))
+    (appended,) = (one for text in blocks(INSTALL, "yaml") if "extenders" in (one := yaml.safe_load(text)))
+    sticky, extender = (yaml.safe_load((SCHEDULER_CONFIG / f"{name}.yaml").read_text(encoding="utf-8"))
+                        for name in ("sticky", "extender"))  # fmt: skip
     assert shown.pop("clientConnection") == {"kubeconfig": "/etc/kubernetes/scheduler.conf"}
     assert shown.pop("leaderElection") == {"leaderElect": True}
-    assert shown["extenders"][0].pop("urlPrefix") == "http://10.96.41.7:8888"
-    del ours["extenders"][0]["urlPrefix"]
-    assert shown == ours
+    assert shown == sticky
+    assert appended["extenders"][0].pop("urlPrefix") == "http://10.96.41.7:8888"
+    del extender["extenders"][0]["urlPrefix"]
+    assert shown | appended == extender
 
 
 def test_every_setting_that_the_docs_name_makes_objects_that_fit(helm: Path) -> None:

@@ -28,9 +28,10 @@ def test_the_manifest_of_a_setup_gives_the_same_objects_as_the_chart(
     # A secret has no place in a file: the first lines say how it is made.
     assert len(base64.b64decode(chart.pop(("v1", "Secret", NAMESPACE, "lastnode-sessions"))["data"]["token"])) == 40
     assert "create secret generic lastnode-sessions --from-literal=token=" in text
-    if name == "webhook":
+    secret = ("v1", "Secret", NAMESPACE, "lastnode-certificate")
+    assert (secret in chart) is (name in ("webhook", "second-scheduler"))
+    if secret in chart:
         # The one difference: its certificate is given, and what Helm would make has no place in a file.
-        secret = ("v1", "Secret", NAMESPACE, "lastnode-certificate")
         webhook = ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", "lastnode-webhook")
         assert chart.pop(secret)["data"]["ca.crt"] == chart[webhook]["webhooks"][0]["clientConfig"]["caBundle"]
         for each in chart[webhook]["webhooks"]:

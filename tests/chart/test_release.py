@@ -206,9 +206,32 @@ def test_parts_that_are_switched_off_by_an_upgrade_go_and_come_back(stack: Stack
     assert ours(stack) == []
 
 
+@pytest.mark.parametrize(
+    ("setup", "values", "told", "untold"),
+    [
+        ("webhook", "recorder.replicas=2", "2. Opt a workload in", "stay Pending"),
+        ("webhook", "webhook.schedulerName=sticky", 'will name the scheduler "sticky". Check that one', "3. Have"),
+        ("webhook", "scheduler.enabled=true", "--set webhook.schedulerName=lastnode-scheduler", "podTemplate"),
+        ("second-scheduler", "recorder.replicas=2", "2. Opt a workload in", "3. Have"),
+        ("second-scheduler", "recorder.replicas=2", "2. Opt a workload in", "stay Pending"),
+        ("second-scheduler", "webhook.enabled=false", "spec.podTemplate.spec.schedulerName: lastnode-", "stay Pending"),
+    ],
+)
+def test_helm_says_which_scheduler_sessions_will_name_and_what_is_left_to_do(
+    release: Release, setup: str, values: str, told: str, untold: str
+) -> None:
+    printed = release.install(setup, "--dry-run=client", "--set", values)
+    notes = printed.partition("NOTES:")[2]
+    assert (told in notes, untold in notes) == (True, False), notes
+
+
 def test_what_was_installed_is_what_helm_template_shows(helm: Path, stack: Stack, release: Release) -> None:
-    release.install("second-scheduler")
-    for obj in setup(helm, "second-scheduler"):
+    plain_http = (
+        "--set",
+        "webhook.enabled=false,extender.tls.enabled=false",
+    )  # no certificate, which differs each time
+    release.install("second-scheduler", *plain_http)
+    for obj in setup(helm, "second-scheduler", *plain_http):
         if obj["kind"] == "Secret":  # whose token is random
             del obj["data"]
         assert missing(obj, stack.api.get(path_of(obj))) == [], key(obj)

@@ -107,6 +107,10 @@ def test_helm_lint_has_nothing_to_say(helm: Path, setup: str) -> None:
             "scheduler.enabled=true,scheduler.schedulerName=default-scheduler",
             "scheduler.schedulerName must be a name that no other scheduler has",
         ),
+        (
+            "webhook.schedulerName=lastnode-scheduler",
+            "webhook.schedulerName names the second scheduler and needs scheduler.enabled",
+        ),
         ("scheduler.schedulerName=Sticky_One", "at '/scheduler/schedulerName': 'Sticky_One' does not match pattern"),
         (
             "networkPolicy.enabled=true,extender.hostNetwork=true",

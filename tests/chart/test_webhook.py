@@ -11,19 +11,24 @@ import base64
 import itertools
 import ssl
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from lastnode.contract import SESSION_LABEL
 from lastnode.kinds import Ways
 from testbed.component import Component
+from testbed.paths import REPOSITORY
 from testbed.stack import Stack
 from tests.chart.release import Release
 from tests.chart.running import Installed
 from tests.chart.sessions import Workload, preferred, returns
 from tests.extender.cluster import create, make_nodes, remove, session_pod
+from tests.printed import blocks
 from tests.rbac import ROWS, as_json
 from tests.subjects import KINDS
 from tools.render import NAMESPACE
@@ -36,6 +41,12 @@ OPT_OUT = {"lastnode.dev/inject": "disabled"}
 VALUES = (
     "--set", "extender.tls.extraDnsNames={localhost},webhook.timeoutSeconds=2", "--set-json", f"kinds={as_json(ROWS)}",
 )  # fmt: skip
+# kube-scheduler's configuration with the sticky profile, as docs/install.md prints it.
+(PRINTED,) = (
+    one
+    for text in blocks((REPOSITORY / "docs" / "install.md").read_text(encoding="utf-8"), "yaml")
+    if (one := yaml.safe_load(text)).get("kind") == "KubeSchedulerConfiguration"
+)
 
 _numbers = itertools.count(1)
 
@@ -43,8 +54,9 @@ _numbers = itertools.count(1)
 class Webhook:
     """The installed webhook, its extender running; ``point`` makes the API server call it."""
 
-    def __init__(self, installed: Installed, release: Release) -> None:
+    def __init__(self, installed: Installed, release: Release, scheduler: Component) -> None:
         self.installed = installed
+        self.scheduler = scheduler
         self.stack = installed.stack
         self.release = release
         self.extender: Component
@@ -89,6 +101,18 @@ class Webhook:
         self._configure({"service": service, "caBundle": self.bundle()})
         self.release.upgrade("--reset-then-reuse-values", "--set", value)
 
+    @contextmanager
+    def handing(self, values: str) -> Iterator[None]:
+        """With values that have it hand sessions to a scheduler of their own."""
+        self.point()
+        self.upgrade(values)
+        self.restart()
+        try:
+            yield
+        finally:
+            self.upgrade("scheduler.enabled=false,webhook.schedulerName=")
+            self.restart()
+
     def restart(self) -> None:
         """What a cluster does with the extender when its settings change."""
         self.extender.stop()
@@ -105,13 +129,13 @@ class Webhook:
 @pytest.fixture(scope="module")
 def webhook(helm: Path, stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Webhook:
     make_nodes(stack, NODES)
-    stack.cp.start_scheduler("kube-scheduler")
+    scheduler = stack.cp.start_scheduler("kube-scheduler")
     directory = tmp_path_factory.mktemp("webhook")
     release = Release(helm, stack, directory)
     release.install("webhook", *VALUES)
     installed = Installed(stack, directory)
     installed.start("lastnode-recorder", "recorder")
-    return Webhook(installed, release)
+    return Webhook(installed, release, scheduler)
 
 
 def test_an_upgrade_leaves_the_certificate_and_the_trust_as_they_are(webhook: Webhook) -> None:
@@ -183,21 +207,37 @@ def test_a_namespace_and_a_workload_can_be_left_out(webhook: Webhook) -> None:
     stack.wait(lambda: webhook.wanted(workload) == [first.node], "the namespace to be back")
 
 
-def test_pods_that_come_back_may_be_given_to_a_scheduler_of_their_own(webhook: Webhook) -> None:
-    stack = webhook.stack
-    webhook.point()
-    workload = Workload(stack, "named")
-    first = workload.session()
-    workload.remembers(first.node)
-    webhook.upgrade("webhook.schedulerName=sticky-scheduler")
-    webhook.restart()
-    try:
-        stack.wait(lambda: webhook.wanted(workload) == [first.node], "the preference")
-        assert workload.pod()["spec"]["schedulerName"] == "sticky-scheduler"
-        assert Workload(stack, "unnamed").pod()["spec"]["schedulerName"] == "default-scheduler"
-    finally:
-        webhook.upgrade("webhook.schedulerName=")
-        webhook.restart()
+def test_sessions_come_back_through_the_profile_that_docs_install_has_people_write(webhook: Webhook) -> None:
+    with webhook.handing("webhook.schedulerName=sticky-scheduler"):
+        webhook.scheduler.stop()
+        ours = webhook.stack.cp.start_scheduler("printed", PRINTED)
+        try:
+            come_back_by_name(webhook, "sticky-scheduler")
+        finally:
+            ours.stop()
+            webhook.scheduler = webhook.stack.cp.start_scheduler("kube-scheduler-again")
+
+
+def test_sessions_come_back_through_the_second_scheduler_of_the_release(webhook: Webhook) -> None:
+    with webhook.handing("scheduler.enabled=true,webhook.schedulerName=lastnode-scheduler"):
+        settings = webhook.installed.settings("lastnode-scheduler") / "scheduler.yaml"
+        config = yaml.safe_load(settings.read_text(encoding="utf-8"))
+        # No sidecar runs: the preference is in the pods.
+        config["extenders"][0]["urlPrefix"] = f"http://127.0.0.1:{webhook.stack.cp.free_port()}"
+        user = webhook.installed.account("lastnode-scheduler")
+        second = webhook.stack.cp.start_scheduler("second", config, user=user)
+        try:
+            come_back_by_name(webhook, "lastnode-scheduler")
+        finally:
+            second.stop()
+
+
+def come_back_by_name(webhook: Webhook, name: str) -> None:
+    """Sessions with a node to come back to name that scheduler, which runs, and come back; others do not name it."""
+    workload = Workload(webhook.stack, f"handed-{name}")
+    assert returns(workload)
+    assert workload.pod()["spec"]["schedulerName"] == name
+    assert Workload(webhook.stack, f"first-{name}").pod()["spec"]["schedulerName"] == "default-scheduler"
 
 
 def test_other_pods_are_not_shown_to_the_webhook(webhook: Webhook) -> None:

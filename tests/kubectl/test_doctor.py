@@ -290,13 +290,17 @@ def test_a_deployment_without_its_pods_is_found_and_nobody_told_to_install_it(sp
     found = examine(space.stack, *words)
     told = f"pods of {space.name}/lastnode-recorder are ready"
     assert ("FAIL", f"0 of 2 {told}") in of(found, "deployments")
+    (remedy,) = (each["remedy"] for each in found if told in each["text"])
+    assert remedy == "Nothing has acted on the Deployment: does kube-controller-manager run?"
     remedies = [each["remedy"] for each in found if each["check"] in ("recorder", "extender")]
     assert len(remedies) == 2
     assert all("is there: see why it has no pods" in remedy for remedy in remedies)
     for ready, level in ((1, "WARN"), (2, "OK")):
-        status = {"replicas": 2, "readyReplicas": ready}
+        status = {"observedGeneration": 1, "replicas": 2, "readyReplicas": ready}
         space.api.patch(f"{path}/lastnode-recorder/status", {"status": status})
-        assert (level, f"{ready} of 2 {told}") in of(examine(space.stack, *words), "deployments")
+        (one,) = (each for each in examine(space.stack, *words) if told in each["text"])
+        assert (one["level"], one["text"]) == (level, f"{ready} of 2 {told}")
+        assert ("describe deployments" in one["remedy"]) is (level == "WARN")
 
 
 def test_sessions_that_no_scheduler_looks_at_are_found(space: Space) -> None:
@@ -492,6 +496,34 @@ def test_the_second_scheduler_s_configuration_is_found_in_its_config_map(space: 
     )
 
 
+@pytest.fixture
+def handing(space: Space) -> Iterator[tuple[str, ...]]:
+    """A release in the space whose webhook hands sessions to sticky-scheduler; what names it."""
+    maps = f"/api/v1/namespaces/{space.name}/configmaps"
+    labels = {"app.kubernetes.io/part-of": "lastnode", "app.kubernetes.io/component": "extender"}
+    settings = {"extender.yaml": "bind: '[::]:8888'\nsticky_scheduler: sticky-scheduler\n"}
+    space.api.post(maps, {"metadata": {"name": "extender", "labels": labels}, "data": settings})
+    yield "--release-namespace", space.name
+    space.api.delete(f"{maps}/extender")
+
+
+@pytest.mark.parametrize(
+    ("file", "level", "said"),
+    [
+        ("", "WARN", "the webhook hands sessions to sticky-scheduler: it cannot be seen from here whether that runs"),
+        ("second-scheduler.yaml", "WARN", "the webhook hands sessions to sticky-scheduler: it cannot be seen"),
+        ("sticky.yaml", "OK", "names no extender of ours: the webhook puts the preference into the pods"),
+    ],
+)
+def test_a_scheduler_that_the_webhook_hands_sessions_to_and_nobody_is_seen_to_run_is_found(
+    installed: Installation, handing: tuple[str, ...], file: str, level: str, said: str
+) -> None:
+    words = ("--scheduler-config", str(REPOSITORY / "scheduler-config" / file)) if file else ()
+    found = of(examine(installed.stack, *handing, *words), "scheduler")
+    assert (found[0][0], said in found[0][1]) == (level, True), found
+    assert not [text for _, text in found if "not needed" in text]
+
+
 def test_something_else_than_a_scheduler_configuration_is_found(stack: Stack, tmp_path: Path) -> None:
     file = tmp_path / "pod.yaml"
     file.write_text("kind: Pod", encoding="utf-8")
@@ -500,7 +532,7 @@ def test_something_else_than_a_scheduler_configuration_is_found(stack: Stack, tm
     assert run(stack.cp.kubeconfig, "doctor", "--scheduler-config", str(tmp_path / "missing")).returncode == 2
 
 
-def test_sampling_that_hides_the_preferred_node_is_found(space: Space) -> None:
+def test_sampling_that_hides_the_preferred_node_is_found(space: Space, handing: tuple[str, ...]) -> None:
     nodes = [space.node(f"n{number}") for number in range(101)]
     space.pod("s", nodes[0])
     try:
@@ -509,6 +541,12 @@ def test_sampling_that_hides_the_preferred_node_is_found(space: Space) -> None:
         assert levels["default-scheduler"] == "FAIL"
         ((level, text),) = of(examine(space.stack), "sampling")
         assert (level, text[:12]) == ("WARN", "cannot know ")
+        # Whom the webhook leaves to the default one has no node to come back to.
+        assert of(examine(space.stack, *words, *handing), "sampling") == [
+            ("OK", f"sticky-scheduler scores all of {len(nodes)} nodes")
+        ]
+        ((level, text),) = of(examine(space.stack, *handing), "sampling")
+        assert (level, "nodes sticky-scheduler scores" in text) == ("WARN", True)
     finally:
         for node in nodes:
             space.delete_node(node)

@@ -18,7 +18,7 @@ _numbers = itertools.count(1)
 def stack() -> Iterator[Stack]:
     with Stack.start(crds=("without-stickiness",)) as stack:
         stack.start_agent(NODES, "--container-start", "0")
-        stack.cp.start_scheduler("kube-scheduler", {})
+        stack.start_scheduler("sticky.yaml")
         rows = stack.cp.dir / "kinds.yaml"
         rows.write_text(ROWS, encoding="utf-8")
         stack.start_recorder("--config", str(rows))

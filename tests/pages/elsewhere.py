@@ -21,6 +21,7 @@ class Other(NamedTuple):
 
 OTHERS: Final = (
     Other("make demo", "tests/test_demo.py", "make --dry-run demo"),
+    Other("make headline-quick", "tests/test_headline.py", "make --dry-run headline-quick"),
     Other("make image", "tests/image/test_image.py", "make --dry-run image IMAGE=registry.example/lastnode:0.1.0"),
     Other("buildah push", "nobody's registry takes it; tests/image/test_image.py builds the image"),
     Other(r"\.venv/bin/python -m benchmarks\.headline --publish", "tests/unit/test_headline_results.py",

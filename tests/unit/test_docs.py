@@ -90,18 +90,35 @@ def rows(page: Path) -> dict[str, list[str]]:
 
 def test_the_figures_that_one_chooses_by_are_the_measured_ones_and_what_follows_from_them() -> None:
     measured = rows(REPOSITORY / "scheduler-config" / "README.md")
-    columns = [measured[f"`{file}`, `{profile}`"] for file, profile in (
-        ("sticky.yaml", "default-scheduler"),
-        ("sticky.yaml", "sticky-scheduler"),
-        ("second-scheduler.yaml", "lastnode-scheduler"),
+    none, *columns = [measured[row] for row in (
+        "none: kube-scheduler as it is",
+        "`sticky.yaml`, `default-scheduler`",
+        "`sticky.yaml`, `sticky-scheduler`",
+        "`second-scheduler.yaml`, `lastnode-scheduler`",
     )]  # fmt: skip
     shown = rows(REPOSITORY / "docs" / "choose.md")
-    assert shown["100"][0] == ", ".join((columns[0][0], columns[0][3]))
-    for index, nodes in ((1, "1,000"), (2, "5,000")):
-        assert shown[nodes] == [f"{column[index]}, {column[index + 3]}" for column in columns]
-    shares = (f"{50 - 3000 // 125} %", "100 %", "100 %")
-    halfway = [round(2 / sum(1 / int(pods) for pods in column[4:6])) for column in columns]
-    assert shown["3,000, estimated"] == [f"{share}, {n}" for share, n in zip(shares, halfway, strict=True)]
+
+    def told(nodes: int, index: int) -> list[str]:
+        """A row's cells: below 5,000 nodes measured ones, between 1,000 and 5,000 what follows from both."""
+        of_none, *others = [paced(column, index) for column in (none, *columns)]
+        shares = (f"{50 - nodes // 125} %", "100 %", "100 %") if index == BETWEEN else [c[index] for c in columns]
+        cells = [f"{share}, {n} ({n / of_none:.2f})" for share, n in zip(shares, others, strict=True)]
+        return [str(of_none), *cells]
+
+    assert shown["100"] == [*told(100, 0)[:2], "not needed", "not needed"]
+    assert shown["1,000"] == told(1000, 1)
+    assert shown["3,000, estimated"] == told(3000, BETWEEN)
+    assert shown["5,000"] == told(5000, 2)
+
+
+BETWEEN = -1
+
+
+def paced(column: list[str], index: int) -> int:
+    """Pods a second; between 1,000 and 5,000 nodes by the mean of the times a pod."""
+    if index == BETWEEN:
+        return round(2 / sum(1 / int(pods) for pods in column[4:6]))
+    return int(column[index + 3])
 
 
 def test_what_ran_on_a_version_is_said_of_every_one_that_is_offered() -> None:
