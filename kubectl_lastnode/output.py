@@ -4,22 +4,25 @@ In a terminal times and shares have kubectl's form (5h, 12.3s), on the page that
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 import yaml
 
+from lastnode.outcome import WARM, Outcome
+from lastnode.reasons import NO_PREFERENCE, Reason
+
 NBSP: Final = "\u00a0"
 # More than any sentence of ours; an Event's message may have 1,024, an annotation a quarter of a million.
 MOST_CHARACTERS: Final = 2000
 _UNITS: Final = (("d", "day", 86400), ("h", "hour", 3600), ("min", "minute", 60), ("s", "second", 1))
-# ANSI's green, yellow and red; click takes them away where the output is no terminal.
-_COLOURS: Final = {
-    32: ("valid", "reused", "OK"),
-    33: ("expired", "ahead", "nothing_remembered", "node_leaving", "node_not_ready", "node_cordoned", "moved", "WARN"),
-    31: ("node_gone", "node_replaced", "FAIL"),
+# ANSI's red, green and yellow; click takes them away where the output is no terminal. The first that fits counts.
+_COLOURS: Final[Mapping[int, Sequence[str]]] = {
+    31: (Reason.NODE_GONE, Reason.NODE_REPLACED, "FAIL"),
+    32: (Reason.VALID, *WARM, "OK"),
+    33: (*NO_PREFERENCE, Outcome.MOVED, "WARN"),
 }
 
 

@@ -21,8 +21,8 @@ _WIDE = {"HOSTNAME", "EXPIRES-IN", "ENTRIES"}
 def list_command(options: Options, everywhere: bool, form: str | None, no_headers: bool) -> None:
     """Every sticky workload with its last node, and whether that would be used now.
 
-    STATUS is "valid", or the reason why the newest entry is not (expired, node_gone, node_replaced, node_not_ready,
-    node_cordoned), or which older node steps in.
+    STATUS is "valid", or the reason why the newest entry does not count (docs/reference.md#reasons), or which older
+    node steps in.
 
     \b
     Examples:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from kubectl_lastnode.commands import doctor, explain
 from kubectl_lastnode.doctor import Finding, Level
 from kubectl_lastnode.explanation import Explanation, Source
-from kubectl_lastnode.output import MOST_CHARACTERS, age, columns, document, measured, visible
+from kubectl_lastnode.output import MOST_CHARACTERS, age, columns, document, measured, tinted, visible
+from lastnode.outcome import RETURNING
+from lastnode.reasons import NO_PREFERENCE
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -37,6 +39,10 @@ def test_measured_times_keep_what_matters(seconds: float | None, text: str) -> N
 
 def test_columns_are_aligned_without_trailing_blanks() -> None:
     assert columns([["A", "B"], ["long", "x"]]) == ["A      B", "long   x"]
+
+
+def test_every_reason_against_an_entry_and_every_return_has_its_colour() -> None:
+    assert [word for word in (*NO_PREFERENCE, *RETURNING, *Level) if tinted(word) == word] == []
 
 
 # What a terminal could take for an order, what turns the text around it, and what begins a line of its own.
