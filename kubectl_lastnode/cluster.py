@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from kubectl_lastnode.ignored import ignored
 from lastnode.groups import Groups, group_of
 from lastnode.kinds import Kind, Ways
 from lastnode.kube import discovery, wire
@@ -21,7 +22,7 @@ from lastnode.memory import Memory
 from lastnode.nodes import unmistakable
 from lastnode.objects import Controller, Node, Workload
 from lastnode.outcome import JOURNAL, TOKEN_HEADER, Journal, SessionRecord
-from lastnode.reading import read_controller, read_node, read_workload
+from lastnode.reading import read_annotations, read_controller, read_node, read_workload
 from lastnode.reasons import Reason
 
 PAGE_SIZE: Final = 500
@@ -86,6 +87,7 @@ class Cluster:
         self.rows = tuple(kinds)
         self.kinds = {kind.resource: kind for kind in kinds}
         self.ways = Ways(kinds)
+        self._ignored: dict[str, tuple[str, ...]] = {}  # by UID of what was read
         self._served: dict[str, discovery.Served] = {}
         self._warn = functools.cache(warn)  # each line once
         self._groups: dict[str, Groups] = {}  # by namespace, once asked for
@@ -125,6 +127,10 @@ class Cluster:
     def controller(self, resource: str, key: ObjectKey) -> Controller | None:
         """What sessions' pods lead through; None where it is not there."""
         try:
+    def ignored(self, workload: Workload) -> tuple[str, ...]:
+        """What its annotations say and nobody heeds, a sentence each."""
+        return self._ignored.get(workload.uid, ())
+
             return read_controller(self.ways.keys_of(resource), self.api.get(self.path(resource, *key)))
         except NotFound:
             return None
@@ -229,7 +235,10 @@ class Cluster:
         return kind, plural, resource, f"{kind}.{group}"
 
     def _read(self, resource: str, data: bytes | msgspec.Raw) -> Workload:
-        return read_workload(self.kinds[resource], data, self.ways.keys_of(resource), whole=True)
+        kind = self.kinds[resource]
+        found = read_workload(kind, data, self.ways.keys_of(resource), whole=True)
+        self._ignored[found.uid] = ignored(kind, read_annotations(data), sticky=found.sticky)
+        return found
 
     def _by_proxy(self, pod: Any, container: Any) -> Replica:
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]

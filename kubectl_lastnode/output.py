@@ -69,6 +69,12 @@ def plural(count: int, noun: str) -> str:
 
 
 def moment(when: datetime) -> str:
+def some(names: Sequence[str], most: int = 3) -> str:
+    """a, b, c and 12 more."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
     """2026-11-24 09:30 UTC."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 

@@ -109,7 +109,9 @@ def _explain(options: Options, namespace: str, name: str) -> Explanation:
         live, whose.workload, nodes,
         now=options.now, ttl=options.memory_ttl, relatives=relatives, weights=options.weights,
     )  # fmt: skip
-    notes = [] if whose.workload else [f"Whose session it is cannot be known: {whose.verdict}."]
+    notes = [f"Whose session it is cannot be known: {whose.verdict}."]
+    if whose.workload:
+        notes = [f"{line}." for line in options.cluster.ignored(whose.workload)]
     return _with_ranks(options, msgspec.structs.replace(found, notes=[*found.notes, *notes]), whose.workload)
 
 

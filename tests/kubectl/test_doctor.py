@@ -222,6 +222,20 @@ def test_who_has_opted_in_is_counted_by_kind(installed: Installation, tmp_path: 
 
 
 def test_the_rows_are_those_of_the_installed_programs(installed: Installation, space: Space) -> None:
+def test_annotations_that_nobody_heeds_are_found(space: Space) -> None:
+    space.workload("typo", enabled=None, annotations={contract.STICKINESS_ANNOTATION: "true"})
+    text = f"agentruntimes.{GROUP} {space.name}/typo: {contract.STICKINESS_ANNOTATION} is 'true'"
+    space.workload("off", annotations={contract.STICKINESS_ANNOTATION: "disabled"}, enabled=False)
+    try:
+        ((level, told),) = of(examine(space.stack), "annotations")
+    finally:
+        space.delete("typo")
+    assert level == "WARN"
+    assert told.startswith("not heeded: ")
+    assert f"{space.name}/off" not in told
+    assert text in told or " more" in told
+
+
     labels = {"app.kubernetes.io/part-of": "lastnode", "app.kubernetes.io/component": "recorder"}
     text = f"kinds: {rbac.as_json(rbac.ROWS)}\nworkload_resources: [cronjobs.batch, agentruntimes.{GROUP}]\n"
     body = {"metadata": {"name": "recorder", "labels": labels}, "data": {"recorder.yaml": text}}
