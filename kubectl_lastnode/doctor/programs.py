@@ -18,6 +18,7 @@ _PRIORITIZE: Final = "lastnode_prioritize_total"
 _WRITES: Final = "lastnode_record_writes_total"
 _TROUBLE: Final = ("error", "bad_request", "not_synced")
 _CONFIGURE: Final = "Register the webhook, or name the extender in kube-scheduler's configuration (docs/install.md)."
+_OTHERS: Final = "Mend the others first."
 _LEASES: Final = "/apis/coordination.k8s.io/v1"
 _DEFAULT_LEASE: Final = "lastnode-recorder"
 
@@ -42,7 +43,7 @@ def leader(facts: Facts) -> Iterator[Finding]:
     elif answering and len(answering) == len(facts.recorders):
         yield fail("no recorder writes", "Look at the Lease and at the recorders' rights on it.")
     elif answering:
-        yield unknown(": not all recorders answer, and of those that do none writes", "Mend the others first.")
+        yield unknown(": not all recorders answer, and of those that do none writes", _OTHERS)
 
 
 def lease(facts: Facts) -> Iterator[Finding]:
@@ -53,6 +54,8 @@ def lease(facts: Facts) -> Iterator[Finding]:
         yield ok("there is none: a single recorder writes without (--no-leader-elect)")
     elif not found:
         yield fail(f"there is no Lease {_DEFAULT_LEASE}: no recorder ever led",
+    elif not found and any(each.unreachable for each in facts.recorders):
+        yield unknown(": there is no Lease, and not all recorders answer: one may write without", _OTHERS)
                    "Look at the recorder's log; it needs get, create and update on leases.")  # fmt: skip
     for one in found:
         yield judged_lease(one, facts.options.now, alone=alone)
@@ -104,6 +107,9 @@ def called(facts: Facts) -> Iterator[Finding]:
         return
     returning = [record.asked for record in facts.journals.sessions if record.last_node]
     if brought := returning.count("term"):
+    if any(each.unreachable for each in facts.extenders):
+        yield unknown(": not all extenders answer, and those that do were never asked", _OTHERS)
+        return
         whose = f"{brought} of {plural(len(returning), 'session')} that could return"
         yield ok(f"nobody asks, nor needs to: {whose} had the preference in their pods")
     elif returning:

@@ -34,6 +34,7 @@ from tests.subjects import SANDBOXES, STATEFUL_SETS, Subject
 
 Finding = Mapping[str, str]
 GROUP = "runtime.agentcube.volcano.sh"
+UNREACHABLE = "http://127.0.0.1:1"
 
 
 @dataclass
@@ -358,6 +359,16 @@ def test_recorders_of_which_none_or_two_write_are_found(installed: Installation)
     standby.kill()
     second = stack.start_recorder(name="second")
     both = f"{installed.recorder_url},{stack.recorder_url}"
+def test_a_recorder_that_does_not_answer_may_write_without_a_lease(space: Space) -> None:
+    made = deployment("recorder")
+    path = f"/apis/apps/v1/namespaces/{space.name}/deployments"
+    space.api.post(path, made | {"metadata": made["metadata"] | {"namespace": space.name}})
+    words = ("--release-namespace", space.name)
+    assert of(examine(space.stack, *words), "lease")[0][0] == "FAIL"
+    ((level, text),) = of(examine(space.stack, *words, "--recorder-url", UNREACHABLE), "lease")
+    assert (level, text[:12]) == ("WARN", "cannot know:")
+
+
     ((level, text),) = of(examine(stack, "--recorder-url", both), "leader")
     second.kill()
     assert (level, text) == ("FAIL", f"2 recorders write: {both.replace(',', ', ')}")
@@ -370,12 +381,11 @@ def test_a_program_that_is_not_ready_and_one_that_is_not_there_are_found(install
     argv = [sys.executable, "-m", "recorder.program", "--kubeconfig", str(stack.cp.kubeconfig_for(user))]
     argv += ["--bind", url.removeprefix("http://"), "--no-leader-elect"]
     blind = stack.cp.spawn("blind", argv, ready_url=f"{url}/livez", cwd=REPOSITORY)
-    nowhere = "http://127.0.0.1:1"
-    found = of(examine(stack, "--recorder-url", f"{url},{nowhere}", "--extender-url", nowhere), "recorder")
+    found = of(examine(stack, "--recorder-url", f"{url},{UNREACHABLE}", "--extender-url", UNREACHABLE), "recorder")
     blind.kill()
     assert [level for level, _ in found] == ["FAIL", "FAIL"]
     assert found[0][1].startswith(f"{url} is not ready: [-]nodes failed: not listed yet: 403 ")
-    assert found[1][1].startswith(f"{nowhere} does not answer: ")
+    assert found[1][1].startswith(f"{UNREACHABLE} does not answer: ")
 
 
 def test_an_extender_that_nobody_calls_is_found(installed: Installation) -> None:
@@ -392,6 +402,8 @@ def test_an_extender_that_nobody_needs_to_call_is_no_failure(installed: Installa
     url = ("--extender-url", installed.extender_url)
     back, first = reused("s", ready=START, asked="term"), record("f", ready=START)
     with served(journal(back, back, first, since=START)) as port:
+        words = (*url, "--extender-url", UNREACHABLE, "--recorder-url", f"http://127.0.0.1:{port}")
+        assert of(examine(installed.stack, *words), "called")[0][0] == "WARN", "the other one may be called"
         found = examine(installed.stack, *url, "--recorder-url", f"http://127.0.0.1:{port}")
     ((level, text),) = of(found, "called")
     assert level == "OK"
