@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
+from lastnode.contract import CLOCK_TOLERANCE
 from lastnode.outcome import WARM, Outcome
 from lastnode.reasons import NO_PREFERENCE, Reason
 
@@ -80,8 +81,11 @@ def some(names: Sequence[str], most: int = 3) -> str:
 
 
 def age(then: datetime | None, now: datetime) -> str:
-    """How long ago, in kubectl's short form: 45s, 12m, 5h, 3d."""
-    return "<unknown>" if then is None else short((now - then).total_seconds())
+    """How long ago, in kubectl's short form: 45s, 12m, 5h, 3d; in 3d, where it lies further ahead than clocks."""
+    if then is None:
+        return "<unknown>"
+    ahead = then - now
+    return f"in {short(ahead.total_seconds())}" if ahead > CLOCK_TOLERANCE else short(-ahead.total_seconds())
 
 
 def short(span: float) -> str:

@@ -74,7 +74,8 @@ def lines(found: Explanation, now: datetime) -> list[str]:
 
 
 def _preferred(found: Explanation, now: datetime) -> str:
-    since = f" (its session became Ready {age(found.entry.ready_at, now)} ago)" if found.entry else ""
+    then = age(found.entry.ready_at, now) if found.entry else ""
+    since = f" (its session became Ready {then}{'' if then.startswith('in ') else ' ago'})" if then else ""
     if not found.last_node:
         return "nothing that is known"
     return ("" if found.preferred else "nothing; its last node was ") + found.last_node + since

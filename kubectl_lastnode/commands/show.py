@@ -131,7 +131,7 @@ def look_up(options: Options, workloads: Sequence[Workload]) -> list[Remembered]
 
 
 def expiry(entry: Placement | None, now: datetime) -> str:
-    """When an entry stops counting: ``-`` where it has, or where there is none."""
-    if entry is None or entry.status is Reason.EXPIRED:
+    """When an entry stops counting: ``-`` where it does not count, or where there is none."""
+    if entry is None or entry.status in (Reason.EXPIRED, Reason.AHEAD):
         return "-"
     return "never" if entry.expires_at is None else short((entry.expires_at - now).total_seconds())
