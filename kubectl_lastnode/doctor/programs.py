@@ -20,6 +20,8 @@ _TROUBLE: Final = ("error", "bad_request", "not_synced")
 _CONFIGURE: Final = "Register the webhook, or name the extender in kube-scheduler's configuration (docs/install.md)."
 _OTHERS: Final = "Mend the others first."
 _LEASES: Final = "/apis/coordination.k8s.io/v1"
+# As Python's ssl names it in every error about a certificate.
+_UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
 _DEFAULT_LEASE: Final = "lastnode-recorder"
 
 
@@ -52,10 +54,10 @@ def lease(facts: Facts) -> Iterator[Finding]:
     alone = bool(_leading(facts))
     if not found and alone:
         yield ok("there is none: a single recorder writes without (--no-leader-elect)")
-    elif not found:
-        yield fail(f"there is no Lease {_DEFAULT_LEASE}: no recorder ever led",
     elif not found and any(each.unreachable for each in facts.recorders):
         yield unknown(": there is no Lease, and not all recorders answer: one may write without", _OTHERS)
+    elif not found:
+        yield fail(f"there is no Lease {_DEFAULT_LEASE}: no recorder ever led",
                    "Look at the recorder's log; it needs get, create and update on leases.")  # fmt: skip
     for one in found:
         yield judged_lease(one, facts.options.now, alone=alone)
@@ -105,11 +107,11 @@ def called(facts: Facts) -> Iterator[Finding]:
             told = f"requests that could not be answered as they should: {_told(bad)}"
             yield Finding("answers", Level.WARN, told, "Look at the extender's log.")
         return
-    returning = [record.asked for record in facts.journals.sessions if record.last_node]
-    if brought := returning.count("term"):
     if any(each.unreachable for each in facts.extenders):
         yield unknown(": not all extenders answer, and those that do were never asked", _OTHERS)
         return
+    returning = [record.asked for record in facts.journals.sessions if record.last_node]
+    if brought := returning.count("term"):
         whose = f"{brought} of {plural(len(returning), 'session')} that could return"
         yield ok(f"nobody asks, nor needs to: {whose} had the preference in their pods")
     elif returning:
@@ -149,12 +151,18 @@ def _reached(what: str, probes: Iterable[Probe]) -> Iterator[Finding]:
     """Whether each replica of ``what`` (recorder, extender) answers and is ready."""
     for each in probes:
         if each.unreachable:
-            remedy = f"Look at its pod; if only you cannot reach it, port-forward and use --{what}-url."
-            yield fail(f"{each.replica.title} does not answer: {each.unreachable}", remedy)
+            yield fail(f"{each.replica.title} does not answer: {each.unreachable}", _reach(what, each.unreachable))
         elif each.unready:
             yield fail(f"{each.replica.title} is not ready: {each.unready}", "Look at its log and its account.")
         else:
             yield ok(f"{each.replica.title} is ready")
+
+
+def _reach(what: str, error: str) -> str:
+    """What to do about a replica that does not answer."""
+    if _UNTRUSTED in error:
+        return f"Name the CA of its certificate with --{EXTENDER}-ca; a recorder's must be one of the system's."
+    return f"Look at its pod; if only you cannot reach it, port-forward and use --{what}-url."
 
 
 def _leading(facts: Facts) -> list[str]:

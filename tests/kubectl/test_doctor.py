@@ -222,7 +222,6 @@ def test_who_has_opted_in_is_counted_by_kind(installed: Installation, tmp_path: 
     assert re.fullmatch(r"opted in: 1 of \d+ statefulsets.apps, 0 of \d+ sandboxes.agents.x-k8s.io", text)
 
 
-def test_the_rows_are_those_of_the_installed_programs(installed: Installation, space: Space) -> None:
 def test_annotations_that_nobody_heeds_are_found(space: Space) -> None:
     space.workload("typo", enabled=None, annotations={contract.STICKINESS_ANNOTATION: "true"})
     text = f"agentruntimes.{GROUP} {space.name}/typo: {contract.STICKINESS_ANNOTATION} is 'true'"
@@ -237,6 +236,7 @@ def test_annotations_that_nobody_heeds_are_found(space: Space) -> None:
     assert text in told or " more" in told
 
 
+def test_the_rows_are_those_of_the_installed_programs(installed: Installation, space: Space) -> None:
     labels = {"app.kubernetes.io/part-of": "lastnode", "app.kubernetes.io/component": "recorder"}
     text = f"kinds: {rbac.as_json(rbac.ROWS)}\nworkload_resources: [cronjobs.batch, agentruntimes.{GROUP}]\n"
     body = {"metadata": {"name": "recorder", "labels": labels}, "data": {"recorder.yaml": text}}
@@ -257,6 +257,13 @@ def test_nobody_installed_is_found(stack: Stack) -> None:
     found = examine(stack)
     assert of(found, "recorder") == [("FAIL", "no recorder's pod found in lastnode-system: nothing is written down")]
     assert of(found, "extender")[0][0] == "WARN"
+
+
+def test_a_certificate_that_is_not_trusted_has_a_remedy_of_its_own(installed: Installation) -> None:
+    found = examine(installed.stack, "--extender-url", installed.webhook_url)
+    (answer,) = (each for each in found if each["check"] == "extender")
+    assert answer["level"] == "FAIL"
+    assert "--extender-ca" in answer["remedy"]
 
 
 def test_what_i_may_not_do_is_found_and_the_rest_cannot_be_known(installed: Installation) -> None:
@@ -352,14 +359,6 @@ def test_no_leader_and_a_stale_lease_are_found(installed: Installation) -> None:
     installed.stack.wait(lambda: of(examine(installed.stack), "lease")[0][0] == "OK", "the recorder to lead again")
 
 
-def test_recorders_of_which_none_or_two_write_are_found(installed: Installation) -> None:
-    stack = installed.stack
-    standby = stack.start_recorder("--leader-elect", name="standby")
-    ((level, text),) = of(examine(stack, "--recorder-url", stack.recorder_url), "leader")
-    assert (level, text) == ("FAIL", "no recorder writes")
-    standby.kill()
-    second = stack.start_recorder(name="second")
-    both = f"{installed.recorder_url},{stack.recorder_url}"
 def test_a_recorder_that_does_not_answer_may_write_without_a_lease(space: Space) -> None:
     made = deployment("recorder")
     path = f"/apis/apps/v1/namespaces/{space.name}/deployments"
@@ -370,6 +369,14 @@ def test_a_recorder_that_does_not_answer_may_write_without_a_lease(space: Space)
     assert (level, text[:12]) == ("WARN", "cannot know:")
 
 
+def test_recorders_of_which_none_or_two_write_are_found(installed: Installation) -> None:
+    stack = installed.stack
+    standby = stack.start_recorder("--leader-elect", name="standby")
+    ((level, text),) = of(examine(stack, "--recorder-url", stack.recorder_url), "leader")
+    assert (level, text) == ("FAIL", "no recorder writes")
+    standby.kill()
+    second = stack.start_recorder(name="second")
+    both = f"{installed.recorder_url},{stack.recorder_url}"
     ((level, text),) = of(examine(stack, "--recorder-url", both), "leader")
     second.kill()
     assert (level, text) == ("FAIL", f"2 recorders write: {both.replace(',', ', ')}")
@@ -395,6 +402,8 @@ def test_an_extender_that_nobody_calls_is_found(installed: Installation) -> None
     returning = moved("s", Reason.NOT_ASKED, ready=START)
     with served(journal(returning, since=START)) as port:
         found = examine(installed.stack, *url, "--recorder-url", f"http://127.0.0.1:{port}")
+        words = (*url, "--extender-url", UNREACHABLE, "--recorder-url", f"http://127.0.0.1:{port}")
+        assert of(examine(installed.stack, *words), "called")[0][0] == "WARN", "the other one may be called"
     assert of(found, "called")[0][0] == "FAIL"
     assert of(found, "asked") == [("FAIL", "1 of 1 sessions that moved had nobody asking for their node")]
 
@@ -403,8 +412,6 @@ def test_an_extender_that_nobody_needs_to_call_is_no_failure(installed: Installa
     url = ("--extender-url", installed.extender_url)
     back, first = reused("s", ready=START, asked="term"), record("f", ready=START)
     with served(journal(back, back, first, since=START)) as port:
-        words = (*url, "--extender-url", UNREACHABLE, "--recorder-url", f"http://127.0.0.1:{port}")
-        assert of(examine(installed.stack, *words), "called")[0][0] == "WARN", "the other one may be called"
         found = examine(installed.stack, *url, "--recorder-url", f"http://127.0.0.1:{port}")
     ((level, text),) = of(found, "called")
     assert level == "OK"
