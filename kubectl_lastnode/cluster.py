@@ -113,8 +113,11 @@ class Cluster:
         """The workloads that a person means, at most one of each kind. ``wanted``: NAME or KIND/NAME; KIND is the
         name of the kind or of the resource, each with or without its group."""
         kind, _, name = wanted.rpartition("/")
-        meant = [resource for resource in self.kinds if not kind or kind.lower() in self._kind_names(resource)]
-        return self._from(meant, lambda resource: filter(None, [self.workload(resource, namespace, name)]))
+        return self._from(self.meant(kind), lambda resource: filter(None, [self.workload(resource, namespace, name)]))
+
+    def meant(self, kind: str) -> list[str]:
+        """The resources that a person calls so; all for the empty text."""
+        return [resource for resource in self.kinds if not kind or kind.lower() in self._kind_names(resource)]
 
     def workload(self, resource: str, namespace: str, name: str) -> Workload | None:
         """One workload as it is now; None where it is not there."""
@@ -124,13 +127,13 @@ class Cluster:
         except NotFound:
             return None
 
-    def controller(self, resource: str, key: ObjectKey) -> Controller | None:
-        """What sessions' pods lead through; None where it is not there."""
-        try:
     def ignored(self, workload: Workload) -> tuple[str, ...]:
         """What its annotations say and nobody heeds, a sentence each."""
         return self._ignored.get(workload.uid, ())
 
+    def controller(self, resource: str, key: ObjectKey) -> Controller | None:
+        """What sessions' pods lead through; None where it is not there."""
+        try:
             return read_controller(self.ways.keys_of(resource), self.api.get(self.path(resource, *key)))
         except NotFound:
             return None

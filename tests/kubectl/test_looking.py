@@ -186,6 +186,10 @@ def test_a_shorter_ttl_lets_the_same_memory_expire(remembering: Space) -> None:
 def test_a_workload_that_is_not_there_is_said_in_one_line_with_exit_code_1(stack: Stack) -> None:
     done = run(stack.cp.kubeconfig, "show", "nobody")
     assert (done.returncode, done.stderr) == (1, "error: no workload nobody in namespace default\n")
+    assert run(stack.cp.kubeconfig, "show", "agentruntime/nobody").stderr.endswith("/nobody in namespace default\n")
+    unknown = run(stack.cp.kubeconfig, "show", "statefulset/trainer").stderr
+    told = "error: no workload statefulset/trainer in namespace default; kinds by configuration: --config FILE\n"
+    assert unknown == told
 
 
 def test_missing_permissions_are_said_in_one_line_with_exit_code_1(stack: Stack) -> None:
