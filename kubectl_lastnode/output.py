@@ -69,13 +69,13 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def moment(when: datetime) -> str:
 def some(names: Sequence[str], most: int = 3) -> str:
     """a, b, c and 12 more."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
+def moment(when: datetime) -> str:
     """2026-11-24 09:30 UTC."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 

@@ -1,6 +1,7 @@
 """kubectl lastnode explain: asks the recorders, the Events and the pod itself, in this order."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from lastnode.kube.store import ObjectKey
 from lastnode.kube.wire import decode
 from lastnode.memory import parse_text
 from lastnode.objects import Node, Session, Workload
-from lastnode.outcome import SessionRecord
+from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reading import Pod, session_of
 from lastnode.status import utc
 
@@ -102,7 +103,10 @@ def _explain(options: Options, namespace: str, name: str) -> Explanation:
         return explanation.from_event(event, exists=live is not None)
     if live is None:
         unknown = "neither a journal nor an Event knows it" if journals.found else "no Event knows it"
-        raise Failure(f"no pod {name} in namespace {namespace}, and {unknown}")
+        raise Failure(
+            _of_a_workload(options, namespace, name, journals.sessions)
+            or f"no pod {name} in namespace {namespace}, and {unknown}"
+        )
     whose = _whose(options, live.session)
     nodes: Mapping[str, Node] = options.cluster.nodes() or {}
     relatives = options.cluster.relatives(whose.workload) if whose.workload else ()
@@ -114,6 +118,21 @@ def _explain(options: Options, namespace: str, name: str) -> Explanation:
     if whose.workload:
         notes = [f"{line}." for line in options.cluster.ignored(whose.workload)]
     return _with_ranks(options, msgspec.structs.replace(found, notes=[*found.notes, *notes]), whose.workload)
+
+
+def _of_a_workload(options: Options, namespace: str, name: str, sessions: Iterable[SessionRecord]) -> str:
+    """What to tell who names a workload: which of its sessions to ask about; empty where there is none of that name."""
+    with contextlib.suppress(KubeError):
+        for each in options.cluster.find(name, namespace):
+            whose = (namespace, each.kind, each.name)
+            mine = [record for record in sessions if (record.namespace, record.kind, record.workload) == whose]
+            moved = [record for record in mine if record.outcome is Outcome.MOVED]
+            last = (
+                f"its last session{' that moved' if moved else ''}: explain {(moved or mine)[-1].pod}" if mine else ""
+            )
+            asked = f"{each.kind} {namespace}/{each.name} is a workload, and explain asks for a session's pod"
+            return f"{asked}; {last or 'no journal knows one of its sessions'}"
+    return ""
 
 
 def _with_ranks(options: Options, found: Explanation, workload: Workload | None) -> Explanation:

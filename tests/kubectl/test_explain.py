@@ -162,6 +162,24 @@ def test_nothing_known_and_no_session_are_said_in_one_line_with_exit_code_1(spac
     assert done.stderr.startswith(f"error: pod {space.name}/plain is no session's: ")
 
 
+def test_who_names_a_workload_is_told_which_of_its_sessions_to_ask_about(space: Space) -> None:
+    space.workload("agent")
+    mine = {"namespace": space.name, "workload": "agent"}
+    strangers = moved("stranger", Reason.TAINTED, ready=START, workload="agent", namespace="another")
+    came, went = reused("came", ready=START, **mine), moved("went", Reason.TAINTED, ready=START, **mine)
+    asked = f"error: AgentRuntime {space.name}/agent is a workload, and explain asks for a session's pod; "
+    for records, told in (
+        ((went, came, strangers), "its last session that moved: explain went"),
+        ((came, strangers), "its last session: explain came"),
+        ((strangers,), "no journal knows one of its sessions"),
+    ):
+        with served(journal(*records, since=START)) as port:
+            words = ("-n", space.name, "--recorder-url", f"http://127.0.0.1:{port}")
+            for name in ("agent", "agentruntime/agent"):
+                done = run(space.stack.cp.kubeconfig, "explain", name, *words)
+                assert (done.returncode, done.stderr) == (1, f"{asked}{told}\n")
+
+
 def test_recorders_are_found_as_pods_and_asked_through_the_api_server(space: Space, stack: Stack) -> None:
     known = moved("gone", Reason.TAINTED, ready=START, namespace=space.name)
     with served(journal(known, since=START), host="0.0.0.0") as port:
