@@ -1,66 +1,36 @@
 """What a workload's annotations say and nobody heeds: the programs pass it over, people should be told. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from lastnode.contract import (
-    CACHE_GROUP,
-    LAST_NODE,
-    MAX_RECENT_NODES_BYTES,
-    MOST_WEIGHT,
-    OLDER_WEIGHT,
-    RECENT_NODES,
-    STICKINESS,
-    STICKINESS_ENABLED,
-    group_name,
-    is_node_name,
-    weight_of,
-)
+from lastnode import contract
 from lastnode.kinds import Kind
 from lastnode.memory import parse_text
 
-# Who writes these means what happens: nothing.
-_OFF: Final = ("", "disabled", "false", "off", "no")
 _SHOWN: Final = 40
+# By name: what counts, or means what happens all the same, and what is said of all else.
+_HEEDED: Final[Mapping[str, tuple[Callable[[str], object], str]]] = {
+    contract.STICKINESS: (
+        lambda text: text == contract.STICKINESS_ENABLED or text.lower() in ("disabled", "false", "off", "no"),
+        f"only {contract.STICKINESS_ENABLED!r} counts",
+    ),
+    contract.LAST_NODE: (contract.is_node_name, "no node is called so"),
+    contract.RECENT_NODES: (
+        lambda text: "".join(text.split()) == "[]" or parse_text(None, text),
+        f"no list of placements of at most {contract.MAX_RECENT_NODES_BYTES} bytes: the next session replaces it",
+    ),
+    contract.OLDER_WEIGHT: (lambda text: contract.weight_of(text) is not None, "a whole number up to 100 would count"),
+    contract.CACHE_GROUP: (contract.group_name, "only what a label's value can be counts"),
+}
 
 
 def ignored(kind: Kind, annotations: Mapping[str, str | None], *, sticky: bool) -> tuple[str, ...]:
     """A sentence for each such annotation of a workload; ``sticky``: whether it has opted in. What is empty says
     nothing."""
-    said = {name: annotations.get(kind.annotation(name)) or "" for name in (STICKINESS, *_WRONG)}
-    if not sticky:
-        found = _opt_in(said[STICKINESS])
-        return (f"{kind.annotation(STICKINESS)} is {found}",) if found else ()
-    return tuple(f"{kind.annotation(name)} is {text}" for name, text in _texts(said))
-
-
-def _opt_in(text: str) -> str:
-    if text == STICKINESS_ENABLED or text.lower() in _OFF:
-        return ""
-    return f"{_cut(text)}; only {STICKINESS_ENABLED!r} counts"
-
-
-def _texts(said: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for name, (fits, wanted) in _WRONG.items():
-        if said[name] and not fits(said[name]):
-            yield name, f"{_cut(said[name])}; {wanted}"
-
-
-def _is_memory(text: str) -> bool:
-    return "".join(text.split()) == "[]" or bool(parse_text(None, text))
+    names = {kind.annotation(name): how for name, how in _HEEDED.items() if (name == contract.STICKINESS) is not sticky}
+    said = ((name, annotations.get(name), *how) for name, how in names.items())
+    return tuple(f"{name} is {_cut(text)}; {told}" for name, text, counts, told in said if text and not counts(text))
 
 
 def _cut(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
-
-
-# By name: what fits, and what is said of all else.
-_WRONG: Final = {
-    LAST_NODE: (is_node_name, "no node is called so"),
-    RECENT_NODES: (
-        _is_memory,
-        f"no list of placements of at most {MAX_RECENT_NODES_BYTES} bytes: the next session replaces it",
-    ),
-    OLDER_WEIGHT: (lambda text: weight_of(text) is not None, f"a whole number from 0 to {MOST_WEIGHT} would count"),
-    CACHE_GROUP: (lambda text: group_name(text) is not None, "only what a label's value can be counts"),
-}

@@ -81,11 +81,11 @@ def moment(when: datetime) -> str:
 
 
 def age(then: datetime | None, now: datetime) -> str:
-    """How long ago, in kubectl's short form: 45s, 12m, 5h, 3d; in 3d, where it lies further ahead than clocks."""
+    """How long ago, in kubectl's short form: 45s, 12m, 5h, 3d; or "in 3d", ahead by more than clocks differ."""
     if then is None:
         return "<unknown>"
-    ahead = then - now
-    return f"in {short(ahead.total_seconds())}" if ahead > CLOCK_TOLERANCE else short(-ahead.total_seconds())
+    span = (now - then).total_seconds()
+    return f"in {short(-span)}" if then - now > CLOCK_TOLERANCE else short(span)
 
 
 def short(span: float) -> str:

@@ -103,10 +103,8 @@ def _explain(options: Options, namespace: str, name: str) -> Explanation:
         return explanation.from_event(event, exists=live is not None)
     if live is None:
         unknown = "neither a journal nor an Event knows it" if journals.found else "no Event knows it"
-        raise Failure(
-            _of_a_workload(options, namespace, name, journals.sessions)
-            or f"no pod {name} in namespace {namespace}, and {unknown}"
-        )
+        instead = _of_a_workload(options, namespace, name, journals.sessions)
+        raise Failure(instead or f"no pod {name} in namespace {namespace}, and {unknown}")
     whose = _whose(options, live.session)
     nodes: Mapping[str, Node] = options.cluster.nodes() or {}
     relatives = options.cluster.relatives(whose.workload) if whose.workload else ()
@@ -127,11 +125,10 @@ def _of_a_workload(options: Options, namespace: str, name: str, sessions: Iterab
             whose = (namespace, each.kind, each.name)
             mine = [record for record in sessions if (record.namespace, record.kind, record.workload) == whose]
             moved = [record for record in mine if record.outcome is Outcome.MOVED]
-            last = (
-                f"its last session{' that moved' if moved else ''}: explain {(moved or mine)[-1].pod}" if mine else ""
-            )
-            asked = f"{each.kind} {namespace}/{each.name} is a workload, and explain asks for a session's pod"
-            return f"{asked}; {last or 'no journal knows one of its sessions'}"
+            told = f"{each.kind} {namespace}/{each.name} is a workload, and explain asks for a session's pod; "
+            if not mine:
+                return f"{told}no journal knows one of its sessions"
+            return f"{told}its last session{' that moved' if moved else ''}: explain {(moved or mine)[-1].pod}"
     return ""
 
 

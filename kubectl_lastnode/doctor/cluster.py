@@ -22,7 +22,6 @@ _DEFAULT, _PERCENTAGE = "default-scheduler", "percentageOfNodesToScore"
 _VERB: Final = "prioritize"
 _FORBIDDEN_VERBS: Final = ("filterVerb", "preemptVerb", "bindVerb")
 _PORT: Final = ":8888"
-_ROLES: Final = "Ask for lastnode-operator or lastnode-viewer (docs/reference.md#rights)."
 _SCORE_ALL: Final = "Give session pods a profile with percentageOfNodesToScore: 100 (scheduler-config/README.md)."
 # Clocks that differ by less do no harm: a placement counts that much longer.
 _TOLERATED_SECONDS: Final = 5.0
@@ -38,7 +37,8 @@ def own_rights(facts: Facts) -> Iterator[Finding]:
     if not missing:
         yield ok("you may read and write what all commands need")
     for right in missing:
-        yield warn(f"you may not {right}: {right.why}", _ROLES)
+        yield warn(f"you may not {right}: {right.why}",
+                   "Ask for lastnode-operator or lastnode-viewer (docs/reference.md#rights).")  # fmt: skip
 
 
 def accounts(facts: Facts) -> Iterator[Finding]:
@@ -157,29 +157,22 @@ def hidden(records: Iterable[SessionRecord]) -> Iterator[Finding]:
 
 def clocks(facts: Facts) -> Iterator[Finding]:
     """Ready times come from the nodes' clocks; compared with the clock here."""
-    dated = [
-        (entry.ready_at, workload, entry.node)
-        for workload in facts.workloads
-        for entry in parse_text(workload.last_node, workload.recent_nodes)
-        if entry.ready_at
-    ]
+    dated = [(entry.ready_at, entry.node, each) for each in facts.workloads
+             for entry in parse_text(each.last_node, each.recent_nodes) if entry.ready_at]  # fmt: skip
     if not dated:
         yield ok("nothing is remembered yet that could be compared")
         return
-    newest, of, node = max(dated, key=lambda each: each[0])
+    newest, node, of = max(dated, key=lambda each: each[0])
     ahead = (newest - facts.options.now).total_seconds()
-    wrong = (
-        f"the newest placement, of {of.resource} {of.namespace}/{of.name} on {node}, lies {short(ahead)} in the future"
-    )
     if ahead <= _TOLERATED_SECONDS:
         yield ok(f"the newest placement is {short(-ahead)} old")
-    elif ahead <= _CLOCKS_DIFFER_SECONDS:
-        yield warn(
-            f"{wrong}: that node's clock or this one is wrong", "Synchronize the clocks of nodes and control plane."
-        )
-    else:
-        yield warn(f"{wrong}: its memory was probably written by hand",
-                   f"kubectl lastnode forget {of.resource}/{of.name} -n {of.namespace}")  # fmt: skip
+        return
+    why, remedy = "that node's clock or this one is wrong", "Synchronize the clocks of nodes and control plane."
+    if ahead > _CLOCKS_DIFFER_SECONDS:
+        why = "its memory was probably written by hand"
+        remedy = f"kubectl lastnode forget {of.resource}/{of.name} -n {of.namespace}"
+    whose = f"the newest placement, of {of.workload_key} on {node},"
+    yield warn(f"{whose} lies {short(ahead)} in the future: {why}", remedy)
 
 
 def _may(facts: Facts, right: Right, account: Account | None = None) -> bool:

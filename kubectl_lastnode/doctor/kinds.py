@@ -74,12 +74,9 @@ def opted_in(facts: Facts) -> Iterator[Finding]:
 
 def annotations(facts: Facts) -> Iterator[Finding]:
     """Is what people wrote on workloads heeded?"""
-    found = [(each, line) for each in facts.workloads for line in facts.cluster.ignored(each)]
-    if not found:
-        yield ok("whatever the workloads' annotations say counts")
-        return
-    whose = [f"{each.resource} {each.namespace}/{each.name}: {line}" for each, line in found]
-    yield warn(f"not heeded: {some(whose)}", "Correct it, or take it away; `kubectl lastnode show` says it of each.")
+    found = [f"{each.workload_key}: {line}" for each in facts.workloads for line in facts.cluster.ignored(each)]
+    wrong = warn(f"not heeded: {some(found)}", "Correct it, or take it away; `kubectl lastnode show` says it of each.")
+    yield wrong if found else ok("whatever the workloads' annotations say counts")
 
 
 def shown(facts: Facts) -> Iterator[Finding]:

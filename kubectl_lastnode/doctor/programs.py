@@ -151,18 +151,14 @@ def _reached(what: str, probes: Iterable[Probe]) -> Iterator[Finding]:
     """Whether each replica of ``what`` (recorder, extender) answers and is ready."""
     for each in probes:
         if each.unreachable:
-            yield fail(f"{each.replica.title} does not answer: {each.unreachable}", _reach(what, each.unreachable))
+            remedy = f"Look at its pod; if only you cannot reach it, port-forward and use --{what}-url."
+            if _UNTRUSTED in each.unreachable:
+                remedy = "Name the CA of an extender with --extender-ca; a recorder's must be one of the system's."
+            yield fail(f"{each.replica.title} does not answer: {each.unreachable}", remedy)
         elif each.unready:
             yield fail(f"{each.replica.title} is not ready: {each.unready}", "Look at its log and its account.")
         else:
             yield ok(f"{each.replica.title} is ready")
-
-
-def _reach(what: str, error: str) -> str:
-    """What to do about a replica that does not answer."""
-    if _UNTRUSTED in error:
-        return f"Name the CA of its certificate with --{EXTENDER}-ca; a recorder's must be one of the system's."
-    return f"Look at its pod; if only you cannot reach it, port-forward and use --{what}-url."
 
 
 def _leading(facts: Facts) -> list[str]:
