@@ -118,6 +118,18 @@ def test_without_journal_and_event_only_what_can_be_derived_is_said(placed: tupl
     assert (found["workload"], found["kind"]) == ("w", "AgentRuntime")
 
 
+def test_a_workload_that_has_not_opted_in_preferred_nothing_and_a_misspelled_opt_in_is_named(
+    placed: tuple[Space, Any, str, str],
+) -> None:
+    space, _, _, there = placed
+    said = {contract.STICKINESS_ANNOTATION: "true"}
+    space.change({"metadata": {"annotations": said}, "spec": {"nodeStickiness": None}})
+    found = explained(space, "s-1")
+    space.change({"metadata": {"annotations": {contract.STICKINESS_ANNOTATION: None}}})
+    assert (found["reason"], found["preferred"], found["lastNode"]) == ("not_sticky", "", there)
+    assert found["notes"][-1] == f"{contract.STICKINESS_ANNOTATION} is 'true'; only 'enabled' counts."
+
+
 def test_a_term_in_the_pod_s_spec_tells_who_asked(placed: tuple[Space, Any, str, str]) -> None:
     space, _, here, _ = placed
     spec = TEMPLATE["spec"] | {"nodeName": here, "affinity": preferring(here)}
