@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from kubectl_lastnode.ignored import ignored
 from lastnode.groups import Groups, group_of
 from lastnode.kinds import Kind, Ways
 from lastnode.kube import discovery, wire
@@ -21,7 +22,7 @@ from lastnode.memory import Memory
 from lastnode.nodes import unmistakable
 from lastnode.objects import Controller, Node, Workload
 from lastnode.outcome import JOURNAL, TOKEN_HEADER, Journal, SessionRecord
-from lastnode.reading import read_controller, read_node, read_workload
+from lastnode.reading import read_annotations, read_controller, read_node, read_workload
 from lastnode.reasons import Reason
 
 PAGE_SIZE: Final = 500
@@ -86,6 +87,7 @@ class Cluster:
         self.rows = tuple(kinds)
         self.kinds = {kind.resource: kind for kind in kinds}
         self.ways = Ways(kinds)
+        self._ignored: dict[str, tuple[str, ...]] = {}  # by UID of what was read
         self._served: dict[str, discovery.Served] = {}
         self._warn = functools.cache(warn)  # each line once
         self._groups: dict[str, Groups] = {}  # by namespace, once asked for
@@ -111,8 +113,11 @@ class Cluster:
         """The workloads that a person means, at most one of each kind. ``wanted``: NAME or KIND/NAME; KIND is the
         name of the kind or of the resource, each with or without its group."""
         kind, _, name = wanted.rpartition("/")
-        meant = [resource for resource in self.kinds if not kind or kind.lower() in self._kind_names(resource)]
-        return self._from(meant, lambda resource: filter(None, [self.workload(resource, namespace, name)]))
+        return self._from(self.meant(kind), lambda resource: filter(None, [self.workload(resource, namespace, name)]))
+
+    def meant(self, kind: str) -> list[str]:
+        """The resources that a person calls so; all for the empty text."""
+        return [resource for resource in self.kinds if not kind or kind.lower() in self._kind_names(resource)]
 
     def workload(self, resource: str, namespace: str, name: str) -> Workload | None:
         """One workload as it is now; None where it is not there."""
@@ -121,6 +126,10 @@ class Cluster:
             return self._read(resource, self.api.get(path))
         except NotFound:
             return None
+
+    def ignored(self, workload: Workload) -> tuple[str, ...]:
+        """What its annotations say and nobody heeds, a sentence each."""
+        return self._ignored.get(workload.uid, ())
 
     def controller(self, resource: str, key: ObjectKey) -> Controller | None:
         """What sessions' pods lead through; None where it is not there."""
@@ -229,7 +238,10 @@ class Cluster:
         return kind, plural, resource, f"{kind}.{group}"
 
     def _read(self, resource: str, data: bytes | msgspec.Raw) -> Workload:
-        return read_workload(self.kinds[resource], data, self.ways.keys_of(resource), whole=True)
+        kind = self.kinds[resource]
+        found = read_workload(kind, data, self.ways.keys_of(resource), whole=True)
+        self._ignored[found.uid] = ignored(kind, read_annotations(data), sticky=found.sticky)
+        return found
 
     def _by_proxy(self, pod: Any, container: Any) -> Replica:
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]

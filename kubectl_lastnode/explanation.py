@@ -53,8 +53,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """``last_node``: where it should have come back to; ``preferred``: the same, but empty where that could not be
     preferred. ``asked``: term, extender, nobody, or empty where not known. ``entry``: the memory's entry of
     ``last_node``, if it is still there. ``ranked``: what its workload would like now. ``nominated``: the node that was
-    to be tried first, empty for none. ``reason``/``meaning``: empty unless it moved. ``*_seconds``: None where not
-    known."""
+    to be tried first, empty for none. ``reason``/``meaning``: empty unless it moved, or could not come back because its
+    workload is not sticky. ``*_seconds``: None where not known."""
 
     namespace: str
     pod: str
@@ -140,15 +140,18 @@ def derived(
     last = wanted or ("" if recorded else expected.last_node)
     warm = {one.name: Standing.OLDER for one in expected.older} | {one.name: Standing.GROUP for one in expected.group}
     outcome, notes = _outcome(session, last, (warm | asked).get(session.node or ""), recorded=recorded and not wanted)
+    reason = Reason.UNKNOWN if outcome is Outcome.MOVED else None
+    preferred = wanted or _unless(expected.reason, last)
     if workload and not workload.sticky and not wanted:
-        outcome, notes = None, ["Its workload is not sticky: nothing is remembered, and nothing was preferred."]
+        outcome, reason, preferred = None, Reason.NOT_STICKY, ""
+        notes = ["Its workload is not sticky: nothing is written down, and nothing was preferred."]
     return Explanation(
         namespace=session.namespace, pod=session.name, pod_uid=session.uid, exists=True, source=Source.DERIVED,
         workload=workload.name if workload else "", kind=workload.kind if workload else "", last_node=last,
-        preferred=wanted or _unless(expected.reason, last),
+        preferred=preferred,
         entry=next((entry for entry in before if entry.node == last), None), asked="term" if asked else "",
         node=session.node or "", outcome=str(outcome or ""), notes=notes,
-        **_because(Reason.UNKNOWN if outcome is Outcome.MOVED else None),
+        **_because(reason),
         **_times(session.created_at, live.scheduled_at, session.ready_at),
     )  # fmt: skip
 

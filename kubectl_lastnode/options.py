@@ -132,7 +132,9 @@ class Options:
         """The workloads that a person means in the current namespace. :raises Failure: there is none."""
         found = self.cluster.find(text, self.current_namespace)
         if not found:
-            raise Failure(f"no workload {text} in namespace {self.current_namespace}")
+            known = self.cluster.meant(text.rpartition("/")[0])
+            hint = "" if known else "; kinds by configuration: --config FILE"
+            raise Failure(f"no workload {text} in namespace {self.current_namespace}{hint}")
         return found
 
     @property

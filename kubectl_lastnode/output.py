@@ -4,22 +4,26 @@ In a terminal times and shares have kubectl's form (5h, 12.3s), on the page that
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 import yaml
 
+from lastnode.contract import CLOCK_TOLERANCE
+from lastnode.outcome import WARM, Outcome
+from lastnode.reasons import NO_PREFERENCE, Reason
+
 NBSP: Final = "\u00a0"
 # More than any sentence of ours; an Event's message may have 1,024, an annotation a quarter of a million.
 MOST_CHARACTERS: Final = 2000
 _UNITS: Final = (("d", "day", 86400), ("h", "hour", 3600), ("min", "minute", 60), ("s", "second", 1))
-# ANSI's green, yellow and red; click takes them away where the output is no terminal.
-_COLOURS: Final = {
-    32: ("valid", "reused", "OK"),
-    33: ("expired", "ahead", "nothing_remembered", "node_leaving", "node_not_ready", "node_cordoned", "moved", "WARN"),
-    31: ("node_gone", "node_replaced", "FAIL"),
+# ANSI's red, green and yellow; click takes them away where the output is no terminal. The first that fits counts.
+_COLOURS: Final[Mapping[int, Sequence[str]]] = {
+    31: (Reason.NODE_GONE, Reason.NODE_REPLACED, "FAIL"),
+    32: (Reason.VALID, *WARM, "OK"),
+    33: (*NO_PREFERENCE, Outcome.MOVED, "WARN"),
 }
 
 
@@ -65,14 +69,23 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def some(names: Sequence[str], most: int = 3) -> str:
+    """a, b, c and 12 more."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def moment(when: datetime) -> str:
     """2026-11-24 09:30 UTC."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def age(then: datetime | None, now: datetime) -> str:
-    """How long ago, in kubectl's short form: 45s, 12m, 5h, 3d."""
-    return "<unknown>" if then is None else short((now - then).total_seconds())
+    """How long ago, in kubectl's short form: 45s, 12m, 5h, 3d; or "in 3d", ahead by more than clocks differ."""
+    if then is None:
+        return "<unknown>"
+    span = (now - then).total_seconds()
+    return f"in {short(-span)}" if then - now > CLOCK_TOLERANCE else short(span)
 
 
 def short(span: float) -> str:

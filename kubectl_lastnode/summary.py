@@ -28,6 +28,7 @@ _WIDTHS: Final = (
     *(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)),
     *(timedelta(days=days) for days in (1, 7, 28)),
 )
+_MOVED_MOST: Final = 5
 # A Monday: buckets of days begin at midnight, those of weeks on Mondays.
 _EPOCH: Final = datetime(1970, 1, 5, tzinfo=UTC)
 
@@ -107,8 +108,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """``since``: how far back the sessions go; ``complete_since``: from when on none is missing; ``dropped``: how many
-    older ones the recorders had to forget; ``unread``: replicas whose sessions are missing. ``saved_estimate``: None
-    where nothing can be compared."""
+    older ones the recorders had to forget; ``unread``: replicas whose sessions are missing. ``moved_most``: the few
+    workloads whose sessions moved most often. ``saved_estimate``: None where nothing can be compared."""
 
     since: datetime
     complete_since: datetime
@@ -120,6 +121,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     by_namespace: list[Group]
     by_outcome: list[Group]
     by_reason: list[Group]
+    moved_most: list[Group]
     saved_estimate: Saving | None
 
 
@@ -135,12 +137,14 @@ def summarise(
     """``sessions``: each once."""
     kept = [record for record in sessions if in_window(record, since)]
     moved = [record for record in kept if record.outcome is Outcome.MOVED]
+    most = sorted(_groups(kept, _workload), key=lambda one: -one.moved)
     return Summary(
         since=since, complete_since=max(since, complete_since), until=until, dropped=dropped, unread=list(unread),
         total=group("", kept), by_kind=_groups(kept, lambda record: record.kind),
         by_namespace=_groups(kept, lambda record: record.namespace),
         by_outcome=_groups(kept, lambda record: record.outcome),
         by_reason=sorted(_groups(moved, reason_of), key=lambda one: -one.moved),
+        moved_most=[one for one in most[:_MOVED_MOST] if one.moved],
         saved_estimate=saving(kept),
     )  # fmt: skip
 
@@ -263,6 +267,10 @@ def multiples(width: timedelta, start: datetime, end: datetime) -> list[datetime
 def _floor(moment: datetime, width: timedelta) -> datetime:
     """When the bucket of that width began that holds the moment."""
     return moment.astimezone(UTC) - (moment - _EPOCH) % width
+
+
+def _workload(record: SessionRecord) -> str:
+    return f"{record.kind} {record.namespace}/{record.workload}"
 
 
 def _groups(records: Records, name_of: Callable[[SessionRecord], str]) -> list[Group]:

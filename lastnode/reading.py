@@ -202,6 +202,11 @@ def read_controller(keys: Sequence[str], data: bytes | msgspec.Raw) -> Controlle
     return Controller(**_identity(metadata), **_links(metadata, _named(metadata, keys)))
 
 
+def read_annotations(data: bytes | msgspec.Raw) -> Mapping[str, str | None]:
+    """An object's annotations, whatever they say."""
+    return decode_deep(_METADATA, data).metadata.annotations or {}
+
+
 def read_session(ways: Ways, data: bytes | msgspec.Raw, watch: int = 0) -> Session:
     """A pod that one of the ways' selectors has let through. One that has just been bound is kept whole."""
     session = _session(decode_deep(_POD, data), ways, watch)

@@ -26,6 +26,7 @@ _CHECKS: Final = (
     ("controllers", kinds.controllers),
     ("field", kinds.fields),
     ("opted-in", kinds.opted_in),
+    ("annotations", kinds.annotations),
     ("accounts", cluster.accounts),
     ("deployments", deployed.deployments),
     ("waiting", deployed.waiting),

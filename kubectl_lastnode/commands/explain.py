@@ -1,6 +1,7 @@
 """kubectl lastnode explain: asks the recorders, the Events and the pod itself, in this order."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from lastnode.kube.store import ObjectKey
 from lastnode.kube.wire import decode
 from lastnode.memory import parse_text
 from lastnode.objects import Node, Session, Workload
-from lastnode.outcome import SessionRecord
+from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reading import Pod, session_of
 from lastnode.status import utc
 
@@ -79,7 +80,8 @@ def lines(found: Explanation, now: datetime) -> list[str]:
 
 
 def _preferred(found: Explanation, now: datetime) -> str:
-    since = f" (its session became Ready {age(found.entry.ready_at, now)} ago)" if found.entry else ""
+    then = age(found.entry.ready_at, now) if found.entry else ""
+    since = f" (its session became Ready {then}{'' if then.startswith('in ') else ' ago'})" if then else ""
     if not found.last_node:
         return "nothing that is known"
     return ("" if found.preferred else "nothing; its last node was ") + found.last_node + since
@@ -110,7 +112,8 @@ def _explain(options: Options, namespace: str, name: str) -> Explanation:
         return _with_asker(options, explanation.from_event(event, exists=live is not None), live, None)
     if live is None:
         unknown = "neither a journal nor an Event knows it" if journals.found else "no Event knows it"
-        raise Failure(f"no pod {name} in namespace {namespace}, and {unknown}")
+        instead = _of_a_workload(options, namespace, name, journals.sessions)
+        raise Failure(instead or f"no pod {name} in namespace {namespace}, and {unknown}")
     whose = _whose(options, live.session)
     nodes: Mapping[str, Node] = options.cluster.nodes() or {}
     relatives = options.cluster.relatives(whose.workload) if whose.workload else ()
@@ -118,7 +121,9 @@ def _explain(options: Options, namespace: str, name: str) -> Explanation:
         live, whose.workload, nodes,
         now=options.now, ttl=options.memory_ttl, relatives=relatives, weights=options.weights,
     )  # fmt: skip
-    notes = [] if whose.workload else [f"Whose session it is cannot be known: {whose.verdict}."]
+    notes = [f"Whose session it is cannot be known: {whose.verdict}."]
+    if whose.workload:
+        notes = [f"{line}." for line in options.cluster.ignored(whose.workload)]
     return _with_ranks(options, msgspec.structs.replace(found, notes=[*found.notes, *notes]), whose.workload)
 
 
@@ -126,6 +131,20 @@ def _with_asker(options: Options, found: Explanation, live: Live | None, workloa
     if found.asked or live is None or not live.terms:
         return found
     return explanation.with_asker(found, live.terms, workload, options.cluster.nodes() or {}, options.weights)
+
+
+def _of_a_workload(options: Options, namespace: str, name: str, sessions: Iterable[SessionRecord]) -> str:
+    """What to tell who names a workload: which of its sessions to ask about; empty where there is none of that name."""
+    with contextlib.suppress(KubeError):
+        for each in options.cluster.find(name, namespace):
+            whose = (namespace, each.kind, each.name)
+            mine = [record for record in sessions if (record.namespace, record.kind, record.workload) == whose]
+            moved = [record for record in mine if record.outcome is Outcome.MOVED]
+            told = f"{each.kind} {namespace}/{each.name} is a workload, and explain asks for a session's pod; "
+            if not mine:
+                return f"{told}no journal knows one of its sessions"
+            return f"{told}its last session{' that moved' if moved else ''}: explain {(moved or mine)[-1].pod}"
+    return ""
 
 
 def _with_ranks(options: Options, found: Explanation, workload: Workload | None) -> Explanation:

@@ -6,8 +6,8 @@ import click
 
 from kubectl_lastnode.cluster import full_name
 from kubectl_lastnode.commands.show import Remembered, expiry, look_up
-from kubectl_lastnode.options import Options, output
-from kubectl_lastnode.output import age, document, table
+from kubectl_lastnode.options import Options, output, warn
+from kubectl_lastnode.output import age, document, some, table
 
 # Only with -o wide.
 _WIDE = {"HOSTNAME", "EXPIRES-IN", "ENTRIES"}
@@ -21,8 +21,8 @@ _WIDE = {"HOSTNAME", "EXPIRES-IN", "ENTRIES"}
 def list_command(options: Options, everywhere: bool, form: str | None, no_headers: bool) -> None:
     """Every sticky workload with its last node, and whether that would be used now.
 
-    STATUS is "valid", or the reason why the newest entry is not (expired, node_gone, node_replaced, node_not_ready,
-    node_cordoned), or which older node steps in.
+    STATUS is "valid", or the reason why the newest entry does not count (docs/reference.md#reasons), or which older
+    node steps in.
 
     \b
     Examples:
@@ -31,7 +31,11 @@ def list_command(options: Options, everywhere: bool, form: str | None, no_header
       kubectl lastnode list -A -o json | jq -r '.items[] | select(.reason == "node_gone") | .name'
     """
     namespace = "" if everywhere else options.current_namespace
-    found = look_up(options, [each for each in options.cluster.workloads(namespace) if each.sticky])
+    everybody = options.cluster.workloads(namespace)
+    found = look_up(options, [each for each in everybody if each.sticky])
+    passed_over = [each for each in everybody if not each.sticky and options.cluster.ignored(each)]
+    if missed := [f"{each.namespace}/{each.name}" for each in passed_over]:
+        warn(f"not sticky, though annotated (see show): {some(missed)}")
     if form in ("json", "yaml"):
         click.echo(document({"kind": "List", "items": found}, form))
     elif not found:

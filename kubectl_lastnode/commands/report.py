@@ -111,6 +111,10 @@ def _tables(summary: Summary) -> Iterable[list[list[str]]]:
             [one.name, str(one.moved), share(one.moved / summary.total.moved), Reason(one.name).meaning]
             for one in summary.by_reason
         ]
+    if summary.moved_most:
+        yield [["MOVED-MOST", "MOVED", "OF-RETURNING", "REUSE"]] + [
+            [one.name, str(one.moved), str(one.returning), share(one.reuse_ratio)] for one in summary.moved_most
+        ]
     yield [["START-UP", "SESSIONS", "MEAN", "P50", "P95"]] + [
         [one.name, str(one.startup_seconds.count if one.startup_seconds else 0), *map(measured, _times(one))]
         for one in summary.by_outcome

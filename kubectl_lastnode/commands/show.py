@@ -31,7 +31,8 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One workload. ``last_node``: its newest entry's; ``preferred``: where its next session would be sent,
-    if anywhere; ``reason``: why the *newest* entry is or is not that; ``ranked``: all nodes that it would like."""
+    if anywhere; ``reason``: why the *newest* entry is or is not that; ``ranked``: all nodes that it would like;
+    ``ignored``: what its annotations say and nobody heeds."""
 
     namespace: str
     kind: str
@@ -44,6 +45,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     reason: Reason
     memory: list[Placement]
     ranked: list[Ranked]
+    ignored: list[str] = []
 
 
 @click.command(short_help="What is remembered of one workload, and until when.")
@@ -85,6 +87,8 @@ def show(options: Options, workload: str, form: str | None) -> None:
         ]
         heads = ["  NODE", "HOSTNAME", "AGE", "EXPIRES-IN", "WEIGHT", "STATUS"]
         click.echo(table([heads, *rows]) if rows else "  Nothing is remembered.")
+        for line in one.ignored:
+            click.echo(f"  Not heeded: {visible(line)}.")
 
 
 def remembered(
@@ -117,14 +121,17 @@ def look_up(options: Options, workloads: Sequence[Workload]) -> list[Remembered]
     """With the nodes as they are now, in the order of names."""
     nodes = options.cluster.nodes() if workloads else {}
     made = [
-        remembered(one, options.preference(one, _memory(one), nodes), nodes, options.memory_ttl, options.now)
+        msgspec.structs.replace(
+            remembered(one, options.preference(one, _memory(one), nodes), nodes, options.memory_ttl, options.now),
+            ignored=[*options.cluster.ignored(one)],
+        )
         for one in workloads
     ]
     return sorted(made, key=lambda one: (one.namespace, one.kind, one.name))
 
 
 def expiry(entry: Placement | None, now: datetime) -> str:
-    """When an entry stops counting: ``-`` where it has, or where there is none."""
-    if entry is None or entry.status is Reason.EXPIRED:
+    """When an entry stops counting: ``-`` where it does not count, or where there is none."""
+    if entry is None or entry.status in (Reason.EXPIRED, Reason.AHEAD):
         return "-"
     return "never" if entry.expires_at is None else short((entry.expires_at - now).total_seconds())

@@ -25,15 +25,20 @@ _PORT: Final = ":8888"
 _SCORE_ALL: Final = "Give session pods a profile with percentageOfNodesToScore: 100 (scheduler-config/README.md)."
 # Clocks that differ by less do no harm: a placement counts that much longer.
 _TOLERATED_SECONDS: Final = 5.0
+# By more, no clock of a node that works is wrong.
+_CLOCKS_DIFFER_SECONDS: Final = 3600.0
 
 
 def own_rights(facts: Facts) -> Iterator[Finding]:
     """May I read what the other commands need?"""
-    missing = [right for right in needed(YOU, facts.cluster.rows) if not _may(facts, right)]
+    # Which Secret it is, a recorder's pod says; nobody may read all, and who names the recorders needs none.
+    known = [right for right in needed(YOU, facts.cluster.rows) if right.scope != "token" or facts.token_secret]
+    missing = [right for right in known if not _may(facts, right)]
     if not missing:
         yield ok("you may read and write what all commands need")
     for right in missing:
-        yield warn(f"you may not {right}: {right.why}", "Ask for a role that allows it.")
+        yield warn(f"you may not {right}: {right.why}",
+                   "Ask for lastnode-operator or lastnode-viewer (docs/reference.md#rights).")  # fmt: skip
 
 
 def accounts(facts: Facts) -> Iterator[Finding]:
@@ -160,15 +165,22 @@ def hidden(records: Iterable[SessionRecord]) -> Iterator[Finding]:
 
 def clocks(facts: Facts) -> Iterator[Finding]:
     """Ready times come from the nodes' clocks; compared with the clock here."""
-    memories = [parse_text(workload.last_node, workload.recent_nodes) for workload in facts.workloads]
-    newest = max((entry.ready_at for memory in memories for entry in memory if entry.ready_at), default=None)
-    if newest is None:
+    dated = [(entry.ready_at, entry.node, each) for each in facts.workloads
+             for entry in parse_text(each.last_node, each.recent_nodes) if entry.ready_at]  # fmt: skip
+    if not dated:
         yield ok("nothing is remembered yet that could be compared")
         return
+    newest, node, of = max(dated, key=lambda each: each[0])
     ahead = (newest - facts.options.now).total_seconds()
-    wrong = f"the newest placement lies {short(ahead)} in the future: a node's clock or this one is wrong"
-    fine = ok(f"the newest placement is {short(-ahead)} old")
-    yield warn(wrong, "Synchronize the clocks of nodes and control plane.") if ahead > _TOLERATED_SECONDS else fine
+    if ahead <= _TOLERATED_SECONDS:
+        yield ok(f"the newest placement is {short(-ahead)} old")
+        return
+    why, remedy = "that node's clock or this one is wrong", "Synchronize the clocks of nodes and control plane."
+    if ahead > _CLOCKS_DIFFER_SECONDS:
+        why = "its memory was probably written by hand"
+        remedy = f"kubectl lastnode forget {of.resource}/{of.name} -n {of.namespace}"
+    whose = f"the newest placement, of {of.workload_key} on {node},"
+    yield warn(f"{whose} lies {short(ahead)} in the future: {why}", remedy)
 
 
 def _may(facts: Facts, right: Right, account: Account | None = None) -> bool:

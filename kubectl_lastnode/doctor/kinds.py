@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from kubectl_lastnode.doctor import Facts, Finding, fail, ok, warn
+from kubectl_lastnode.output import some
 from lastnode.contract import STICKINESS, STICKINESS_ENABLED
 from lastnode.kinds import Kind, Way, Ways
 from lastnode.rights import unfit
@@ -69,6 +70,13 @@ def opted_in(facts: Facts) -> Iterator[Finding]:
     text = f"opted in: {told or 'nobody, there are no workloads'}"
     remedy = "; ".join(map(_opt_in, facts.kinds)) or "Install a kind of workload first."
     yield ok(text) if sticky else warn(text, remedy)
+
+
+def annotations(facts: Facts) -> Iterator[Finding]:
+    """Is what people wrote on workloads heeded?"""
+    found = [f"{each.workload_key}: {line}" for each in facts.workloads for line in facts.cluster.ignored(each)]
+    wrong = warn(f"not heeded: {some(found)}", "Correct it, or take it away; `kubectl lastnode show` says it of each.")
+    yield wrong if found else ok("whatever the workloads' annotations say counts")
 
 
 def shown(facts: Facts) -> Iterator[Finding]:

@@ -18,7 +18,10 @@ _PRIORITIZE: Final = "lastnode_prioritize_total"
 _WRITES: Final = "lastnode_record_writes_total"
 _TROUBLE: Final = ("error", "bad_request", "not_synced")
 _CONFIGURE: Final = "Register the webhook, or name the extender in kube-scheduler's configuration (docs/install.md)."
+_OTHERS: Final = "Mend the others first."
 _LEASES: Final = "/apis/coordination.k8s.io/v1"
+# As Python's ssl names it in every error about a certificate.
+_UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
 _DEFAULT_LEASE: Final = "lastnode-recorder"
 
 
@@ -42,7 +45,7 @@ def leader(facts: Facts) -> Iterator[Finding]:
     elif answering and len(answering) == len(facts.recorders):
         yield fail("no recorder writes", "Look at the Lease and at the recorders' rights on it.")
     elif answering:
-        yield unknown(": not all recorders answer, and of those that do none writes", "Mend the others first.")
+        yield unknown(": not all recorders answer, and of those that do none writes", _OTHERS)
 
 
 def lease(facts: Facts) -> Iterator[Finding]:
@@ -51,6 +54,8 @@ def lease(facts: Facts) -> Iterator[Finding]:
     alone = bool(_leading(facts))
     if not found and alone:
         yield ok("there is none: a single recorder writes without (--no-leader-elect)")
+    elif not found and any(each.unreachable for each in facts.recorders):
+        yield unknown(": there is no Lease, and not all recorders answer: one may write without", _OTHERS)
     elif not found:
         yield fail(f"there is no Lease {_DEFAULT_LEASE}: no recorder ever led",
                    "Look at the recorder's log; it needs get, create and update on leases.")  # fmt: skip
@@ -102,6 +107,9 @@ def called(facts: Facts) -> Iterator[Finding]:
             told = f"requests that could not be answered as they should: {_told(bad)}"
             yield Finding("answers", Level.WARN, told, "Look at the extender's log.")
         return
+    if any(each.unreachable for each in facts.extenders):
+        yield unknown(": not all extenders answer, and those that do were never asked", _OTHERS)
+        return
     returning = [record.asked for record in facts.journals.sessions if record.last_node]
     if brought := returning.count("term"):
         whose = f"{brought} of {plural(len(returning), 'session')} that could return"
@@ -144,6 +152,8 @@ def _reached(what: str, probes: Iterable[Probe]) -> Iterator[Finding]:
     for each in probes:
         if each.unreachable:
             remedy = f"Look at its pod; if only you cannot reach it, port-forward and use --{what}-url."
+            if _UNTRUSTED in each.unreachable:
+                remedy = "Name the CA of an extender with --extender-ca; a recorder's must be one of the system's."
             yield fail(f"{each.replica.title} does not answer: {each.unreachable}", remedy)
         elif each.unready:
             yield fail(f"{each.replica.title} is not ready: {each.unready}", "Look at its log and its account.")

@@ -34,6 +34,7 @@ from tests.subjects import SANDBOXES, STATEFUL_SETS, Subject
 
 Finding = Mapping[str, str]
 GROUP = "runtime.agentcube.volcano.sh"
+UNREACHABLE = "http://127.0.0.1:1"
 
 
 @dataclass
@@ -221,6 +222,20 @@ def test_who_has_opted_in_is_counted_by_kind(installed: Installation, tmp_path: 
     assert re.fullmatch(r"opted in: 1 of \d+ statefulsets.apps, 0 of \d+ sandboxes.agents.x-k8s.io", text)
 
 
+def test_annotations_that_nobody_heeds_are_found(space: Space) -> None:
+    space.workload("typo", enabled=None, annotations={contract.STICKINESS_ANNOTATION: "true"})
+    text = f"agentruntimes.{GROUP} {space.name}/typo: {contract.STICKINESS_ANNOTATION} is 'true'"
+    space.workload("off", annotations={contract.STICKINESS_ANNOTATION: "disabled"}, enabled=False)
+    try:
+        ((level, told),) = of(examine(space.stack), "annotations")
+    finally:
+        space.delete("typo")
+    assert level == "WARN"
+    assert told.startswith("not heeded: ")
+    assert f"{space.name}/off" not in told
+    assert text in told or " more" in told
+
+
 def test_the_rows_are_those_of_the_installed_programs(installed: Installation, space: Space) -> None:
     labels = {"app.kubernetes.io/part-of": "lastnode", "app.kubernetes.io/component": "recorder"}
     text = f"kinds: {rbac.as_json(rbac.ROWS)}\nworkload_resources: [cronjobs.batch, agentruntimes.{GROUP}]\n"
@@ -244,11 +259,19 @@ def test_nobody_installed_is_found(stack: Stack) -> None:
     assert of(found, "extender")[0][0] == "WARN"
 
 
+def test_a_certificate_that_is_not_trusted_has_a_remedy_of_its_own(installed: Installation) -> None:
+    found = examine(installed.stack, "--extender-url", installed.webhook_url)
+    (answer,) = (each for each in found if each["check"] == "extender")
+    assert answer["level"] == "FAIL"
+    assert "--extender-ca" in answer["remedy"]
+
+
 def test_what_i_may_not_do_is_found_and_the_rest_cannot_be_known(installed: Installation) -> None:
     found = examine(installed.stack, *installed.urls, user="nobody")
     missing = " ".join(text for level, text in of(found, "my-rights") if level == "WARN")
     for need in rights.needed(rights.YOU, BUILT_IN):
-        assert f"you may not {need}: " in missing
+        known = need.scope != "token"  # where the recorders are named, no pod says which Secret it is
+        assert (f"you may not {need}: " in missing) is known, need
     for check in ("opted-in", "accounts", "lease", "webhook", "scheduler", "sampling", "clocks"):
         ((level, text),) = of(found, check)
         assert (level, text[:17]) == ("WARN", "cannot know: 403 "), check
@@ -340,6 +363,16 @@ def test_no_leader_and_a_stale_lease_are_found(installed: Installation) -> None:
     installed.stack.wait(lambda: of(examine(installed.stack), "lease")[0][0] == "OK", "the recorder to lead again")
 
 
+def test_a_recorder_that_does_not_answer_may_write_without_a_lease(space: Space) -> None:
+    made = deployment("recorder")
+    path = f"/apis/apps/v1/namespaces/{space.name}/deployments"
+    space.api.post(path, made | {"metadata": made["metadata"] | {"namespace": space.name}})
+    words = ("--release-namespace", space.name)
+    assert of(examine(space.stack, *words), "lease")[0][0] == "FAIL"
+    ((level, text),) = of(examine(space.stack, *words, "--recorder-url", UNREACHABLE), "lease")
+    assert (level, text[:12]) == ("WARN", "cannot know:")
+
+
 def test_recorders_of_which_none_or_two_write_are_found(installed: Installation) -> None:
     stack = installed.stack
     standby = stack.start_recorder("--leader-elect", name="standby")
@@ -360,12 +393,11 @@ def test_a_program_that_is_not_ready_and_one_that_is_not_there_are_found(install
     argv = [sys.executable, "-m", "recorder.program", "--kubeconfig", str(stack.cp.kubeconfig_for(user))]
     argv += ["--bind", url.removeprefix("http://"), "--no-leader-elect"]
     blind = stack.cp.spawn("blind", argv, ready_url=f"{url}/livez", cwd=REPOSITORY)
-    nowhere = "http://127.0.0.1:1"
-    found = of(examine(stack, "--recorder-url", f"{url},{nowhere}", "--extender-url", nowhere), "recorder")
+    found = of(examine(stack, "--recorder-url", f"{url},{UNREACHABLE}", "--extender-url", UNREACHABLE), "recorder")
     blind.kill()
     assert [level for level, _ in found] == ["FAIL", "FAIL"]
     assert found[0][1].startswith(f"{url} is not ready: [-]nodes failed: not listed yet: 403 ")
-    assert found[1][1].startswith(f"{nowhere} does not answer: ")
+    assert found[1][1].startswith(f"{UNREACHABLE} does not answer: ")
 
 
 def test_an_extender_that_nobody_calls_is_found(installed: Installation) -> None:
@@ -374,6 +406,8 @@ def test_an_extender_that_nobody_calls_is_found(installed: Installation) -> None
     returning = moved("s", Reason.NOT_ASKED, ready=START)
     with served(journal(returning, since=START)) as port:
         found = examine(installed.stack, *url, "--recorder-url", f"http://127.0.0.1:{port}")
+        words = (*url, "--extender-url", UNREACHABLE, "--recorder-url", f"http://127.0.0.1:{port}")
+        assert of(examine(installed.stack, *words), "called")[0][0] == "WARN", "the other one may be called"
     assert of(found, "called")[0][0] == "FAIL"
     assert of(found, "asked") == [("FAIL", "1 of 1 sessions that moved had nobody asking for their node")]
 
@@ -553,13 +587,22 @@ def test_sampling_that_hides_the_preferred_node_is_found(space: Space, handing: 
 
 
 def test_a_placement_in_the_future_is_found(space: Space) -> None:
-    space.workload(annotations=memory([("n", -1)]))
-    try:
-        ((level, text),) = of(examine(space.stack), "clocks")
-    finally:
-        space.delete("w")
-    assert level == "WARN"
-    assert "in the future" in text
+    for hours, says, remedy in (
+        (-1, "that node's clock or this one is wrong", "Synchronize the clocks of nodes and control plane."),
+        (-24 * 365, "its memory was probably written by hand",
+         f"kubectl lastnode forget agentruntimes.{GROUP}/w -n {space.name}"),
+    ):  # fmt: skip
+        space.workload(annotations=memory([("n", hours)]))
+        try:
+            (found,) = (each for each in examine(space.stack) if each["check"] == "clocks")
+            shown = run(space.stack.cp.kubeconfig, "show", "w", "-n", space.name).stdout
+        finally:
+            space.delete("w")
+        assert (found["level"], found["remedy"]) == ("WARN", remedy)
+        assert re.search(
+            rf", of agentruntimes.{GROUP} {space.name}/w on n, lies \w+ in the future: {says}$", found["text"]
+        )
+        assert re.search(r" in (59m|364d) +- +0 +ahead$", shown)
 
 
 def deployment(program: str) -> dict[str, Any]:

@@ -119,6 +119,18 @@ def test_without_journal_and_event_only_what_can_be_derived_is_said(placed: tupl
     assert (found["workload"], found["kind"]) == ("w", "AgentRuntime")
 
 
+def test_a_workload_that_has_not_opted_in_preferred_nothing_and_a_misspelled_opt_in_is_named(
+    placed: tuple[Space, Any, str, str],
+) -> None:
+    space, _, _, there = placed
+    said = {contract.STICKINESS_ANNOTATION: "true"}
+    space.change({"metadata": {"annotations": said}, "spec": {"nodeStickiness": None}})
+    found = explained(space, "s-1")
+    space.change({"metadata": {"annotations": {contract.STICKINESS_ANNOTATION: None}}})
+    assert (found["reason"], found["preferred"], found["lastNode"]) == ("not_sticky", "", there)
+    assert found["notes"][-1] == f"{contract.STICKINESS_ANNOTATION} is 'true'; only 'enabled' counts."
+
+
 def test_a_term_in_the_pod_s_spec_tells_who_asked(placed: tuple[Space, Any, str, str]) -> None:
     space, _, here, _ = placed
     spec = TEMPLATE["spec"] | {"nodeName": here, "affinity": preferring(here)}
@@ -191,6 +203,24 @@ def test_nothing_known_and_no_session_are_said_in_one_line_with_exit_code_1(spac
     done = run(space.stack.cp.kubeconfig, "explain", "plain", "-n", space.name)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: pod {space.name}/plain is no session's: ")
+
+
+def test_who_names_a_workload_is_told_which_of_its_sessions_to_ask_about(space: Space) -> None:
+    space.workload("agent")
+    mine = {"namespace": space.name, "workload": "agent"}
+    strangers = moved("stranger", Reason.TAINTED, ready=START, workload="agent", namespace="another")
+    came, went = reused("came", ready=START, **mine), moved("went", Reason.TAINTED, ready=START, **mine)
+    asked = f"error: AgentRuntime {space.name}/agent is a workload, and explain asks for a session's pod; "
+    for records, told in (
+        ((went, came, strangers), "its last session that moved: explain went"),
+        ((came, strangers), "its last session: explain came"),
+        ((strangers,), "no journal knows one of its sessions"),
+    ):
+        with served(journal(*records, since=START)) as port:
+            words = ("-n", space.name, "--recorder-url", f"http://127.0.0.1:{port}")
+            for name in ("agent", "agentruntime/agent"):
+                done = run(space.stack.cp.kubeconfig, "explain", name, *words)
+                assert (done.returncode, done.stderr) == (1, f"{asked}{told}\n")
 
 
 def test_recorders_are_found_as_pods_and_asked_through_the_api_server(space: Space, stack: Stack) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -125,6 +126,39 @@ def test_show_ranks_the_nodes_by_what_they_weigh_for_the_next_session_the_group_
     assert [line.split()[-2] for line in lines[2:]] == ["100", "100"]
 
 
+@pytest.fixture
+def unheeded(space: Space) -> Iterator[Space]:
+    """Workloads with annotations that mean nothing, gone again before others ask doctor."""
+    for name in ("typo", "other-typo"):
+        space.workload(name, enabled=None, annotations={contract.STICKINESS_ANNOTATION: "Enabld"})
+    space.workload("off", enabled=None, annotations={contract.STICKINESS_ANNOTATION: "disabled"})
+    space.workload("torn", annotations={
+        contract.LAST_NODE_ANNOTATION: '{"node": "a"}', contract.RECENT_NODES_ANNOTATION: "[[[",
+        f"{contract.AGENTCUBE_PREFIX}/{contract.OLDER_WEIGHT}": "lots",
+        f"{contract.AGENTCUBE_PREFIX}/{contract.CACHE_GROUP}": "a b",
+    })  # fmt: skip
+    yield space
+    for name in ("typo", "other-typo", "off", "torn"):
+        space.delete(name)
+
+
+def test_what_annotations_say_and_nobody_heeds_is_told(unheeded: Space) -> None:
+    kubeconfig, words = unheeded.stack.cp.kubeconfig, ("-n", unheeded.name)
+    listed = run(kubeconfig, "list", *words)
+    told = f"{unheeded.name}/other-typo, {unheeded.name}/typo"
+    assert listed.stderr == f"warning: not sticky, though annotated (see show): {told}\n"
+    assert "typo" not in listed.stdout
+    assert run(kubeconfig, "show", "typo", *words).stdout.splitlines() == [
+        f"AgentRuntime {unheeded.name}/typo: not sticky", "  Nothing is remembered.",
+        f"  Not heeded: {contract.STICKINESS_ANNOTATION} is 'Enabld'; only 'enabled' counts.",
+    ]  # fmt: skip
+    assert "Not heeded" not in run(kubeconfig, "show", "off", *words).stdout
+    torn = parsed(kubeconfig, "show", "torn", *words)["ignored"]
+    assert [line.partition("; ")[0].removeprefix("runtime.agentcube.io/") for line in torn] == [
+        """last-node is '{"node": "a"}'""", "recent-nodes is '[[['", "older-weight is 'lots'", "cache-group is 'a b'"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", ["codeinterpreter", "CodeInterpreter", "codeinterpreters", f"codeinterpreters.{OURS}"])
 def test_a_kind_may_be_named_in_every_way_that_kubectl_takes(remembering: Space, kind: str) -> None:
     found = parsed(remembering.stack.cp.kubeconfig, "show", f"{kind}/bare", "-n", remembering.name)
@@ -152,6 +186,10 @@ def test_a_shorter_ttl_lets_the_same_memory_expire(remembering: Space) -> None:
 def test_a_workload_that_is_not_there_is_said_in_one_line_with_exit_code_1(stack: Stack) -> None:
     done = run(stack.cp.kubeconfig, "show", "nobody")
     assert (done.returncode, done.stderr) == (1, "error: no workload nobody in namespace default\n")
+    assert run(stack.cp.kubeconfig, "show", "agentruntime/nobody").stderr.endswith("/nobody in namespace default\n")
+    unknown = run(stack.cp.kubeconfig, "show", "statefulset/trainer").stderr
+    told = "error: no workload statefulset/trainer in namespace default; kinds by configuration: --config FILE\n"
+    assert unknown == told
 
 
 def test_missing_permissions_are_said_in_one_line_with_exit_code_1(stack: Stack) -> None:

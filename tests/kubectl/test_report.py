@@ -21,6 +21,7 @@ from tests.kubectl.terminal import parsed, run
 NOW = datetime.now(UTC).replace(microsecond=0)
 LONG_AGO, LATELY = NOW - timedelta(hours=3), NOW - timedelta(minutes=10)
 TEAM = "team-a"
+MOST = ["MOVED-MOST", "MOVED", "OF-RETURNING", "REUSE"]
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,7 @@ def test_the_table_is_for_people(stack: Stack, urls: str) -> None:
     assert ["KIND", "SESSIONS", "FIRST", "GROUP", "REUSED", "OLDER", "MOVED", "REUSE"] in rows
     assert ["AgentRuntime", "5", "1", "0", "1", "1", "2", "50.0%"] in rows
     assert ["<all>", "6", "2", "0", "1", "1", "2", "50.0%"] in rows
+    assert ["AgentRuntime", f"{TEAM}/agent", "1", "2", "50.0%"] in rows[rows.index(MOST) :]
     assert ["reused", "1", "1.0s", "1.0s", "1.0s"] in rows
     assert "tainted         1          50.0%   the node has a taint that the pod does not tolerate" in text
     counted = "2 of 2 sessions that came back, compared with 2 that moved"

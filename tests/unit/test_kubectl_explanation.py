@@ -109,7 +109,8 @@ def test_a_session_that_is_not_ready_has_no_outcome_yet(pod: Session) -> None:
 
 
 def test_a_workload_that_is_not_sticky_prefers_nothing() -> None:
-    assert derive(session(), workload(("b", "other", 10), sticky=False)).outcome == ""
+    found = derive(session(), workload(("b", "other", 10), sticky=False))
+    assert (found.outcome, found.reason, found.preferred, found.last_node) == ("", Reason.NOT_STICKY, "", "b")
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,26 @@ from hypothesis import strategies as st
 from kubectl_lastnode.commands import doctor, explain
 from kubectl_lastnode.doctor import Finding, Level
 from kubectl_lastnode.explanation import Explanation, Source
-from kubectl_lastnode.output import MOST_CHARACTERS, age, columns, document, measured, visible
+from kubectl_lastnode.output import MOST_CHARACTERS, age, columns, document, measured, tinted, visible
+from lastnode.outcome import RETURNING
+from lastnode.reasons import NO_PREFERENCE
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0s"), (119, "119s"), (120, "2m"), (7199, "119m"), (7200, "2h"), (172800, "2d"), (-5, "0s")],
+    [
+        (0, "0s"),
+        (119, "119s"),
+        (120, "2m"),
+        (7199, "119m"),
+        (7200, "2h"),
+        (172800, "2d"),
+        (-5, "0s"),
+        (-300, "0s"),
+        (-301, "in 5m"),
+    ],
 )
 def test_ages_are_in_kubectls_short_form(seconds: int, text: str) -> None:
     assert age(NOW - timedelta(seconds=seconds), NOW) == text
@@ -37,6 +49,10 @@ def test_measured_times_keep_what_matters(seconds: float | None, text: str) -> N
 
 def test_columns_are_aligned_without_trailing_blanks() -> None:
     assert columns([["A", "B"], ["long", "x"]]) == ["A      B", "long   x"]
+
+
+def test_every_reason_against_an_entry_and_every_return_has_its_colour() -> None:
+    assert [word for word in (*NO_PREFERENCE, *RETURNING, *Level) if tinted(word) == word] == []
 
 
 # What a terminal could take for an order, what turns the text around it, and what begins a line of its own.

@@ -13,11 +13,13 @@ from extender.decisions import DecisionLog
 from lastnode.memory import Entry
 from lastnode.objects import Node
 from lastnode.outcome import JOURNAL, Decision, Decisions, Expected, Outcome, SessionRecord, expect, judge
+from lastnode.ranking import validity
 from lastnode.reasons import INVALID, MOVED, MUTATE, NO_PREFERENCE, PRIORITIZE, Reason, Result
 from recorder.journal import SessionLog
 from recorder.why import extenders
 from recorder.why.extenders import Answer, Extenders, Found
 from recorder.why.inquiry import Explanation, conclude
+from testbed.paths import REPOSITORY
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 A = Node(name="a", uid="uid-a", hostname="a", ready=True)
@@ -45,6 +47,26 @@ def test_every_reason_has_words() -> None:
 def test_the_sets_of_reasons_hold_each_once() -> None:
     for closed in (INVALID, NO_PREFERENCE, MOVED, PRIORITIZE, MUTATE):
         assert len(set(closed)) == len(closed)
+
+
+def test_every_reason_and_result_is_in_a_set_so_that_metrics_and_remedies_know_it() -> None:
+    assert {*Reason} == {Reason.VALID, *NO_PREFERENCE, *MOVED}
+    assert {*Result} == {result for result in (*PRIORITIZE, *MUTATE) if isinstance(result, Result)}
+
+
+@pytest.mark.parametrize("reason", [*Reason])
+def test_every_reason_is_found_by_a_program(reason: Reason) -> None:
+    files = (file for part in ("lastnode", "extender", "recorder") for file in (REPOSITORY / part).rglob("*.py"))
+    finders = {file.name for file in files if f"Reason.{reason.name}" in file.read_text(encoding="utf-8")}
+    assert finders - {"reasons.py"}
+
+
+def test_what_is_found_of_an_entry_are_just_the_reasons_against_it() -> None:
+    states = [{}, {"uid": "new"}, {"leaving": True}, {"ready": False}, {"unschedulable": True}]
+    nodes = [None, *({"a": msgspec.structs.replace(A, **state)} for state in states), {}]  # type: ignore[arg-type]
+    dates = [(ENTRY.ready_at or NOW) + timedelta(hours=hours) for hours in (-1, 0, 24)]
+    found = {validity(ENTRY, now=now, ttl=86400, nodes=known) for now in dates for known in nodes}
+    assert found == {Reason.VALID, *INVALID}
 
 
 @pytest.mark.parametrize(

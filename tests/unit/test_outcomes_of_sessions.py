@@ -263,7 +263,7 @@ def test_a_fault_of_ours_over_one_session_keeps_no_other_from_being_counted() ->
     world, told, journal = World((entry(B),)), list[str](), SessionLog(10, "r")
     unlucky: Any = Unlucky()
     metrics = SessionMetrics(CollectorRegistry())
-    counting = Counting(unlucky, metrics, journal, unlucky, Unforeseen(told.append))
+    counting = Counting(unlucky, metrics, journal, unlucky, unforeseen=Unforeseen(told.append))
     for name in ("asked", "told", "third"):
         world.ready(world.bound(name))
     world.settle()

@@ -16,7 +16,7 @@ from lastnode.reasons import MOVED, Reason
 from recorder.metrics import RecordMetrics, SessionMetrics
 
 # What a scrape may have: a few programs of ours must not be what fills somebody's Prometheus.
-MOST_SERIES = 350
+MOST_SERIES = 360
 RESOURCES = ("nodes", "pods", *DEFAULT_RESOURCES)
 # Of the reasons, the two that an API server's restart brings to every watch; the others are as rare as their faults.
 REASONS = ("closed", "unreachable")
