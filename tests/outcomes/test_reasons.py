@@ -192,6 +192,8 @@ def test_a_reason_is_found_on_the_dashboard(dashboard: PromServer, scene: Scene,
     def shown() -> float:
         return sum(one.value for one in dashboard.ask(substituted(expr)) if one.labels["reason"] == reason)
 
+    # The first workload of a kind makes its counters, at 0: an increase is seen once that was scraped.
+    eventually(lambda: dashboard.ask(f'lastnode_sessions_total{{reason="{reason}"}}'), "a scrape of the counter")
     before = shown()
     scene.run(pod, pod.pop("scheduler", "default-scheduler"))
     eventually(lambda: shown() > before, f"{reason} on the dashboard")
