@@ -39,8 +39,6 @@ HEALTHY_SECONDS: Final = 5.0
 # An API server that is starting may not know its CRDs yet. Objects seen before are given up only when it has said so
 # this many times in a row, with the back-off between.
 BELIEVED_ABSENCES: Final = 3
-# A thread that waited longer for a line was put to sleep, and to wake it costs more than to read the line.
-_SLEPT_SECONDS: Final = 0.001
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +49,7 @@ class ListWatch(Generic[R]):
 
     ``metadata_only``: ask for objects without spec and status, of which ``read`` then sees nothing. ``served``: told
     what the server says of the resource, before anything of it is read. ``mine``: of a store that others fill too,
-    whether an object is one that this one brings. ``gather``: seconds that events may wait for each other after one
-    that had to be waited for: who wakes once for several takes less of a busy machine.
+    whether an object is one that this one brings.
     """
 
     api: Api
@@ -69,7 +66,6 @@ class ListWatch(Generic[R]):
     clock: Callable[[], float] = time.monotonic
     served: Callable[[Served], None] | None = None
     mine: Callable[[R], bool] = lambda _: True
-    gather: float = 0.0
 
     def __post_init__(self) -> None:
         self.progress = Progress(self.clock())
@@ -246,10 +242,7 @@ class ListWatch(Generic[R]):
             self._watching_since = self.clock()
             self.progress.works()
             for line in stream:
-                alone = self.clock() - self.progress.moved_at > _SLEPT_SECONDS
                 self._handle(wire.event(line))
-                if alone and self.gather:
-                    self._stopping.wait(self.gather)
                 self._heard()
 
     def _open(self, path: str, query: Mapping[str, str]) -> Stream:
