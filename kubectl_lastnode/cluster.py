@@ -5,25 +5,24 @@ proxy of their pods. Nothing here decides anything.
 import base64
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from kubectl_lastnode.ignored import ignored
+from kubectl_lastnode.journals import SESSIONS, Replica
 from lastnode.groups import Groups, group_of
 from lastnode.kinds import Kind, Ways
 from lastnode.kube import discovery, wire
 from lastnode.kube.api import Api
-from lastnode.kube.errors import ApiError, KubeError, NotFound, Refused, Undecodable, Unreachable
+from lastnode.kube.errors import ApiError, KubeError, NotFound, Refused, Undecodable
 from lastnode.kube.fetch import fetch
 from lastnode.kube.store import ObjectKey
 from lastnode.memory import Memory
 from lastnode.nodes import unmistakable
 from lastnode.objects import Controller, Node, Workload
-from lastnode.outcome import JOURNAL, TOKEN_HEADER, Journal, SessionRecord
+from lastnode.outcome import TOKEN_HEADER
 from lastnode.reading import read_annotations, read_controller, read_node, read_workload
-from lastnode.reasons import Reason
 
 PAGE_SIZE: Final = 500
 RECORDER: Final = "recorder"
@@ -37,44 +36,11 @@ _TOKEN_VOLUME: Final = "sessions-token"
 _TOKEN_KEY: Final = "token"
 _SECONDS: Final = 5.0
 _ANY: Final = msgspec.json.Decoder()
-_SESSIONS: Final = "/sessions"
 
 
 def full_name(kind: str, resource: str, name: str) -> str:
     """As ``kubectl get -o name`` prints it: ``agentruntime.runtime.agentcube.volcano.sh/NAME``."""
     return f"{kind.lower()}.{resource.partition('.')[2]}/{name}"
-
-
-class Replica(NamedTuple):
-    """``title``: for people. ``get``: the body of a GET of a path, raises ApiError, Unreachable."""
-
-    title: str
-    get: Callable[[str], bytes]
-
-
-class Journals(NamedTuple):
-    """``found``: one a replica. ``trouble``: a line for each replica that could not be read."""
-
-    found: tuple[Journal, ...] = ()
-    trouble: tuple[str, ...] = ()
-
-    @property
-    def sessions(self) -> list[SessionRecord]:
-        return join(self.found)
-
-    @property
-    def since(self) -> datetime | None:
-        """How far back the oldest of them goes."""
-        return min((journal.since for journal in self.found), default=None)
-
-    @property
-    def complete_since(self) -> datetime | None:
-        """From when on nothing is missing, as far as the found ones know: a start forgets what was counted before."""
-        return max((journal.since for journal in self.found), default=None)
-
-    @property
-    def dropped(self) -> int:
-        return sum(journal.dropped for journal in self.found)
 
 
 class Cluster:
@@ -252,7 +218,7 @@ class Cluster:
 
         def get(path: str) -> bytes:
             # The API server takes Authorization away and passes on all other headers.
-            headers = {TOKEN_HEADER: self._token(secret)} if secret and path == _SESSIONS else {}
+            headers = {TOKEN_HEADER: self._token(secret)} if secret and path == SESSIONS else {}
             return self.api.request("GET", base + path, seconds=_SECONDS, headers=headers)
 
         return Replica(f"{namespace}/{name}", get)
@@ -269,32 +235,6 @@ class Cluster:
         except (ApiError, KeyError, ValueError) as error:
             told = error if isinstance(error, ApiError) else f"it has no {_TOKEN_KEY}"
             raise KubeError(f"all sessions are for who may read Secret {self.release}/{secret}: {told}") from error
-
-
-def read_journals(recorders: Iterable[Replica], pod_uid: str = "") -> Journals:
-    """All journals, or what they know of one pod."""
-    found, trouble = [], []
-    path = f"{_SESSIONS}?pod_uid={pod_uid}" if pod_uid else _SESSIONS
-    for recorder in recorders:
-        try:
-            found.append(wire.decode(JOURNAL, recorder.get(path), "not a journal that this version reads"))
-        except NotFound:
-            trouble.append(f"recorder {recorder.title} has no {_SESSIONS}: an older version, or its pod is gone")
-        except (Unreachable, ApiError) as error:
-            does = "refuses" if isinstance(error, Refused) else "does not answer"
-            trouble.append(f"recorder {recorder.title} {does}: {error}")
-        except KubeError as error:
-            trouble.append(f"recorder {recorder.title} is not asked: {error}")
-    return Journals(tuple(found), tuple(trouble))
-
-
-def join(journals: Sequence[Journal]) -> list[SessionRecord]:
-    """Every session once, by the time when it became Ready; where two replicas counted one, whoever knows more."""
-    known: dict[str, SessionRecord] = {}
-    everything = [record for journal in journals for record in journal.sessions]
-    for record in sorted(everything, key=lambda r: (r.reason is not Reason.UNKNOWN, bool(r.asked)), reverse=True):
-        known.setdefault(record.pod_uid, record)
-    return sorted(known.values(), key=lambda r: (r.ready_at.timestamp() if r.ready_at else 0.0, r.namespace, r.pod))
 
 
 def _builtins(data: bytes | msgspec.Raw) -> Any:

@@ -9,8 +9,9 @@ import click
 import msgspec
 
 from kubectl_lastnode import explanation
-from kubectl_lastnode.cluster import RECORDER, Journals, read_journals
+from kubectl_lastnode.cluster import RECORDER
 from kubectl_lastnode.explanation import Explanation, Live, Ranked
+from kubectl_lastnode.journals import Journals, read_journals
 from kubectl_lastnode.options import Failure, Options, output, pod_names, warn
 from kubectl_lastnode.output import age, document, measured, tinted, visible
 from kubectl_lastnode.remedies import REMEDIES

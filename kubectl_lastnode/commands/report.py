@@ -10,7 +10,8 @@ from typing import Any
 import click
 import msgspec
 
-from kubectl_lastnode.cluster import RECORDER, read_journals
+from kubectl_lastnode.cluster import RECORDER
+from kubectl_lastnode.journals import read_journals
 from kubectl_lastnode.options import Duration, Failure, Options, output, warn
 from kubectl_lastnode.output import age, document, measured, moment, plural, share, table, visible
 from kubectl_lastnode.summary import Group, Summary, in_window, summarise

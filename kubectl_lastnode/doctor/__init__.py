@@ -19,7 +19,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from kubectl_lastnode.cluster import EXTENDER, RECORDER, Journals, Replica, read_journals
+from kubectl_lastnode.cluster import EXTENDER, RECORDER
+from kubectl_lastnode.journals import Journals, Replica, read_journals
 from kubectl_lastnode.options import Options
 from lastnode.kinds import Kind
 from lastnode.kube.discovery import NotServed, Served, find

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubectl_lastnode.cluster import Replica
 from kubectl_lastnode.doctor import Probe, cluster, kinds, programs, samples, total, webhook
+from kubectl_lastnode.journals import Replica
 from lastnode.outcome import Outcome
 from lastnode.reasons import Reason
 from lastnode.selector import Requirement, Selector

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubectl_lastnode.cluster import Journals, join
+from kubectl_lastnode.journals import Journals, join
 from kubectl_lastnode.summary import group, percentile, saving, summarise
 from lastnode.outcome import Outcome, SessionRecord
 from lastnode.reasons import Reason
