@@ -104,14 +104,8 @@ class Recorder:
             leadership=leadership, nodes_known=lambda: watches[0].progress.synced, unforeseen=unforeseen,
             recent_nodes=settings.recent_nodes,
         )  # fmt: skip
-        workers: dict[str, tuple[Moving, int]] = {"outcomes": (counting, 1), "writers": (writer, settings.writers)}
-        if settings.nominate:
-            workers["nominations"] = nominating, NOMINATORS
-        if settings.leader_elect:
-            workers["elector"] = (
-                _elector(settings, server, leadership, [sessions.schedule_all, nominating.look_again]),
-                1,
-            )
+        elector = partial(_elector, settings, server, leadership, [sessions.schedule_all, nominating.look_again])
+        workers = _workers(settings, counting, writer, nominating, elector)
         told = sessions_page(journal, lambda: leadership.held, settings.sessions_token_file)
         shown = Shared(CONTENT_TYPE, lambda: exposition(registry))
         served = _served(settings, watches, workers, {"/metrics": shown, "/sessions": told})
@@ -140,6 +134,19 @@ def _counting(
     inquiry = Inquiry(server, extenders, lambda: len(view.nodes), counts.inquiry, counts.look)
     events = Events(server, view.kinds, counts, instance=socket.gethostname())
     return Counting(inquiry, counts, journal, events, nominating.node_of, unforeseen)
+
+
+def _workers(
+    settings: RecorderSettings, counting: Counting, writer: Writer, nominating: Nominating,
+    elector: Callable[[], Elector],
+) -> dict[str, tuple[Moving, int]]:  # fmt: skip
+    """By name, each with the number of its threads."""
+    workers: dict[str, tuple[Moving, int]] = {"outcomes": (counting, 1), "writers": (writer, settings.writers)}
+    if settings.nominate:
+        workers["nominations"] = nominating, NOMINATORS
+    if settings.leader_elect:
+        workers["elector"] = elector(), 1
+    return workers
 
 
 def _served(
