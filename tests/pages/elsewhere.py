@@ -26,7 +26,6 @@ OTHERS: Final = (
     Other("buildah push", "nobody's registry takes it; tests/image/test_image.py builds the image"),
     Other(r"\.venv/bin/python -m benchmarks\.headline --publish", "tests/unit/test_headline_results.py",
           ".venv/bin/python -m benchmarks.headline --help"),
-    Other(r'eval "\$\(python -m testbed up|python -m testbed (status|down)', "tests/testbed/test_commands.py"),
     Other("kubeadm|crictl", "there is no kubeadm, and no static pod of a kubelet, here"),
     Other("kubectl -n lastnode-system port-forward", "the simulated nodes have no kubelet that forwards"),
     Other("kubectl", "tests/pages/test_kinds.py", page="docs/kinds.md"),

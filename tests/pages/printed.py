@@ -38,7 +38,9 @@ class Shell:
         folders = tools.kubectl.path.parent, tools.helm.path.parent, Path(sys.executable).parent, os.defpath
         said = {"PATH": os.pathsep.join(map(str, folders)), "LASTNODE_RECORDER_URL": self.recorder}
         said |= {f"HELM_{kind}_HOME": str(stack.cp.dir / "helm" / kind) for kind in ("CACHE", "CONFIG", "DATA")}
-        self._environment = os.environ | said | {"KUBECONFIG": str(stack.cp.kubeconfig)}
+        # Nobody's shell runs within a make, as tests may: there, another one prints which folder it enters.
+        inherited = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS")}
+        self._environment = inherited | said | {"KUBECONFIG": str(stack.cp.kubeconfig)}
 
     def run(self, line: str, name: str) -> str:
         """What a printed line says, with this name and the file of rows in place of the words in capitals."""

@@ -79,9 +79,10 @@ def test_what_changes_while_the_server_cannot_be_reached_is_not_missed(followed:
 
 
 def test_a_connection_that_went_silent_is_noticed(followed: Watched) -> None:
-    followed.create("a")
     with followed.running(silence=1.0):
         followed.becomes_equal()
+        followed.create("a")
+        followed.becomes_equal()  # by the watch, which is open now
         followed.proxy.stalled = True
         followed.create("b")
         followed.until(lambda: "silent" in followed.counts.failures, "the silence to be noticed")
