@@ -7,7 +7,6 @@ Sources: evaluateNominatedNode in pkg/scheduler/schedule_one.go of Kubernetes 1.
 """
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime, timedelta
@@ -132,7 +131,6 @@ class Nominating:
         self._pods: Store[Queued] = Store()
         self._pods.subscribe(self._on_pod)
         self._queue: WorkQueue[ObjectKey] = WorkQueue(group=lambda key: key.namespace, workers=NOMINATORS)
-        self._begun: dict[ObjectKey, float] = {}  # what is being nominated, and since when (monotonic seconds)
         self._told: TTLCache[str, str] = TTLCache(MOST_TOLD, TOLD_SECONDS)  # pod UID -> node
         self._lock = Lock()
         self._refused = False
@@ -160,20 +158,11 @@ class Nominating:
 
     def run(self) -> None:
         """Until :meth:`stop`; nothing that goes wrong with one pod is raised."""
-        while (key := self._queue.take()) is not None:
-            self._begun[key] = time.monotonic()
-            done = NOTHING_DONE
-            try:
-                done = self._look_at(key)
-            except Exception as error:
-                self.observer.unforeseen("nominations", error)
-            finally:
-                self._begun.pop(key, None)
-                self._queue.done(key, done)
+        self._queue.work(self._safely)
 
     def moved_at(self) -> float:
         """Monotonic seconds: when the request that takes longest began; now where none is under way."""
-        return min(list(self._begun.values()), default=time.monotonic())
+        return self._queue.moved_at()
 
     def stop(self) -> None:
         self._queue.close()
@@ -181,6 +170,13 @@ class Nominating:
     def _on_pod(self, _before: Queued | None, after: Queued | None) -> None:
         if after is not None and after.untried:
             self._queue.add(after.key)
+
+    def _safely(self, key: ObjectKey) -> Done:
+        try:
+            return self._look_at(key)
+        except Exception as error:
+            self.observer.unforeseen("nominations", error)
+            return NOTHING_DONE
 
     def _look_at(self, key: ObjectKey) -> Done:
         pod = self._pods.get(key)

@@ -64,31 +64,27 @@ class Writer:
         self._failures: dict[WorkloadKey, Backoff] = {}
         self._outage = Backoff()  # of all writers together
         self._refused: set[str] = set()  # what was already complained about
-        self._begun: dict[WorkloadKey, float] = {}  # what is being written, and when that began (monotonic seconds)
         self._stopping = Event()
 
     def run(self) -> None:
         """Write until :meth:`stop`; failures are retried through the queue, never raised."""
-        while (key := self.queue.take()) is not None:
-            self._begun[key] = time.monotonic()
-            done = NOTHING_DONE
-            try:
-                done = self._write(key)
-            except Exception as error:
-                self.unforeseen("writers", error)
-                done = self._retry_later(key, error)
-            finally:
-                self._begun.pop(key, None)
-                self.queue.done(key, done)
+        self.queue.work(self._safely)
 
     def moved_at(self) -> float:
         """Monotonic seconds: when the write that takes longest began; now where none is under way."""
-        return min(list(self._begun.values()), default=time.monotonic())
+        return self.queue.moved_at()
 
     def stop(self) -> None:
         """Let every :meth:`run` return after the write it is in."""
         self._stopping.set()
         self.queue.close()
+
+    def _safely(self, key: WorkloadKey) -> Done:
+        try:
+            return self._write(key)
+        except Exception as error:
+            self.unforeseen("writers", error)
+            return self._retry_later(key, error)
 
     def _write(self, key: WorkloadKey) -> Done:
         pending = self.sessions.pending(key)
@@ -173,7 +169,7 @@ class Writer:
     def _wait_for_the_server(self, key: WorkloadKey, error: Unreachable) -> Done:
         """Nobody answers. At once: that concerns every write, so all of them wait. After a while: a webhook may have
         used up the time, which concerns whom it is asked about."""
-        if time.monotonic() - self._begun[key] > SLOW_SECONDS:
+        if self.queue.seconds(key) > SLOW_SECONDS:
             return self._retry_later(key, error)
         self.metrics.write(Write.RETRIED)
         left = self.queue.pause(self._outage)

@@ -34,8 +34,8 @@ NOTHING_DONE: Final = Done()
 
 
 class WorkQueue(Generic[K]):
-    """``add`` from anywhere; each of the ``workers`` loops over ``take`` and ``done``. Bounded by the number of
-    distinct keys. ``group``: of a key; groups are kept from holding each other up."""
+    """``add`` from anywhere; each of the ``workers`` is in ``work``, a loop over ``take`` and ``done``. Bounded by the
+    number of distinct keys. ``group``: of a key; groups are kept from holding each other up."""
 
     def __init__(
         self,
@@ -46,7 +46,6 @@ class WorkQueue(Generic[K]):
     ) -> None:
         self._clock = clock
         self._turns: Turns[K] = Turns(group, workers)
-        self._busy: set[K] = set()
         self._resting: dict[K, float] = {}  # key -> until when
         self._wanted: set[K] = set()  # added while busy or resting
         self._later: list[tuple[float, int, K]] = []  # those that are wanted, and rest
@@ -62,6 +61,25 @@ class WorkQueue(Generic[K]):
             self._add(key)
             self._changed.notify()
 
+    def work(self, on: Callable[[K], Done]) -> None:
+        """A worker's loop, until the queue is closed. An error that ``on`` raises ends it, and leaves the key done."""
+        while (key := self.take()) is not None:
+            done = NOTHING_DONE
+            try:
+                done = on(key)
+            finally:
+                self.done(key, done)
+
+    def moved_at(self) -> float:
+        """Seconds of the clock: when the work that takes longest began; now where none is under way."""
+        with self._changed:
+            return next(iter(self._turns.busy.values()), self._clock())
+
+    def seconds(self, key: K) -> float:
+        """For how long it has been worked on."""
+        with self._changed:
+            return self._clock() - self._turns.busy[key]
+
     def take(self) -> K | None:
         """The next key, waiting for one; None once the queue is closed."""
         with self._changed:
@@ -70,7 +88,6 @@ class WorkQueue(Generic[K]):
                 self._wake(now)
                 key = self._turns.next(now) if now >= self._paused_until else None
                 if key is not None:
-                    self._busy.add(key)
                     self._pass_on(now)
                     return key
                 self._wait(now)
@@ -82,7 +99,6 @@ class WorkQueue(Generic[K]):
         with self._changed:
             now = self._clock()
             self._turns.end(key, now, how.well)
-            self._busy.discard(key)
             self._forget_rested(now)
             self._resting.pop(key, None)
             if how.rest > 0:
@@ -109,7 +125,7 @@ class WorkQueue(Generic[K]):
     def idle(self) -> bool:
         """Whether nothing is due, wanted later or in work."""
         with self._changed:
-            return not (self._turns or self._busy or self._wanted)
+            return not (self._turns or self._turns.busy or self._wanted)
 
     def __len__(self) -> int:
         """Keys that wait, those that rest first included."""
@@ -117,7 +133,7 @@ class WorkQueue(Generic[K]):
             return len(self._turns) + len(self._wanted)
 
     def _add(self, key: K) -> None:
-        if key in self._busy:
+        if key in self._turns.busy:
             self._wanted.add(key)
         elif self._resting.get(key, 0.0) <= self._clock():
             self._turns.add(key)

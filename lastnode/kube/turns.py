@@ -38,7 +38,7 @@ class Turns(Generic[K]):
         self._unsound: OrderedDict[Hashable, None] = OrderedDict()  # the same, of those that are doubtful
         self._doubtful: OrderedDict[Hashable, None] = OrderedDict()
         self._unsound_first = False
-        self._busy: dict[K, float] = {}  # since when, in this order
+        self.busy: dict[K, float] = {}  # what is worked on, since when, in this order
         self._held: Counter[Hashable] = Counter()  # workers by group
         self._most_failures = max(FAILURES_AT_ONCE, workers)
         self._failures = 0.0  # that still count, at the time of _counted_at
@@ -68,7 +68,7 @@ class Turns(Generic[K]):
 
     def end(self, key: K, now: float, well: bool | None) -> None:
         """Work on it has ended: ``well``, or failed, or (None) in a way that says nothing of its group."""
-        group, slow = self._group(key), now - self._busy.pop(key) > SLOW_SECONDS
+        group, slow = self._group(key), now - self.busy.pop(key) > SLOW_SECONDS
         self._held[group] -= 1
         if not self._held[group]:
             del self._held[group]
@@ -117,7 +117,7 @@ class Turns(Generic[K]):
             self._line_up(group)
         else:
             del self._waiting[group]
-        self._busy[key] = now
+        self.busy[key] = now
         self._held[group] += 1
         return key
 
@@ -137,7 +137,7 @@ class Turns(Generic[K]):
 
     def _in_doubt(self) -> int:
         """How many of those at work may fail."""
-        return len(self._busy) if len(self._failed) > 1 else self._held_by_doubtful()
+        return len(self.busy) if len(self._failed) > 1 else self._held_by_doubtful()
 
     def _held_by_doubtful(self) -> int:
         return sum(held for group, held in self._held.items() if group in self._doubtful)
@@ -150,7 +150,7 @@ class Turns(Generic[K]):
         return self._failures
 
     def _doubt_what_takes_long(self, now: float) -> None:
-        for key, since in self._busy.items():
+        for key, since in self.busy.items():
             if now - since <= SLOW_SECONDS:
                 break
             self._doubt(self._group(key))

@@ -39,7 +39,7 @@ def test_after_conflicts_refusals_and_sessions_that_wait_nothing_is_left_of_what
         stores = [view.sessions, *view.controllers.values(), *view.workloads.values()]
         plane.wait(lambda: not any(mine & set(store._objects) for store in stores), "the view to be empty")
         plane.wait(lambda: not mine & {key.namespace for key in sessions.unwritten()}, "nothing to be pending")
-        assert not mine & {key.namespace for key in [*writer._conflicts, *writer._begun]}
+        assert not mine & {key.namespace for key in [*writer._conflicts, *writer.queue._turns.busy]}
         assert not mine & {life.session.namespace for life in sessions._lives.values()}
         assert not mine & {awaited.namespace for awaited in sessions._waiting}
         assert len(writer._refused) <= 2  # once a status and resource, not once a workload
