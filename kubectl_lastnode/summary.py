@@ -137,14 +137,13 @@ def summarise(
     """``sessions``: each once."""
     kept = [record for record in sessions if in_window(record, since)]
     moved = [record for record in kept if record.outcome is Outcome.MOVED]
-    most = sorted(_groups(kept, _workload), key=lambda one: -one.moved)
     return Summary(
         since=since, complete_since=max(since, complete_since), until=until, dropped=dropped, unread=list(unread),
         total=group("", kept), by_kind=_groups(kept, lambda record: record.kind),
         by_namespace=_groups(kept, lambda record: record.namespace),
         by_outcome=_groups(kept, lambda record: record.outcome),
         by_reason=sorted(_groups(moved, reason_of), key=lambda one: -one.moved),
-        moved_most=[one for one in most[:_MOVED_MOST] if one.moved],
+        moved_most=[group(f"{kind} {where}/{name}", same) for (kind, where, name), same in movers(kept, _MOVED_MOST)],
         saved_estimate=saving(kept),
     )  # fmt: skip
 
@@ -181,6 +180,15 @@ def grouped(records: Records, key: Callable[[SessionRecord], K]) -> dict[K, list
 def ranked(records: Records, key: Callable[[SessionRecord], K]) -> list[tuple[K, list[SessionRecord]]]:
     """Each key with its sessions: most sessions first, then by key."""
     return sorted(grouped(records, key).items(), key=lambda row: (-len(row[1]), str(row[0])))
+
+
+def movers(records: Records, most: int) -> list[tuple[tuple[str, str, str], list[SessionRecord]]]:
+    """The workloads (kind, namespace, name) with moved sessions, and all sessions of each: at most so many, those with
+    the most moved ones first, then by kind, namespace and name."""
+    groups = grouped(records, lambda record: (record.kind, record.namespace, record.workload))
+    moved = {whose: sum(record.outcome is Outcome.MOVED for record in same) for whose, same in groups.items()}
+    ranks = sorted(filter(moved.__getitem__, groups), key=lambda whose: (-moved[whose], whose))
+    return [(whose, groups[whose]) for whose in ranks[:most]]
 
 
 def reason_of(record: SessionRecord) -> Reason:
@@ -267,10 +275,6 @@ def multiples(width: timedelta, start: datetime, end: datetime) -> list[datetime
 def _floor(moment: datetime, width: timedelta) -> datetime:
     """When the bucket of that width began that holds the moment."""
     return moment.astimezone(UTC) - (moment - _EPOCH) % width
-
-
-def _workload(record: SessionRecord) -> str:
-    return f"{record.kind} {record.namespace}/{record.workload}"
 
 
 def _groups(records: Records, name_of: Callable[[SessionRecord], str]) -> list[Group]:

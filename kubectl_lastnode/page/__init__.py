@@ -25,7 +25,6 @@ from kubectl_lastnode.summary import (
     Group,
     Timeline,
     group,
-    grouped,
     multiples,
     percentile,
     ranked,
@@ -136,7 +135,7 @@ def _sections(records: Records, start: datetime, end: datetime) -> Section:
         "namespaces": [(where, group("", same)) for where, same in namespaces[:_NAMESPACES]],
         "others": len(others),
         "rest": group("", [record for _, same in others for record in same]),
-        "movers": _movers(records),
+        "movers": [_mover(*whose, same) for whose, same in summary.movers(records, _WORKLOADS)],
     }
 
 
@@ -180,14 +179,10 @@ def histogram(values: Sequence[int], most: int) -> dict[str, int]:
     return {f"{low:,}" if low == high else f"{low:,}–{high:,}": size for low, high, size in spans}
 
 
-def _movers(records: Records) -> list[Section]:
-    """The workloads with the most moved sessions, most first."""
-    groups = grouped(records, lambda record: (record.namespace, record.kind, record.workload))
-    rows = [(group("", same), summary.reasons(same), *whose) for whose, same in groups.items()]
-    moved = sorted((row for row in rows if row[0].moved), key=lambda row: (-row[0].moved, row[2:]))
-    return [
-        dict(zip(("counts", "reasons", "namespace", "kind", "name"), row, strict=True)) for row in moved[:_WORKLOADS]
-    ]
+def _mover(kind: str, namespace: str, name: str, same: Records) -> Section:
+    return {
+        "kind": kind, "namespace": namespace, "name": name, "counts": group("", same), "reasons": summary.reasons(same)
+    }  # fmt: skip
 
 
 def round_numbers() -> Iterator[int]:
