@@ -16,15 +16,15 @@ from threading import Lock
 from typing import Final
 
 import msgspec
-from cachetools import TTLCache
 
-from lastnode.attribution import Attribution, Awaited, Verdict, attribute
+from lastnode.attribution import Attribution, Awaited, Verdict
 from lastnode.kube.store import ObjectKey
 from lastnode.kube.unforeseen import Unforeseen
 from lastnode.memory import Memory
 from lastnode.objects import Linked, Node, Session, Workload, WorkloadKey
 from lastnode.outcome import NOTHING_EXPECTED, Expected, expect
 from lastnode.view import View
+from recorder.attributing import Attributing
 from recorder.awaiting import Awaiting
 from recorder.life import (
     Life,
@@ -40,10 +40,6 @@ from recorder.life import (
     said,
 )
 
-# What a Sandbox said of its workload outlives it: pods are watched on another connection, which may be minutes behind
-# (250 bytes each).
-GONE_SECONDS: Final = 600.0
-MOST_GONE: Final = 20_000
 # Of one workload. Only a standby comes near it: what the leader may not write stays pending here for ever.
 MOST_DUE: Final = 1000
 
@@ -81,7 +77,7 @@ class Sessions:
         self._waiting = Awaiting()
         self._pending: dict[WorkloadKey, Pending] = {}
         self._due: dict[WorkloadKey, deque[Life]] = {}  # Ready, and not written yet
-        self._gone: TTLCache[str, Linked] = TTLCache(MOST_GONE, GONE_SECONDS, timer=self.clock)
+        self._attributing = Attributing(self.view, self.known, self.clock)
         self._complete = False  # whether everything was listed once, and who waited for that was looked at
         self._lock = Lock()
 
@@ -175,7 +171,7 @@ class Sessions:
     def _on_controller(self, before: Linked | None, after: Linked | None) -> None:
         if before is not None and (after is None or after.uid != before.uid):
             with self._lock:
-                self._gone[before.uid] = before
+                self._attributing.gone(before)
 
     def _on_workload(self, before: Workload | None, after: Workload | None) -> None:
         # Another replica may have written it, which is for the writer to find out.
@@ -201,7 +197,7 @@ class Sessions:
 
     def _again(self, life: Life) -> WorkloadKey | None:
         try:
-            return self._advance(life, self._whose(life))
+            return self._advance(life, self._attributing.again(life.session, life.found))
         except Exception as error:  # the others that wait for the same go on
             self.unforeseen("sessions", error)
             return None
@@ -214,7 +210,7 @@ class Sessions:
             found = life.found
         else:
             life.session = session
-            found = self._whose(life)
+            found = self._attributing.again(session, life.found)
         life.timed(session, self.clock())
         if session.over and not has_crashed(session, self._early_crash):
             self._forget(session.uid)
@@ -228,7 +224,7 @@ class Sessions:
         return []
 
     def _begin(self, session: Session, *, new: bool) -> Life:
-        found = self._attribute(session)
+        found = self._attributing.of(session)
         # While a recorder starts, half of the nodes would pass for all, and an older entry step in for one not listed.
         late = session.ready_at is not None or not self.known()
         life = Life(session, found, late=late, counts=new and not session.over and is_of_interest(found))
@@ -238,23 +234,6 @@ class Sessions:
         if life.strayed_from is not None:
             self.inquire(life)
         return life
-
-    def _whose(self, life: Life) -> Attribution:
-        """Attributed once: afterwards the same workload as it is now, unless it is gone or does not opt in any more."""
-        known = life.found.workload
-        present = self.view.workload(known.workload_key) if known else None
-        if known is None or present is None or present.uid != known.uid or not present.sticky:
-            return self._attribute(life.session)
-        return life.found._replace(workload=present)
-
-    def _attribute(self, session: Session) -> Attribution:
-        complete = self.known()
-        found = attribute(session, self.view.seen, complete=complete)
-        gone = self._gone.get(session.controller_uid or "")
-        if found.verdict is not Verdict.CONTROLLER_UNKNOWN or gone is None:
-            return found
-        seen = self.view.seen._replace(controller=lambda _resource, _key: gone)
-        return attribute(session, seen, complete=complete)
 
     def _advance(self, life: Life, found: Attribution) -> WorkloadKey | None:
         """A session that is Ready, or has crashed: its news become pending, or it waits for what is missing."""

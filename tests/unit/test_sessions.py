@@ -19,8 +19,9 @@ from lastnode.kube.unforeseen import Unforeseen
 from lastnode.memory import Crash, Entry, merge
 from lastnode.objects import Controller, Node, Session, Workload, WorkloadKey
 from lastnode.view import View
+from recorder.attributing import GONE_SECONDS, MOST_GONE
 from recorder.life import Pending, decide
-from recorder.sessions import GONE_SECONDS, MOST_GONE, Sessions
+from recorder.sessions import Sessions
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 KINDS = {"agentruntimes.example.com": "AgentRuntime", "codeinterpreters.example.com": "CodeInterpreter"}
@@ -39,18 +40,24 @@ class Followed:
         self.scheduled: list[WorkloadKey] = []
         self.verdicts: list[Verdict] = []
         self.listed = True
+        self.attributions = 0
         self.sessions = Sessions(
             self.view,
             self.scheduled.append,
             recall=lambda _: (),
             ttl=0,
-            known=lambda: self.listed,
+            known=self._known,
             early_crash=early_crash,
             verdict=self.verdicts.append,
             clock=lambda: self.passed,
             **parts,
         )
         self.sessions.follow()
+
+    def _known(self) -> bool:
+        """Each attribution asks for it."""
+        self.attributions += 1
+        return self.listed
 
     def play(self, *events: Event) -> Followed:
         for event in events:
@@ -216,12 +223,14 @@ def test_what_a_sandbox_said_counts_after_another_took_its_name() -> None:
 
 
 def test_a_sandbox_that_is_gone_is_remembered_for_some_minutes_and_not_too_many_are() -> None:
-    followed = Followed()
-    for number in range(MOST_GONE + 10):
+    followed = Followed().play(seen(node()), seen(workload()))
+    for number in range(MOST_GONE + 1):
         followed.play(seen(sandbox(f"s{number}")), gone(sandbox(f"s{number}")))
-    assert len(followed.sessions._gone) == MOST_GONE
+    followed.play(seen(session("s0")), seen(session("s1")))
+    assert followed.verdicts == [Verdict.CONTROLLER_UNKNOWN, Verdict.FOUND]
     followed.passed += GONE_SECONDS
-    assert len(followed.sessions._gone) == 0
+    followed.play(seen(session("s2")))
+    assert followed.verdicts[2:] == [Verdict.CONTROLLER_UNKNOWN]
 
 
 def test_what_is_over_is_never_ready_again() -> None:
@@ -349,15 +358,13 @@ def test_opting_in_later_makes_the_running_session_pending() -> None:
     assert followed.pending() == {W: Pending(workload().uid, (entry(),))}
 
 
-def test_a_change_that_makes_no_difference_looks_at_none_of_those_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_that_makes_no_difference_looks_at_none_of_those_that_wait() -> None:
     """A status that changes all the time, on a workload that has not opted in and has thousands of sessions."""
     refusing = changed(workload(), sticky=False)
     followed = Followed().play(seen(node()), seen(sandbox()), seen(refusing), seen(session()))
-    looked: list[Session] = []
-    attribute = followed.view.attribute
-    monkeypatch.setattr(followed.view, "attribute", lambda one: looked.append(one) or attribute(one))
+    before = followed.attributions
     followed.play(seen(changed(refusing, "3")))
-    assert not looked
+    assert followed.attributions == before
     followed.play(seen(changed(refusing, "4", sticky=True)))
     assert followed.pending()[W]
 
