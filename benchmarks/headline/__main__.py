@@ -112,6 +112,7 @@ def measure(arm: str, size: world.Size, seed: int) -> Run:
         ran=result.ran,
         others=others.share(before, others.clock()),
         at_a_time=size.at_a_time,
+        model=model.PARAMETERS,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import structs
 
+from benchmarks.headline import model
 from benchmarks.headline.ran import Ran, Summary
 from benchmarks.headline.world import Size
 
@@ -23,6 +24,7 @@ class Run(msgspec.Struct, omit_defaults=True):
     ``rates``: pods bound a second, of each wave of returning sessions; ``cycle_ms``, ``cpu_ms``: see
     experiment.Result; the latter empty where there is no /proc.
     ``ran``: every session; empty in a published run. ``others``: see others.share. ``at_a_time``: see world.Size.
+    ``model``: see model.PARAMETERS.
     """
 
     arm: str
@@ -40,6 +42,7 @@ class Run(msgspec.Struct, omit_defaults=True):
     others: float | None = None
     cpu_ms: dict[str, float] = {}
     at_a_time: int = 1
+    model: dict[str, float] = {}
 
 
 class Kept:
@@ -52,11 +55,12 @@ class Kept:
         self.folder = folder / f"{size.workloads}{each}-on-{size.nodes}-seed-{seed}"
 
     def get(self, arm: str) -> Run | None:
-        """A finished run, None where there is none that can be read."""
+        """A finished run of today's model, None where there is none that can be read."""
         try:
-            return msgspec.json.decode(self._unpack(self.file(arm).read_bytes()), type=Run)
+            run = msgspec.json.decode(self._unpack(self.file(arm).read_bytes()), type=Run)
         except (OSError, EOFError, msgspec.MsgspecError):
             return None
+        return run if run.model == model.PARAMETERS else None
 
     def add(self, run: Run) -> None:
         """Whole or not at all."""

@@ -37,6 +37,16 @@ CONTAINER_START: Final = 1.0
 # not keep them, and coming back brings less: the oracle's mean start-up is then 11 s instead of 1.3.
 IMAGE_CACHE: Final = 70_000_000_000
 
+# What start-up times follow from, beside the seed: runs that differ in it cannot stand side by side.
+PARAMETERS: Final = {
+    **SPEED._asdict(),
+    "container_start": CONTAINER_START,
+    "image_cache": IMAGE_CACHE,
+    "base_bytes": BASE_BYTES,
+    "environment_bytes": ENVIRONMENT_BYTES,
+    "instance_bytes": INSTANCE_BYTES,
+}
+
 
 def image_of(workload: int) -> str:
     """One image a workload."""

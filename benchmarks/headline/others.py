@@ -33,6 +33,13 @@ def clock(stat: Path = _STAT) -> Clock | None:
     return Clock(sum(ticks[_COUNTED]) / hertz, sum(ticks[_IDLE]) / hertz, sum(own[:4]))
 
 
+def busy(before: Clock | None, after: Clock | None) -> float | None:
+    """Of the CPU time between two clocks, the part that was not idle; None where it cannot be known."""
+    if before is None or after is None or after.total <= before.total:
+        return None
+    return 1 - (after.idle - before.idle) / (after.total - before.total)
+
+
 def share(before: Clock | None, after: Clock | None) -> float | None:
     """Of the CPU time between two clocks, the part that was neither idle nor this program's: other processes', the
     kernel's, or a hypervisor's; None where it cannot be known.

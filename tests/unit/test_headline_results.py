@@ -14,7 +14,7 @@ import pytest
 from msgspec import structs
 
 from benchmarks.headline import __main__ as program
-from benchmarks.headline import aims, others, page, plots, ran, report, world
+from benchmarks.headline import aims, model, others, page, plots, ran, report, world
 from benchmarks.headline.arms import EVERYBODY, arms_of
 from benchmarks.headline.kept import FOLDER, PUBLISHED, Kept, Published, Run, joined, publish
 from benchmarks.headline.others import Clock
@@ -34,7 +34,8 @@ def run_of(arm: str, mean: float, remembered: int) -> Run:
     own = ran.Summary(200, 100, *back, mean, 1.0, 9.0, first, 10**12, 1.5, 4.0, reasons, 1.25, seconds, 1.5, 3)
     rates = [] if arm == "oracle" else [50.0, 100.0]
     sessions = [Ran(0, 0, 0, "node-1", 20.0, 5, ())]
-    return Run(arm, 1, 100, 10, 2, "a machine", "2026-01-02T03:04:05+00:00", 1.5, rates, 2.0, own, sessions, 0.03)
+    return Run(arm, 1, 100, 10, 2, "a machine", "2026-01-02T03:04:05+00:00", 1.5, rates, 2.0, own, sessions, 0.03,
+               model=model.PARAMETERS)  # fmt: skip
 
 
 RUNS = [run_of("none-default", 20.0, 2), run_of("older-sticky", 2.0, 90), run_of("oracle", 1.0, 95)]
@@ -166,6 +167,13 @@ def test_an_arm_that_was_kept_before_others_were_measured_is_read(tmp_path: Path
     kept.folder.mkdir()
     kept.file("none-default").write_bytes(gzip.compress(msgspec.json.encode(old)))
     assert kept.get("none-default") == structs.replace(RUNS[0], others=None)
+
+
+def test_an_arm_of_another_model_is_not_set_beside_those_of_this_one(tmp_path: Path) -> None:
+    kept = Kept(1, SIZE, tmp_path)
+    kept.add(structs.replace(RUNS[0], model=model.PARAMETERS | {"unpack_megabyte": 0.0}))
+    kept.add(RUNS[1])
+    assert kept.runs(EVERYBODY) == [RUNS[1]]
 
 
 def test_what_is_published_is_what_was_kept_without_the_single_sessions(tmp_path: Path) -> None:
@@ -328,6 +336,8 @@ def test_plots_of_a_smaller_size_are_refused(capsys: pytest.CaptureFixture[str])
 def test_the_share_of_others_is_what_was_neither_idle_nor_ours() -> None:
     before, after = Clock(100.0, 50.0, 10.0), Clock(300.0, 90.0, 110.0)
     assert others.share(before, after) == 0.3
+    assert others.busy(before, after) == 0.8
+    assert others.busy(before, before) is None
     assert others.share(before, Clock(300.0, 150.0, 111.0)) == 0.0
     assert others.share(before, before) is None
     assert others.share(None, after) is others.share(before, None) is None
