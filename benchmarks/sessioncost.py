@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any, Final, NamedTuple
 
-from benchmarks.headline import meter
+from benchmarks.headline import meter, others
 from benchmarks.measure import table
 from benchmarks.population import SANDBOXES
 from testbed.component import Component
@@ -30,6 +30,7 @@ ROUNDS: Final = 3
 STAND_IN: Final = "stand-in for machines and agent-sandbox"
 STAND_IN_MS: Final = 4.0
 _SHOWN: Final = ("kube-apiserver", "etcd", "kube-scheduler", "recorder", "webhook")
+_ALL: Final = "all, these and the experiment's own"
 _LIMIT: Final = 300.0
 _PENDING: Final = "lastnode_record_pending_workloads"
 _REQUEST: Final = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$", re.MULTILINE)
@@ -56,12 +57,20 @@ ARMS: Final = (
 
 class Cost(NamedTuple):
     """Of a session: ``cpu``, program -> ms; ``requests``, verb and resource -> how many; ``back``: the share that came
-    back; ``rate``: sessions a second from being asked for to Ready."""
+    back; ``rate``: sessions a second from being asked for to Ready; ``busy``: the share of the machine's CPU time that
+    was used meanwhile, None where that cannot be known."""
 
     cpu: dict[str, float]
     requests: dict[str, float]
     back: float
     rate: float
+    busy: float | None
+
+
+class _Wave(NamedTuple):
+    back: int
+    seconds: float
+    busy: float | None
 
 
 def run(rounds: int = ROUNDS) -> str:
@@ -78,7 +87,7 @@ def run(rounds: int = ROUNDS) -> str:
                 made[arm].append(one := cluster.measure(arm))
                 line = ", ".join(f"{name} {ms:.2f}" for name, ms in one.cpu.items())
                 _say(f"round {number + 1}, {arm.name}: {one.back:.0%} back, {one.rate:.0f} a second; ms: {line}")
-    heading = ("arm", "came back", "a second", *_SHOWN, "requests more than none")
+    heading = ("arm", "came back", "a second", "cores busy", *_SHOWN, _ALL, "requests more than none")
     return table(heading, [[*_row(arm, made[arm], made[NONE])] for arm in ARMS])
 
 
@@ -103,21 +112,24 @@ class _Cluster:
                 self._stack.wait(lambda: not self._stack.metrics(url)[_PENDING], "the recorder to write")
             after, more = meter.read(self._stack, self._scheduler), self._requests()
         cpu = meter.cpu_ms(before, after, SESSIONS)
-        back, seconds = (sum(each) for each in zip(*waves, strict=True))
         requests = {what: (number - asked.get(what, 0.0)) / SESSIONS for what, number in more.items()}
-        return Cost(cpu, requests, back / SESSIONS, SESSIONS / seconds)
+        back, seconds = sum(wave.back for wave in waves), sum(wave.seconds for wave in waves)
+        busy = [wave.busy for wave in waves if wave.busy is not None]
+        return Cost(cpu, requests, back / SESSIONS, SESSIONS / seconds, statistics.mean(busy) if busy else None)
 
-    def _wave(self, workloads: Sequence[Object]) -> tuple[int, float]:
+    def _wave(self, workloads: Sequence[Object]) -> _Wave:
         sandboxes = [sandbox_for(workload, f"s{next(self._numbers)}") for workload in workloads]
+        before = others.clock()
         keys = self._each(self._sessions.start, sandboxes)
         seen = self._sessions.wait_ready(keys, _LIMIT)
+        busy = others.busy(before, others.clock())
         self._stack.api.delete(f"{SANDBOXES}?gracePeriodSeconds=0")
         self._sessions.wait_gone(keys, _LIMIT)
         names = [workload["metadata"]["name"] for workload in workloads]
         nodes = [seen[key].node for key in keys]
         back = sum(self._on.get(name) == node for name, node in zip(names, nodes, strict=True))
         self._on |= zip(names, nodes, strict=True)
-        return back, max(seen[key].seconds or 0.0 for key in keys)
+        return _Wave(back, max(seen[key].seconds or 0.0 for key in keys), busy)
 
     def _requests(self) -> dict[str, float]:
         """By verb and resource, as the API server counts them; a watch counts when it ends."""
@@ -159,8 +171,11 @@ def _row(arm: Arm, costs: Sequence[Cost], none: Sequence[Cost]) -> Iterator[str]
     yield arm.name
     yield f"{statistics.median(cost.back for cost in costs):.0%}"
     yield f"{statistics.median(cost.rate / other.rate for cost, other in zip(costs, none, strict=True)):.2f} of none"
-    for program in _SHOWN:
-        units = [cost.cpu[program] / cost.cpu[STAND_IN] * STAND_IN_MS for cost in costs if program in cost.cpu]
+    busy = [cost.busy for cost in costs if cost.busy is not None]
+    yield f"{statistics.median(busy):.0%}" if busy else ""
+    for program in (*_SHOWN, _ALL):
+        used = [cost.cpu | {_ALL: sum(cost.cpu.values())} for cost in costs]
+        units = [cpu[program] / cpu[STAND_IN] * STAND_IN_MS for cpu in used if program in cpu]
         yield f"{statistics.median(units):.1f} ({min(units):.1f} to {max(units):.1f})" if units else ""
     more = {what: statistics.mean(cost.requests.get(what, 0.0) for cost in costs)
             - statistics.mean(cost.requests.get(what, 0.0) for cost in none)
