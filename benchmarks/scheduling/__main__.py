@@ -12,13 +12,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scheduling", description=__doc__)
     sizes = ",".join(map(str, scheduling.SIZES))
     parser.add_argument("--nodes", type=_sizes, default=sizes, help="cluster sizes (default: %(default)s)")
+    parser.add_argument("--parts", type=_parts, default=",".join(scheduling.PARTS), help="default: %(default)s")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no round after so long")
     parser.add_argument("--anew", action="store_true", help=f"forget what is kept in {FILE}")
     wanted = parser.parse_args(argv)
     kept = Kept()
     if wanted.anew:
         kept.forget()
-    print(f"{machine()}\n\n{scheduling.run(wanted.nodes, wanted.minutes, kept)}")
+    print(f"{machine()}\n\n{scheduling.run(wanted.nodes, wanted.minutes, kept, wanted.parts)}")
     return 0
 
 
@@ -27,6 +28,12 @@ def _sizes(text: str) -> list[int]:
     if min(sizes) < 10:
         raise argparse.ArgumentTypeError("at least 10 nodes")
     return sizes
+
+
+def _parts(text: str) -> list[str]:
+    if unknown := {*text.split(",")} - {*scheduling.PARTS}:
+        raise argparse.ArgumentTypeError(f"no {', '.join(sorted(unknown))}: there are {', '.join(scheduling.PARTS)}")
+    return text.split(",")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ class Arm(NamedTuple):
     no recorder, and all pods wait before the scheduler starts.
 
     ``remembered``: how many nodes the terms name, the wanted one strongest; any of them counts as come back to.
-    ``percentage``: of the nodes that the profile scores, instead of what the file says.
+    ``percentage``: of the nodes that the profile scores, instead of what the file says. ``without``: a plugin that the
+    profile leaves out wherever it takes part, beside what the file says.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Arm(NamedTuple):
     recorder: tuple[str, ...] | None = None
     remembered: int = 1
     percentage: int | None = None
+    without: str = ""
 
     def dressed(self, spec: Mapping[str, Any], workload: Mapping[str, Any]) -> dict[str, Any]:
         """A copy of a pod's spec as this arm's pods have it."""
@@ -76,9 +78,31 @@ NOMINATED: Final = tuple(
     for what, flags in (("injected", ()), ("nominated too", ("--nominate", "1")))
 )
 
+# What the option costs where it is not needed, as the cluster has fewer nodes.
+IDLE: Final = (
+    NOMINATED[0],
+    Arm("sticky.yaml, sticky-scheduler, too few nodes", "sticky.yaml", STICKY, injected=True,
+        recorder=("--nominate", "100000")),
+)  # fmt: skip
+
 # How much of the scan several remembered nodes make unnecessary. 0: kube-scheduler's own share.
 SAMPLED: Final = tuple(
     Arm(f"sticky.yaml, {share} % scored, {many} remembered", "sticky.yaml", STICKY, injected=True, remembered=many,
         percentage=share)
     for many, share in ((1, 100), (8, 50), (8, 30), (8, 0), (1, 0))
+)  # fmt: skip
+
+# What each plugin costs that filters or scores, but for NodeAffinity, by which sessions come back. Not for use: without
+# most of them pods do not get what they ask for.
+PLUGINS: Final = (
+    Arm("sticky.yaml, all plugins", "sticky.yaml", STICKY, injected=True),
+    *(
+        Arm(f"sticky.yaml, without {name}", "sticky.yaml", STICKY, injected=True, without=name)
+        for name in (
+            "NodeUnschedulable", "NodeName", "TaintToleration", "NodePorts", "NodeResourcesFit", "VolumeRestrictions",
+            "NodeVolumeLimits", "VolumeBinding", "VolumeZone", "PodTopologySpread", "InterPodAffinity",
+            "NodeResourcesBalancedAllocation", "ImageLocality", "DynamicResources",
+        )
+    ),
+    Arm("lean-sticky.yaml", "lean-sticky.yaml", STICKY, injected=True),
 )  # fmt: skip

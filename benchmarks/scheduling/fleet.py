@@ -60,7 +60,7 @@ class Fleet:
             self._sandboxes[kind] = self._each(self._sandbox, self._workloads[kind])
         self._remember()
 
-    def create_pods(self, kind: str, arm: Arm) -> int:
+    def create_pods(self, kind: str, arm: Arm, most: int | None = None) -> int:
         """Pending pods of that kind, one a session; returns how many."""
         if kind == NOBODY:
             pods = [self._other(number, arm) for number in range(self._sessions)]
@@ -68,7 +68,7 @@ class Fleet:
             pairs = zip(self._sandboxes[kind], self._workloads[kind], strict=True)
             pods = [self._session(sandbox, workload, arm) for sandbox, workload in pairs]
         self._random.shuffle(pods)
-        return len(self._each(lambda pod: self._create(population.PODS, pod), pods))
+        return len(self._each(lambda pod: self._create(population.PODS, pod), pods[:most]))
 
     def delete_pods(self) -> None:
         """All pods but those that fill the nodes, at once."""

@@ -13,11 +13,15 @@ FILE: Final = Path("build/benchmarks/scheduling.jsonl")
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """What belongs together: rounds of the same arms, on the same cluster, with pods of the same kind."""
+    """What belongs together: rounds of the same arms, on the same cluster, with pods of the same kind.
+
+    ``most``: so many pods at once; None: one of each session.
+    """
 
     part: str
     nodes: int
     kind: str
+    most: int | None = None
 
 
 class Round(msgspec.Struct):

@@ -43,13 +43,13 @@ class Placed(msgspec.Struct):
     nominated: float = 0.0
 
 
-def place(stack: Stack, fleet: Fleet, kind: str, arm: Arm) -> Placed:
-    """Create the pods, place them, and remove them again.
+def place(stack: Stack, fleet: Fleet, kind: str, arm: Arm, most: int | None = None) -> Placed:
+    """Create the pods, at most so many, place them, and remove them again.
 
     :raises TimeoutError: some were not placed.
     """
     arriving = arm.recorder is not None
-    count = 0 if arriving else fleet.create_pods(kind, arm)
+    count = 0 if arriving else fleet.create_pods(kind, arm, most)
     recorder = stack.start_recorder(*arm.recorder or ()) if arriving else None
     api = load(str(stack.cp.kubeconfig), "lastnode-bench-watch", 2)
     before = stack.metrics(stack.extender_url)
@@ -58,7 +58,7 @@ def place(stack: Stack, fleet: Fleet, kind: str, arm: Arm) -> Placed:
         programs = {"scheduler": scheduler, "API server": stack.cp.apiserver, "etcd": stack.cp.etcd,
                     "extender": stack.extender, "recorder": recorder}  # fmt: skip
         used = _cpu(programs)
-        count = count or fleet.create_pods(kind, arm)
+        count = count or fleet.create_pods(kind, arm, most)
         seen.wait(count, _LIMIT)
         spent = {name: value - used[name] for name, value in _cpu(programs).items()}
         times, bound = seen.times(), seen.first(_binding)
@@ -88,6 +88,8 @@ def _scheduler(stack: Stack, arm: Arm) -> Component:
     config = stack.scheduler_config(arm.config)
     if arm.percentage is not None:
         config["profiles"][-1]["percentageOfNodesToScore"] = arm.percentage
+    if arm.without:
+        config["profiles"][-1]["plugins"] = {"multiPoint": {"disabled": [{"name": arm.without}]}}
     for extender in config.get("extenders", ()):
         extender["urlPrefix"] = _NOBODY_LISTENS if arm.down else extender["urlPrefix"]
     return stack.cp.start_scheduler("kube-scheduler", config)

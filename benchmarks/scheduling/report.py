@@ -33,7 +33,10 @@ def tables(plans: Sequence[Plan], kept: Kept) -> Iterator[str]:
     for part, heading, row in (
         ("variants", _VARIANTS, _variant),
         ("lean", _VARIANTS, _variant),
+        ("queued", _NOMINATED, _nominated),
+        ("idle", _NOMINATED, _nominated),
         ("sampled", _VARIANTS, _variant),
+        ("plugins", _VARIANTS, _variant),
         ("price", _PRICE, _price),
         ("nominated", _NOMINATED, _nominated),
     ):
