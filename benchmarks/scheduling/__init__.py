@@ -23,7 +23,6 @@ SIZES: Final = (100, 1000, 5000)
 PRICE_NODES: Final = 1000
 LEAN_NODES: Final = 5000
 QUEUED: Final = (3, 10, 30, 100)
-PARTS: Final = ("price", "lean", "nominated", "queued", "idle", "sampled", "plugins", "variants")
 
 
 class Plan(NamedTuple):
@@ -34,7 +33,7 @@ class Plan(NamedTuple):
     rounds: int
 
 
-def plans(nodes: int, parts: Collection[str] = PARTS) -> list[Plan]:
+def plans(nodes: int, parts: Collection[str] = report.PARTS) -> list[Plan]:
     """What of these parts is measured on a cluster of that size."""
     found = []
     if nodes == PRICE_NODES:
@@ -60,7 +59,7 @@ def run(
     sizes: Sequence[int] = SIZES,
     minutes: float = float("inf"),
     kept: Kept | None = None,
-    parts: Collection[str] = PARTS,
+    parts: Collection[str] = report.PARTS,
 ) -> str:
     """Tables. What is in ``kept`` is not measured again; after ``minutes`` no further round is begun."""
     kept = kept or Kept()

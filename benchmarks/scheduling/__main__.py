@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from benchmarks import scheduling
 from benchmarks.measure import machine
+from benchmarks.scheduling import report
 from benchmarks.scheduling.kept import FILE, Kept
 
 
@@ -12,7 +13,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scheduling", description=__doc__)
     sizes = ",".join(map(str, scheduling.SIZES))
     parser.add_argument("--nodes", type=_sizes, default=sizes, help="cluster sizes (default: %(default)s)")
-    parser.add_argument("--parts", type=_parts, default=",".join(scheduling.PARTS), help="default: %(default)s")
+    parser.add_argument("--parts", type=_parts, default=",".join(report.PARTS), help="default: %(default)s")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no round after so long")
     parser.add_argument("--anew", action="store_true", help=f"forget what is kept in {FILE}")
     wanted = parser.parse_args(argv)
@@ -31,8 +32,8 @@ def _sizes(text: str) -> list[int]:
 
 
 def _parts(text: str) -> list[str]:
-    if unknown := {*text.split(",")} - {*scheduling.PARTS}:
-        raise argparse.ArgumentTypeError(f"no {', '.join(sorted(unknown))}: there are {', '.join(scheduling.PARTS)}")
+    if unknown := {*text.split(",")} - {*report.PARTS}:
+        raise argparse.ArgumentTypeError(f"no {', '.join(sorted(unknown))}: there are {', '.join(report.PARTS)}")
     return text.split(",")
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from benchmarks.measure import table
 from benchmarks.scheduling.arms import Arm
@@ -30,16 +30,7 @@ _VARIANTS = ("nodes", "pods", "scheduler and pods", "came back", *_RATES)
 
 def tables(plans: Sequence[Plan], kept: Kept) -> Iterator[str]:
     """One a part: what each file brings, what an extender costs; medians of the rounds, with their extremes."""
-    for part, heading, row in (
-        ("variants", _VARIANTS, _variant),
-        ("lean", _VARIANTS, _variant),
-        ("queued", _NOMINATED, _nominated),
-        ("idle", _NOMINATED, _nominated),
-        ("sampled", _VARIANTS, _variant),
-        ("plugins", _VARIANTS, _variant),
-        ("price", _PRICE, _price),
-        ("nominated", _NOMINATED, _nominated),
-    ):
+    for part, (heading, row) in _TABLES.items():
         rows = [row(plan, arm, rounds) for plan in plans if plan.piece.part == part
                 if (rounds := kept.rounds(plan.piece)) for arm in plan.arms]  # fmt: skip
         if rows:
@@ -112,3 +103,16 @@ def _spread(values: Iterable[float], form: str) -> str:
     ordered = sorted(values)
     middle, least, most = (form.format(value) for value in (statistics.median(ordered), ordered[0], ordered[-1]))
     return f"{middle} ({least} to {most})"
+
+
+_TABLES: Final[Mapping[str, tuple[Sequence[str], Callable[[Plan, Arm, Sequence[Round]], list[str]]]]] = {
+    "price": (_PRICE, _price),
+    "lean": (_VARIANTS, _variant),
+    "nominated": (_NOMINATED, _nominated),
+    "queued": (_NOMINATED, _nominated),
+    "idle": (_NOMINATED, _nominated),
+    "sampled": (_VARIANTS, _variant),
+    "plugins": (_VARIANTS, _variant),
+    "variants": (_VARIANTS, _variant),
+}
+PARTS: Final = tuple(_TABLES)

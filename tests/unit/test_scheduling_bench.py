@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.injector import pod_spec
-from benchmarks.scheduling import Plan, report
+from benchmarks.scheduling import SIZES, Plan, plans, report
+from benchmarks.scheduling.__main__ import main
 from benchmarks.scheduling.arms import CONTROL, MARKER, VARIANTS, Arm
 from benchmarks.scheduling.kept import Kept, Piece, Round
 from benchmarks.scheduling.placing import Placed
@@ -56,3 +59,13 @@ def test_each_arms_pods_are_made_from_the_same_spec_which_is_left_alone() -> Non
     assert {arm.profile for arm in VARIANTS} == {dressed["schedulerName"] for dressed in made.values()}
     marked = [arm.name for arm in VARIANTS if MARKER in str(made[arm.name])]
     assert marked == ["managed-resources.yaml, sticky-scheduler, marked"]
+
+
+def test_every_part_is_measured_at_some_size_and_one_that_is_none_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert {plan.piece.part for nodes in SIZES for plan in plans(nodes)} == {*report.PARTS}
+    assert [plan.piece.part for plan in plans(5000, ["lean", "plugins"])] == ["lean", "plugins"]
+    with pytest.raises(SystemExit):
+        main(["--parts", "lean,nonsense"])
+    assert "no nonsense: there are price, lean, " in capsys.readouterr().err
