@@ -33,8 +33,7 @@ SPEED: Final = Speed(bandwidth=125e6)
 # From the last layer being there to Ready, of a session's container.
 CONTAINER_START: Final = 1.0
 # A 200 GB disk for images of which the kubelet uses 85 % (imageGCHighThresholdPercent), at 2.4 bytes on disk for one
-# that was pulled (SWE-bench Verified: 240 GiB of 100). With half of that, a node that serves 30 of these images can
-# not keep them, and coming back brings less: the oracle's mean start-up is then 11 s instead of 1.3.
+# that was pulled (SWE-bench Verified: 240 GiB of 100). With half of that the oracle's start-up times are the same.
 IMAGE_CACHE: Final = 70_000_000_000
 
 # What start-up times follow from, beside the seed: runs that differ in it cannot stand side by side.

@@ -157,7 +157,7 @@ def _style(run: Run) -> str:
 
 
 TITLES: Final[Mapping[str, str]] = {
-    "startup.svg": "Start-up time by arm: mean, p50 and p95",
-    "came-back.svg": "Share of sessions that ran on a remembered node, by arm",
-    "throughput.svg": "Pods bound a second, by arm",
+    "startup.svg": "Start-up times: mean, p50, p95",
+    "came-back.svg": "Sessions on a remembered node",
+    "throughput.svg": "Pods a second",
 }

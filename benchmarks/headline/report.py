@@ -73,8 +73,8 @@ _LOAD: Final = ("arm", "pods/s", "of none", "cycle ms", "deviation", "most", "of
                 "CPU of others", "minutes")  # fmt: skip
 _BRIEF: Final = ("arm", "remembered node", "mean s", "cut", "p95 s", "pulled TB", "pods/s")
 _WHO: Final = dict(zip((CONTROL, STICKIEST, ORACLE), ("without lastnode", "with it", "at best"), strict=True))
-_SHORT: Final = ("arm", "remembered node", "last node", "passed over", "mean s", "cut", "pulled TB", "first s",
-                 "pods/s", "of none", "CPU ms", "deviation", "most", "of one workload")  # fmt: skip
+_SHORT: Final = ("arm", "remembered node", "last node", "passed over", "mean s", "cut", "first s", "pods/s", "of none",
+                 "CPU ms", "deviation", "of one workload")  # fmt: skip
 
 
 def text(runs: Sequence[Run]) -> str:
