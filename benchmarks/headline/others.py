@@ -35,9 +35,8 @@ def clock(stat: Path = _STAT) -> Clock | None:
 
 def busy(before: Clock | None, after: Clock | None) -> float | None:
     """Of the CPU time between two clocks, the part that was not idle; None where it cannot be known."""
-    if before is None or after is None or after.total <= before.total:
-        return None
-    return 1 - (after.idle - before.idle) / (after.total - before.total)
+    passed = _passed(before, after)
+    return None if passed is None else 1 - passed.idle / passed.total
 
 
 def share(before: Clock | None, after: Clock | None) -> float | None:
@@ -47,7 +46,12 @@ def share(before: Clock | None, after: Clock | None) -> float | None:
     All of this program's children must have ended before the second clock; the time of a grandchild whose parent did
     not wait for it counts as the others'.
     """
-    if before is None or after is None:
+    passed = _passed(before, after)
+    return None if passed is None else max(0.0, passed.total - passed.idle - passed.own) / passed.total
+
+
+def _passed(before: Clock | None, after: Clock | None) -> Clock | None:
+    """What passed on each of the clocks; None where there are none, or nothing did."""
+    if before is None or after is None or after.total <= before.total:
         return None
-    total, idle, own = (late - early for late, early in zip(after, before, strict=True))
-    return max(0.0, total - idle - own) / total if total > 0 else None
+    return Clock(*(late - early for late, early in zip(after, before, strict=True)))

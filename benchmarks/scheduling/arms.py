@@ -81,9 +81,8 @@ NOMINATED: Final = tuple(
 # What the option costs where it is not needed, as the cluster has fewer nodes.
 IDLE: Final = (
     NOMINATED[0],
-    Arm("sticky.yaml, sticky-scheduler, too few nodes", "sticky.yaml", STICKY, injected=True,
-        recorder=("--nominate", "100000")),
-)  # fmt: skip
+    NOMINATED[0]._replace(name="sticky.yaml, sticky-scheduler, too few nodes", recorder=("--nominate", "100000")),
+)
 
 # How much of the scan several remembered nodes make unnecessary. 0: kube-scheduler's own share.
 SAMPLED: Final = tuple(
@@ -95,14 +94,14 @@ SAMPLED: Final = tuple(
 # What each plugin costs that filters or scores, but for NodeAffinity, by which sessions come back. Not for use: without
 # most of them pods do not get what they ask for.
 PLUGINS: Final = (
-    Arm("sticky.yaml, all plugins", "sticky.yaml", STICKY, injected=True),
+    LEAN[0],
     *(
-        Arm(f"sticky.yaml, without {name}", "sticky.yaml", STICKY, injected=True, without=name)
+        LEAN[0]._replace(name=f"sticky.yaml, without {name}", without=name)
         for name in (
             "NodeUnschedulable", "NodeName", "TaintToleration", "NodePorts", "NodeResourcesFit", "VolumeRestrictions",
             "NodeVolumeLimits", "VolumeBinding", "VolumeZone", "PodTopologySpread", "InterPodAffinity",
             "NodeResourcesBalancedAllocation", "ImageLocality", "DynamicResources",
         )
     ),
-    Arm("lean-sticky.yaml", "lean-sticky.yaml", STICKY, injected=True),
+    LEAN[1],
 )  # fmt: skip

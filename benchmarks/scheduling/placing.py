@@ -89,7 +89,8 @@ def _scheduler(stack: Stack, arm: Arm) -> Component:
     if arm.percentage is not None:
         config["profiles"][-1]["percentageOfNodesToScore"] = arm.percentage
     if arm.without:
-        config["profiles"][-1]["plugins"] = {"multiPoint": {"disabled": [{"name": arm.without}]}}
+        plugins = config["profiles"][-1].setdefault("plugins", {})
+        plugins.setdefault("multiPoint", {}).setdefault("disabled", []).append({"name": arm.without})
     for extender in config.get("extenders", ()):
         extender["urlPrefix"] = _NOBODY_LISTENS if arm.down else extender["urlPrefix"]
     return stack.cp.start_scheduler("kube-scheduler", config)

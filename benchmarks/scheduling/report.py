@@ -42,7 +42,8 @@ def tables(plans: Sequence[Plan], kept: Kept) -> Iterator[str]:
 def _progress(plan: Plan, rounds: Sequence[Round]) -> str:
     piece = plan.piece
     when = f"{min(one.at for one in rounds)} to {max(one.at for one in rounds)}"
-    return f"- {piece.part}, {piece.nodes:,} nodes, {piece.kind}: {len(rounds)} of {plan.rounds} rounds, {when}"
+    kind = f"{piece.kind}, {piece.most} pods at once" if piece.most else piece.kind
+    return f"- {piece.part}, {piece.nodes:,} nodes, {kind}: {len(rounds)} of {plan.rounds} rounds, {when}"
 
 
 def _price(plan: Plan, arm: Arm, rounds: Sequence[Round]) -> list[str]:
