@@ -112,6 +112,11 @@ class ControlPlane:
             self._ports.release(self._reserved.pop())
 
     @property
+    def kubernetes(self) -> str:
+        """The API server's version, as 1.37.2."""
+        return self._binaries.apiserver.version
+
+    @property
     def guard_pid(self) -> int:
         return self._guard.pid
 

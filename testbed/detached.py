@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from .controlplane import ControlPlane
 from .errors import LocalError
 from .extras import extras
 from .paths import REPOSITORY
+from .versions import VARIABLE, chosen, minor
 
 _READY_SECONDS = 120.0
 _STOP_SECONDS = 60.0
@@ -41,23 +42,41 @@ class Cluster:
     kubeconfig: str
     directory: str
     nodes: int
+    kubernetes: str  # its version
 
 
-def up(nodes: int, directory: Path | None, state: Path, report: Callable[[str], None]) -> Cluster:
-    """The cluster that runs already, else a new one, ready. Raises LocalError."""
+def up(
+    nodes: int,
+    directory: Path | None,
+    state: Path,
+    report: Callable[[str], None],
+    environ: Mapping[str, str] = os.environ,
+) -> Cluster:
+    """The cluster that runs already, else a new one, ready.
+
+    Raises LocalError, also when the one that runs is of another version than KUBERNETES in the environment asks for."""
     keeper = None
     if _keeper(state) is None:
         find(report)  # here, where the progress of a build is seen
         keeper = _start_keeper(nodes, directory, state)
-    else:
-        report("a cluster is running already")
     try:
-        return _wait_ready(state, keeper)
+        cluster = _wait_ready(state, keeper)
+        if keeper is None or cluster.pid != keeper.pid:
+            report(_already(cluster, environ))
+        return cluster
     except BaseException:
         if keeper is not None:
             keeper.terminate()
             keeper.wait(_STOP_SECONDS)
         raise
+
+
+def _already(cluster: Cluster, environ: Mapping[str, str]) -> str:
+    told = f"a cluster is running already: Kubernetes {cluster.kubernetes}, {cluster.nodes} nodes"
+    wanted = chosen(environ)
+    if environ.get(VARIABLE) and minor(wanted) != minor(cluster.kubernetes):
+        raise LocalError(f"{told}; {VARIABLE} asks for {wanted}: stop it first")
+    return told
 
 
 def down(state: Path) -> bool:
@@ -93,7 +112,7 @@ def keep(nodes: int, directory: Path | None, state: Path) -> None:
         signal.signal(signal.SIGTERM, _leave)
         with ControlPlane.start(directory=directory) as cp:
             extras(cp, nodes)
-            cluster = Cluster(os.getpid(), cp.url, str(cp.kubeconfig), str(cp.dir), nodes)
+            cluster = Cluster(os.getpid(), cp.url, str(cp.kubeconfig), str(cp.dir), nodes, cp.kubernetes)
             with _announced(cluster, state):
                 while cp.apiserver.alive and cp.etcd.alive:
                     time.sleep(1.0)

@@ -33,9 +33,14 @@ def chosen(environ: Mapping[str, str]) -> str:
     if not wanted:
         return offered()[-1]
     for version in offered():
-        if wanted.removeprefix("v") in (version, version.rpartition(".")[0]):
+        if wanted.removeprefix("v") in (version, minor(version)):
             return version
     raise BinaryError(f"{VARIABLE}={wanted}: there is only {', '.join(offered())}")
+
+
+def minor(version: str) -> str:
+    """1.35 of 1.35.4."""
+    return version.rpartition(".")[0]
 
 
 def staging(go_mod: str) -> list[str]:

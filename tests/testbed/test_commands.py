@@ -15,6 +15,7 @@ import yaml
 
 from testbed import Api, Binaries
 from testbed.paths import REPOSITORY
+from testbed.versions import minor, offered
 from tests.waiting import eventually
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -25,11 +26,9 @@ def run(tmp_path: Path, binaries: Binaries) -> Iterator[Run]:
     """Runs a command with a state directory of the test's own; whatever is up at the end is taken down."""
     environ = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, "-m", "testbed", *words]
-        return subprocess.run(
-            argv, check=False, cwd=REPOSITORY, env=environ, capture_output=True, text=True, timeout=120
-        )
+    def run(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        argv, env = [sys.executable, "-m", "testbed", *words], environ | more
+        return subprocess.run(argv, check=False, cwd=REPOSITORY, env=env, capture_output=True, text=True, timeout=120)
 
     yield run
     run("down")
@@ -68,6 +67,18 @@ def test_a_cluster_stays_up_until_it_is_taken_down(run: Run) -> None:
     assert (down.returncode, down.stderr) == (0, "the cluster is stopped\n")
     assert not directory.exists()
     assert (run("down").stderr, run("status").returncode) == ("no cluster is running\n", 3)
+
+
+def test_a_cluster_that_runs_is_not_taken_for_one_of_another_version(run: Run) -> None:
+    exported(run("up", "--nodes", "0"))
+    oldest, newest = offered()[0], offered()[-1]
+    version = os.environ.get("KUBERNETES") or newest
+    other = oldest if minor(oldest) not in version else newest
+    up = run("up", KUBERNETES=other)
+    assert (up.returncode, up.stdout) == (1, "")
+    assert f"KUBERNETES asks for {other}: stop it first" in up.stderr
+    assert "Traceback" not in up.stderr
+    assert run("status").returncode == 0
 
 
 def test_a_directory_of_the_persons_own_outlives_the_cluster(run: Run, tmp_path: Path) -> None:
