@@ -115,7 +115,8 @@ def build(order: Order, tool: str, environ: Mapping[str, str] = os.environ) -> N
     """Build it. ``environ``: the builder's. Raises LocalError when it failed; it has said why on stderr by then."""
     with pip_secrets() as secrets:
         if subprocess.run(command(tool, order, secrets), check=False, env=environ).returncode != 0:
-            raise LocalError(f"{Path(tool).name} did not build {order.tag}")
+            hint = "" if order.base else "; where it could not pull the base image, BASE=IMAGE names another"
+            raise LocalError(f"{Path(tool).name} did not build {order.tag}{hint}")
 
 
 @click.command()

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed.errors import BinaryError
+from testbed.errors import BinaryError, LocalError
 from testbed.paths import REPOSITORY
-from tools.image import EARLIEST, Order, builder, certificates, command, commit_time, pip_options
+from tools.image import EARLIEST, Order, build, builder, certificates, command, commit_time, pip_options
 
 ORDER = Order("r.example/lastnode:1", when=1700000000, base="r.example/python@sha256:00", context=Path("/checkout"))
 
@@ -52,6 +52,16 @@ def test_the_base_is_the_dockerfiles_own_unless_one_is_named() -> None:
 def test_secrets_are_named_by_the_id_that_the_dockerfile_asks_for() -> None:
     argv = command("docker", ORDER, {"pip.conf": Path("/tmp/x/pip.conf")})
     assert argv[-2:] == ["--secret=id=pip.conf,src=/tmp/x/pip.conf", "/checkout"]
+
+
+@pytest.mark.parametrize(("base", "hinted"), [("", True), ("r.example/python:1", False)])
+def test_a_build_that_failed_says_that_another_base_can_be_named(tmp_path: Path, base: str, hinted: bool) -> None:
+    tool = tmp_path / "buildah"
+    tool.write_text("#!/bin/sh\nexit 1\n")
+    tool.chmod(stat.S_IRWXU)
+    with pytest.raises(LocalError, match="buildah did not build lastnode:1") as raised:
+        build(Order("lastnode:1", 0, base), str(tool))
+    assert ("BASE=IMAGE" in str(raised.value)) is hinted
 
 
 def test_the_time_can_be_set_from_outside() -> None:
