@@ -43,7 +43,6 @@ ARMS: Final = {
     arm.name: arm
     for arm in (
         Arm("none", DEFAULT),
-        Arm("last", DEFAULT),
         Arm("older", DEFAULT),
         Arm("last", STICKY),
         Arm("older", STICKY),
@@ -58,7 +57,7 @@ EVERYBODY: Final = (*ARMS, ORACLE)
 STICKIEST: Final = "groups-sticky"
 COMPARISON: Final = (ORACLE, CONTROL, STICKIEST)
 # In order of what is worth knowing, for who stops early.
-IN_TURN: Final = (*COMPARISON, "older-sticky", "older-default", "last-sticky", "alike-sticky", "last-default")
+IN_TURN: Final = (*COMPARISON, "older-sticky", "older-default", "last-sticky", "alike-sticky")
 
 
 def arms_of(at_a_time: int) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.headline import aims, plots, report
+from benchmarks.headline import plots, report
 from benchmarks.headline.kept import Run
 
 Worlds = Mapping[str, Sequence[Run]]
@@ -18,7 +18,7 @@ END: Final = "<!-- full size: end -->\n"
 
 
 def block(worlds: Worlds) -> str:
-    """Of each world the table and links to its plots, and the aims of all; says so where nothing was run."""
+    """Of each world the table and links to its plots; says so where nothing was run."""
     if not any(worlds.values()):
         return "The full size was not run yet.\n"
     parts = []
@@ -26,7 +26,7 @@ def block(worlds: Worlds) -> str:
         if runs:
             names = plots.files(runs)
             parts += [report.summary(runs), *(_image(f"{world}-{name}", plots.TITLES[name]) for name in names)]
-    return "\n\n".join([*parts, *filter(None, [aims.text([run for runs in worlds.values() for run in runs])])]) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def with_block(doc: str, worlds: Worlds) -> str:

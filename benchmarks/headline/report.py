@@ -41,6 +41,7 @@ def _cpu_in_short(run: Run, _: _Beside) -> str:
     return "/".join(f"{run.cpu_ms[name]:.1f}" for name in _TELLING if name in run.cpu_ms)
 
 
+_TOGETHER: Final = "of one workload"
 _TELLING: Final = ("kube-apiserver", "kube-scheduler", "recorder", "webhook")
 _COLUMNS: Final[Mapping[str, Callable[[Run, _Beside], str]]] = {
     "arm": lambda run, _: run.arm,
@@ -61,7 +62,7 @@ _COLUMNS: Final[Mapping[str, Callable[[Run, _Beside], str]]] = {
     "cycle ms": lambda run, _: f"{run.cycle_ms:.1f}" if run.rates else "",
     "deviation": lambda run, _: f"{run.summary.spread:.2f}",
     "most": lambda run, _: f"{run.summary.fullest:.1f}",
-    "of one workload": lambda run, _: f"{run.summary.together:.2f}",
+    _TOGETHER: lambda run, _: f"{run.summary.together:.2f}",
     "at most": lambda run, _: f"{run.summary.most_together}",
     "CPU ms": _cpu_in_short,
     "CPU of others": lambda run, _: "" if run.others is None else f"{run.others:.1%}",
@@ -69,12 +70,12 @@ _COLUMNS: Final[Mapping[str, Callable[[Run, _Beside], str]]] = {
 }
 _STARTUP: Final = ("arm", "remembered node", "last node", "of possible", "of the oracle's", "passed over",
                    "those: mean s", "mean s", "cut", "p50 s", "p95 s", "pulled TB", "first s")  # fmt: skip
-_LOAD: Final = ("arm", "pods/s", "of none", "cycle ms", "deviation", "most", "of one workload", "at most",
+_LOAD: Final = ("arm", "pods/s", "of none", "cycle ms", "deviation", "most", _TOGETHER, "at most",
                 "CPU of others", "minutes")  # fmt: skip
 _BRIEF: Final = ("arm", "remembered node", "mean s", "cut", "p95 s", "pulled TB", "pods/s")
 _WHO: Final = dict(zip((CONTROL, STICKIEST, ORACLE), ("without lastnode", "with it", "at best"), strict=True))
 _SHORT: Final = ("arm", "remembered node", "last node", "passed over", "mean s", "cut", "first s", "pods/s", "of none",
-                 "CPU ms", "deviation", "of one workload")  # fmt: skip
+                 "CPU ms", "deviation", _TOGETHER)  # fmt: skip
 
 
 def text(runs: Sequence[Run]) -> str:
@@ -94,8 +95,9 @@ def brief(runs: Sequence[Run]) -> str:
 
 
 def summary(runs: Sequence[Run]) -> str:
-    """What of it goes into a document; aims are of both worlds."""
-    return "\n\n".join([_intro(runs), _table(_SHORT, runs), *_notes(runs)])
+    """What of it goes into a document. Aims do not: `--published` prints them beside the same results."""
+    columns = [column for column in _SHORT if column != _TOGETHER or runs[0].at_a_time > 1]
+    return "\n\n".join([_intro(runs), _table(columns, runs), *_notes(runs)])
 
 
 def _answer(runs: Sequence[Run]) -> str:

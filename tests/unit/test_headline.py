@@ -198,7 +198,7 @@ def test_sessions_of_one_workload_are_counted_where_they_ran_at_the_same_time() 
 
 def test_an_arm_asks_for_what_its_preference_says() -> None:
     assert ARMS["none-default"].wanted(("b", "a")) == ()
-    assert ARMS["last-default"].wanted(("b", "a")) == ("b",)
+    assert ARMS["last-sticky"].wanted(("b", "a")) == ("b",)
     assert ARMS["older-sticky"].wanted(("b", "a")) == ("b", "a")
     assert ARMS["last-sticky"].flags == ("--older-weight=0", "--group-weight=0", "--sticky-scheduler", STICKY)
     assert ARMS["older-default"].flags == ()
