@@ -97,7 +97,7 @@ def brief(runs: Sequence[Run]) -> str:
 def summary(runs: Sequence[Run]) -> str:
     """What of it goes into a document. Aims do not: `--published` prints them beside the same results."""
     columns = [column for column in _SHORT if column != _TOGETHER or runs[0].at_a_time > 1]
-    return "\n\n".join([_intro(runs), _table(columns, runs), *_notes(runs)])
+    return "\n\n".join([_world(runs), _table(columns, runs), *_notes(runs)])
 
 
 def _answer(runs: Sequence[Run]) -> str:
@@ -111,13 +111,16 @@ def _answer(runs: Sequence[Run]) -> str:
 
 
 def _intro(runs: Sequence[Run]) -> str:
+    return f"{_world(runs)} Start-up times and bytes are the model's."
+
+
+def _world(runs: Sequence[Run]) -> str:
     one, days = runs[0], sorted({run.at[:10] for run in runs})
     sessions = f"{one.at_a_time} session{'s' * (one.at_a_time > 1)} of each at a time"
     return (
         f"{one.workloads:,} workloads with an image each, {sessions}, {one.nodes:,} nodes, {one.rounds} rounds, "
         f"seed {one.seed}; "
-        f"{'; '.join(sorted({run.machine for run in runs}))}, {' to '.join(days[:: len(days) - 1 or 1])}. "
-        "Start-up times and bytes are the model's."
+        f"{'; '.join(sorted({run.machine for run in runs}))}, {' to '.join(days[:: len(days) - 1 or 1])}."
     )
 
 
