@@ -95,9 +95,9 @@ def brief(runs: Sequence[Run]) -> str:
 
 
 def summary(runs: Sequence[Run]) -> str:
-    """What of it goes into a document. Aims do not: `--published` prints them beside the same results."""
+    """What of it goes into a document."""
     columns = [column for column in _SHORT if column != _TOGETHER or runs[0].at_a_time > 1]
-    return "\n\n".join([_world(runs), _table(columns, runs), *_notes(runs)])
+    return "\n\n".join(filter(None, [_world(runs), _table(columns, runs), aims.text(runs), *_notes(runs)]))
 
 
 def _answer(runs: Sequence[Run]) -> str:
