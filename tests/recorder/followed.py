@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ class Counts(Observer):
         self.events: Counter[str] = Counter()
         self.skips = 0
         self.failures: list[str] = []
+        self.failed_at: list[float] = []
 
     def listed(self, resource: str, seconds: float, objects: int) -> None:
         self.lists += 1
@@ -48,6 +50,7 @@ class Counts(Observer):
 
     def failed(self, resource: str, reason: str) -> None:
         self.failures.append(reason)
+        self.failed_at.append(time.monotonic())
 
 
 class Followed(Generic[P]):

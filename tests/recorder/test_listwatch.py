@@ -114,14 +114,15 @@ def test_a_watch_that_is_closed_at_once_each_time_backs_off(followed: Watched) -
     followed.create("a")
     followed.backoff = Backoff(0.2, 10.0, lambda low, high: low)
     with followed.running() as watch, _cutting(followed.proxy, lambda: watch.progress.synced):
-        followed.until(lambda: followed.proxy.connections >= 4, "four connections")
-    _spread(followed.proxy.opened_at, [0.1, 0.2, 0.4])
+        followed.until(lambda: len(followed.counts.failed_at) >= 4, "four failures")
+    # Not its connections: an attempt whose last one was cut before the server answered it asks for the version first.
+    _spread(followed.counts.failed_at, [0.1, 0.2, 0.4])
     assert followed.counts.lists == 1
 
 
-def _spread(opened: list[float], least: list[float]) -> None:
-    """Between one connection and the next there was at least the back-off's delay."""
-    gaps = [later - earlier for earlier, later in itertools.pairwise(opened)]
+def _spread(moments: list[float], least: list[float]) -> None:
+    """Between one attempt and the next there was at least the back-off's delay."""
+    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
     assert all(gap >= wanted for gap, wanted in zip(gaps, least, strict=False)), gaps
 
 
