@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -238,7 +240,9 @@ def test_reads_in_a_storm_are_few_and_nothing_of_that_time_is_lost(
     lasted = time.monotonic() - begun
     asked = [each for each in proxy.asked[asked_before:] if each.method == "GET" and f"/{collection}" in each.path]
     proxy.fault = None
-    assert 2 <= len(asked) <= most_attempts(lasted)
+    watches = Counter(str(parse_qs(urlsplit(each.path).query).get("labelSelector")) for each in asked)
+    assert len(watches) == (2 if collection == "pods" else 1)
+    assert all(2 <= attempts <= most_attempts(lasted) for attempts in watches.values()), watches
     history.holds()
 
 
