@@ -26,6 +26,8 @@ from lastnode.reading import read_controller, read_node, read_session, read_work
 
 # About 2 KB each: enough for every workload that is active at once, without holding 20,000 parsed memories for ever.
 MAX_MEMORIES: Final = 4096
+# Who follows sessions' pods has time: nobody waits for what it does.
+GATHER_SECONDS: Final = 0.02
 # Of workloads that went, a kind; where more go within minutes, of the first it is not known any more.
 MAX_GONE: Final = 10_000
 
@@ -161,7 +163,8 @@ class View:
         ``sessions``: the pods too (only the recorder needs them). Selectors leave on the server what nobody needs: pods
         of no session, pods that are not bound yet; and of most objects all but metadata.
         """
-        watch = functools.partial(ListWatch[Any], api, page_size=page_size, observer=observer)
+        gather = GATHER_SECONDS if sessions else 0.0
+        watch = functools.partial(ListWatch[Any], api, page_size=page_size, observer=observer, gather=gather)
         made = [watch("nodes", read_node, self.nodes)]
         for resource, kind in self.kinds.items():
             made.append(watch(

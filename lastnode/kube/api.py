@@ -7,7 +7,9 @@ used: a typed list of 20,000 pods costs 55 times the CPU and 130 times the memor
 import contextlib
 import json
 import os
+import select
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 from pathlib import Path
@@ -191,6 +193,7 @@ class Stream:
 
     def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
         self._response = response
+        self._lines: deque[bytes] = deque()  # that came and were not read yet
 
     def __enter__(self) -> Self:
         return self
@@ -209,12 +212,21 @@ class Stream:
         try:
             for chunk in self._response.stream(_CHUNK_BYTES):
                 *lines, pending = (pending + chunk).split(b"\n")
-                yield from lines
+                self._lines.extend(lines)
+                while self._lines:
+                    yield self._lines.popleft()
         except ReadTimeoutError as error:
             raise Silent("nothing came for longer than the silence limit") from error
         except (HTTPError, HTTPException, OSError, AttributeError, ValueError) as error:
             # urllib3 reads from a None file object when another thread aborts: AttributeError, ValueError.
             raise Unreachable(one_line(error)) from error
+
+    def is_drained(self) -> bool:
+        """Whether all that has come was read, as far as the socket knows; False where it cannot be asked."""
+        try:
+            return not self._lines and not select.select([self._response], [], [], 0)[0]
+        except (ValueError, OSError):
+            return False
 
     def abort(self) -> None:
         """Wake the reader: a plain close would leave it in its read until the silence limit."""

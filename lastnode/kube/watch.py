@@ -49,7 +49,8 @@ class ListWatch(Generic[R]):
 
     ``metadata_only``: ask for objects without spec and status, of which ``read`` then sees nothing. ``served``: told
     what the server says of the resource, before anything of it is read. ``mine``: of a store that others fill too,
-    whether an object is one that this one brings.
+    whether an object is one that this one brings. ``gather``: seconds that events may wait for each other, once all
+    that came was read: who wakes once for several takes less of a busy machine.
     """
 
     api: Api
@@ -66,6 +67,7 @@ class ListWatch(Generic[R]):
     clock: Callable[[], float] = time.monotonic
     served: Callable[[Served], None] | None = None
     mine: Callable[[R], bool] = lambda _: True
+    gather: float = 0.0
 
     def __post_init__(self) -> None:
         self.progress = Progress(self.clock())
@@ -244,6 +246,8 @@ class ListWatch(Generic[R]):
             for line in stream:
                 self._handle(wire.event(line))
                 self._heard()
+                if self.gather and stream.is_drained():
+                    self._stopping.wait(self.gather)
 
     def _open(self, path: str, query: Mapping[str, str]) -> Stream:
         stream = self.api.stream(path, query, self.silence, self._accept.an_object)

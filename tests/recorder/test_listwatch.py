@@ -146,6 +146,18 @@ def _cutting(proxy: TcpProxy, begun: Callable[[], bool]) -> Iterator[None]:
         thread.join(10)
 
 
+def test_events_that_came_together_wait_for_no_others_and_stopping_waits_for_none(followed: Watched) -> None:
+    """Were each to wait for the next one, they would take a minute."""
+    with followed.running(gather=3.0) as watch:
+        followed.until(lambda: watch.progress.synced, "the first list")
+        followed.create(*(f"n{number}" for number in range(20)))
+        followed.becomes_equal()
+    with followed.running(gather=60.0) as watch:
+        followed.until(lambda: watch.progress.synced, "the first list")
+        followed.create("last")
+        followed.becomes_equal()
+
+
 def test_slow_failures_back_off_as_quick_ones_do(followed: Watched) -> None:
     """A connection that takes long to fail (a firewall that drops packets) is no healthy watch."""
     followed.proxy.refusing = True
