@@ -16,6 +16,7 @@ from typing import Any, Self
 import yaml
 
 from lastnode.kube.fetch import fetch
+from lastnode.outcome import JOURNAL, SessionRecord
 
 from . import sandboxversions, webhook
 from .api import Api
@@ -159,6 +160,10 @@ class Stack:
         lines = fetch(f"{url}/metrics", seconds=10, ca=str(self.trusted)).decode().splitlines()
         samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, value in samples}
+
+    def journal(self, pod_uid: str = "") -> list[SessionRecord]:
+        """What the recorder says about a session, or about all that it keeps."""
+        return JOURNAL.decode(fetch(f"{self.recorder_url}/sessions?pod_uid={pod_uid}", seconds=10)).sessions
 
     def wait(self, reached: Callable[[], bool], what: str, within: float = 30.0) -> None:
         """Poll until `reached`. Raises LocalError, with the end of every log, when it takes longer than that."""

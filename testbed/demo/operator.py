@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
-from lastnode.kube.fetch import fetch
-from lastnode.outcome import JOURNAL, WARM, Outcome, SessionRecord
+from lastnode.outcome import WARM, Outcome, SessionRecord
 from testbed.demo.arms import Arm
 from testbed.demo.many import Tally
 from testbed.demo.outcome import Run
@@ -38,13 +37,13 @@ def look(
     pods = {run.uid for run in (*seen, *warm)}
 
     def counted() -> bool:
-        return pods <= {record.pod_uid for record in _journal(stack)}
+        return pods <= {record.pod_uid for record in stack.journal()}
 
     stack.wait(counted, "the recorder to count every session", COUNTED_SECONDS)
     _kubectl(console, stack, "report")
     if faults:
         _kubectl(console, stack, "explain", faults[0][2].pod, "-n", "default")
-    journal, apart = _journal(stack), {run.workload for run in tallied}
+    journal, apart = stack.journal(), {run.workload for run in tallied}
     told = [each for each in journal if each.workload not in apart]
     return disagreements(seen, told) + told_cold([run.pod for run in warm], journal)
 
@@ -67,10 +66,6 @@ def told_cold(warm: Iterable[str], records: Iterable[SessionRecord]) -> list[str
     cold = {each.pod: each.outcome for each in records if each.outcome not in (*WARM, Outcome.GROUP)}
     said = [f"{pod} as {cold[pod]}" for pod in warm if pod in cold]
     return [f"the recorder counted {', '.join(said)}, and they ran on a known node"] if said else []
-
-
-def _journal(stack: Stack) -> list[SessionRecord]:
-    return JOURNAL.decode(fetch(f"{stack.recorder_url}/sessions", seconds=10)).sessions
 
 
 def _kubectl(console: Console, stack: Stack, *words: str) -> None:

@@ -23,7 +23,7 @@ from testbed.workloads import Object
 from tests.agent.conftest import FLAGS
 from tests.extender.cluster import Wire, collection, make_nodes, path_of, start_scheduler
 from tests.kinds.rows import SANDBOX, Row, config
-from tests.outcomes.scene import decisions, journal
+from tests.outcomes.scene import decisions
 from tests.recorder.httpproxy import HttpProxy
 from tests.waiting import eventually, second_after
 
@@ -181,7 +181,7 @@ class Workload:
         uid = pod["metadata"]["uid"]
         if not self.sticky:
             return Ran(pod, None)
-        record = eventually(lambda: next(iter(journal(self.world.stack, uid)), None), f"{uid} to be counted", SECONDS)
+        record = eventually(lambda: next(iter(self.world.stack.journal(uid)), None), f"{uid} to be counted", SECONDS)
         eventually(lambda: self.last_node == record.node, f"{record.node} on {self.name}", SECONDS)
         return Ran(pod, record)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from lastnode.outcome import JOURNAL, SessionRecord
+from lastnode.outcome import SessionRecord
 from testbed.stack import Stack
 from testbed.workloads import Object
 from tests.extender.cluster import (
@@ -49,7 +49,7 @@ class Scene:
         node = eventually(lambda: self.stack.api.get(path_of(made))["spec"].get("nodeName"), "the pod to be bound")
         become_ready(self.stack, made)
         uid = made["metadata"]["uid"]
-        record = eventually(lambda: next(iter(journal(self.stack, uid)), None), "the recorder to count the session")
+        record = eventually(lambda: next(iter(self.stack.journal(uid)), None), "the recorder to count the session")
         return node, record
 
     def counted(self) -> dict[str, float]:
@@ -75,7 +75,7 @@ class Scene:
         made = create(self.stack, pod)
         become_ready(self.stack, made)
         Wire(self.stack.extender_url).expect_node(marker, pod, [marker], seconds=30)
-        eventually(lambda: journal(self.stack, made["metadata"]["uid"]), "the marker's session to be counted")
+        eventually(lambda: self.stack.journal(made["metadata"]["uid"]), "the marker's session to be counted")
         self.before = counters(self.stack)
         self.stack.api.delete(f"/api/v1/nodes/{marker}")
 
@@ -93,12 +93,6 @@ def become_ready(stack: Stack, pod: Mapping[str, Any]) -> None:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": now}]}
     stack.api.patch(f"{path_of(pod)}/status", {"status": status}, "application/strategic-merge-patch+json")
-
-
-def journal(stack: Stack, pod_uid: str = "") -> list[SessionRecord]:
-    """What the recorder says about a session, or about all that it keeps."""
-    with urllib.request.urlopen(f"{stack.recorder_url}/sessions?pod_uid={pod_uid}", timeout=10) as answer:
-        return JOURNAL.decode(answer.read()).sessions
 
 
 def decisions(stack: Stack, pod_uid: str) -> list[Object]:

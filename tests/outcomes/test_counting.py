@@ -18,7 +18,6 @@ from lastnode.outcome import SessionRecord
 from lastnode.reasons import Reason
 from recorder.why.inquiry import BURST, PER_SECOND, Look
 from testbed.stack import Stack
-from tests.outcomes.scene import journal
 from tests.recorder.space import Space
 from tests.waiting import eventually
 
@@ -48,7 +47,7 @@ def sessions(space: Space, count: int) -> list[SessionRecord]:
 
 def own(space: Space) -> list[SessionRecord]:
     """Of the workload "w" of this test."""
-    return [record for record in journal(space.stack) if (record.namespace, record.workload) == (space.name, "w")]
+    return [record for record in space.stack.journal() if (record.namespace, record.workload) == (space.name, "w")]
 
 
 def restart(space: Space) -> None:
@@ -103,7 +102,7 @@ def test_the_first_session_of_a_workload_on_a_node_of_its_cache_group_is_told_ap
     space.workload("stranger")
     space.session("three", a, 4, "stranger")
     space.written(a, "stranger")
-    record = eventually(lambda: [r for r in journal(space.stack) if r.pod == "three"], "the stranger's session")[0]
+    record = eventually(lambda: [r for r in space.stack.journal() if r.pod == "three"], "the stranger's session")[0]
     assert record.outcome == "first"
 
 

@@ -21,7 +21,6 @@ from testbed.demo.outcome import Run
 from testbed.sessions import Sessions
 from testbed.stack import Stack
 from tests.extender.cluster import start_scheduler
-from tests.outcomes.scene import journal
 from tests.waiting import eventually, second_after
 
 NODES, WORKLOADS = 12, 16
@@ -115,7 +114,7 @@ def _records(stack: Stack, runs: list[Run], all_of_them: bool) -> dict[str, Sess
     wanted = {f"{run.workload}-{run.session}" for run in runs}
 
     def found() -> dict[str, SessionRecord]:
-        return {record.pod: record for record in journal(stack) if record.pod in wanted}
+        return {record.pod: record for record in stack.journal() if record.pod in wanted}
 
     if all_of_them:
         eventually(lambda: len(found()) == len(wanted), f"{len(wanted)} sessions to be counted")

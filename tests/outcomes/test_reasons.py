@@ -26,7 +26,7 @@ from tests.kubectl.terminal import run
 from tests.monitoring.panels import PANELS, substituted
 from tests.monitoring.promserver import PromServer
 from tests.outcomes.conftest import IGNORANT, SILENT
-from tests.outcomes.scene import Scene, become_ready, journal
+from tests.outcomes.scene import Scene, become_ready
 from tests.waiting import eventually
 
 A_DAY_AND_MORE = timedelta(hours=25)
@@ -223,7 +223,7 @@ def test_sessions_of_workloads_that_did_not_opt_in_are_nobodys_business(scene: S
     become_ready(scene.stack, made)
     create(scene.stack, sticky_runtime("counted", scene.namespace))
     scene.run(session_pod(scene.namespace, "later", workload="counted", spec=pod_spec(scene.namespace)))
-    assert not journal(scene.stack, made["metadata"]["uid"])
+    assert not scene.stack.journal(made["metadata"]["uid"])
     assert sum(scene.counted().values()) == 1
 
 

@@ -16,7 +16,7 @@ from testbed.stack import Stack
 from testbed.versions import chosen, minor
 from testbed.workloads import Object
 from tests.extender.cluster import create, entry, make_nodes, path_of, pod_spec, session_pod, sticky_runtime
-from tests.outcomes.scene import become_ready, journal
+from tests.outcomes.scene import become_ready
 from tests.recorder.conftest import _running as running
 from tests.waiting import eventually
 
@@ -105,7 +105,7 @@ def test_a_waiting_session_comes_back_whatever_else_scores_better_and_that_is_to
     place.is_nominated(pod)
     assert place.placed(pod) == [place.wanted]
     become_ready(place.stack, pod)
-    record = eventually(lambda: next(iter(journal(place.stack, pod["metadata"]["uid"])), None), "its record")
+    record = eventually(lambda: next(iter(place.stack.journal(pod["metadata"]["uid"])), None), "its record")
     assert (record.outcome, record.nominated) == (Outcome.REUSED, place.wanted)
     assert counted(place.stack, "nominated") == before + 1
     # Since 1.35 the API server clears it once the pod is bound.
@@ -209,7 +209,7 @@ def test_a_recorder_that_starts_finds_those_that_wait_and_smaller_clusters_are_l
             session = create(place.stack, session_pod(place.name, f"r{len(flags)}", workload="w", spec=pod_spec(
                 nodeName=place.other)))  # fmt: skip
             become_ready(place.stack, session)
-            eventually(lambda s=session: journal(place.stack, s["metadata"]["uid"]), "a session to be counted")  # type: ignore[misc]
+            eventually(lambda s=session: place.stack.journal(s["metadata"]["uid"]), "a session to be counted")  # type: ignore[misc]
             assert place.nominated(waiting) == ""
             other.stop()
     finally:
