@@ -1,4 +1,8 @@
-"""Records the golden requests anew: ``python -m tests.extender.golden.record [DIRECTORY]``.
+"""Records the golden requests anew, in ten seconds: ``python -m tests.extender.golden.record [DIRECTORY]``.
+
+What a real kube-scheduler sends to an extender, byte for byte: ``NAME.json`` is the body, ``NAME.http`` the request
+line and headers; the names say what is in them. ``whole-nodes…`` has ``nodeCacheCapable: false``, all others send
+names. ``test_golden.py`` records again and compares, so that the files cannot drift.
 
 Starts a control plane, a stand-in that records and answers [], and two real kube-schedulers that ask it: one with
 nodeCacheCapable, as scheduler-config/extender.yaml has it, and one without.
