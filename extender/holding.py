@@ -3,8 +3,8 @@
 Some policies forbid node affinity, and then the preference, which is to be soft, would keep sessions from starting. No
 webhook hears of a refusal. But whoever was refused asks again: the same controller, for a pod of the same name and
 labels. What is asked again passes as it is. It is no such retry where a session of the workload became Ready meanwhile:
-its memory has changed. That, and the labels, tell successive sessions of one Sandbox, or a burst of sessions with one
-generateName, from retries.
+its memory has changed (the recorder sees to that where a controller has sessions one after the other). That, and the
+labels, tell successive sessions of one Sandbox, or a burst of sessions with one generateName, from retries.
 
 Where the retry is refused as well, the terms were not why (a quota is full): with and without take turns then, so that
 neither keeps the session from starting. Where most pods that were given a preference were asked about again at once,

@@ -24,6 +24,8 @@ DEFAULT_GROUP_WEIGHT: Final = 1
 # How many nodes a workload's memory holds: unless it is set otherwise, and at most.
 DEFAULT_RECENT_NODES: Final = 8
 MOST_RECENT_NODES: Final = 32
+# A memory that already leads to a session's node is not written again before its date is behind by so much.
+DEFAULT_REDATE_SECONDS: Final = 300.0
 # Of a cache group so many nodes are preferred: the newest ones.
 GROUP_NODES: Final = 32
 # Of the annotation's text. Longer text is not written, counts as absent, and is never parsed, so that nobody can keep

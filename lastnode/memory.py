@@ -5,7 +5,7 @@ associative and idempotent, so whatever order events arrive in, the same memory 
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -119,6 +119,22 @@ def add(known: Memory, placements: Memory, now: datetime) -> Memory:
     """
     dated = {(entry.node, entry.pod_uid) for entry in known if entry.pod_uid and not is_ahead(entry, now)}
     return merge(known, (entry for entry in placements if (entry.node, entry.pod_uid) not in dated), now=now)
+
+
+def tells(known: Memory, memory: Memory, within: timedelta) -> bool:
+    """Whether what is known already tells where to come back: the same machines in the same order, and no date of
+    ``memory`` is ``within`` later, or more."""
+    return len(known) == len(memory) and all(
+        old == new or redates(old, new, within) for old, new in zip(known, memory, strict=True)
+    )
+
+
+def redates(old: Entry, new: Entry, within: timedelta) -> bool:
+    """Whether ``new`` is of the same machine, and less than ``within`` later: both are dated."""
+    if old.ready_at is None or new.ready_at is None:
+        return False
+    same = (old.node, old.hostname, old.node_uid) == (new.node, new.hostname, new.node_uid)
+    return same and timedelta(0) <= new.ready_at - old.ready_at < within
 
 
 def is_ahead(entry: Entry, now: datetime) -> bool:

@@ -53,12 +53,14 @@ class Node(Record, frozen=True, gc=False, kw_only=True):
 class Linked(Record, frozen=True, gc=False, kw_only=True):
     """An object, and what leads from it to a workload: what controls it, by name, UID and API group; and which of the
     keys that may name a workload it has, each followed by its value (pairs in a tuple of tuples would double it).
+    ``created_at``: by the API server's clock.
     """
 
     controller: str | None = None
     controller_uid: str | None = None
     controller_group: str | None = None
     claims: tuple[str, ...] = ()
+    created_at: datetime | None = None
 
     def claim(self, key: str) -> str | None:
         """What it says under that key."""
@@ -82,7 +84,6 @@ class Workload(Linked, frozen=True, gc=False, kw_only=True):
     resource: str
     kind: str
     sticky: bool
-    created_at: datetime | None = None
     successor: bool = False
     last_node: str | None = None
     packed_nodes: bytes | None = None  # recent_nodes, packed by lastnode.objects
@@ -115,7 +116,6 @@ class Session(Linked, frozen=True, gc=False, kw_only=True):
     node: str | None = None
     ready_at: datetime | None = None
     first_ready_at: datetime | None = None
-    created_at: datetime | None = None
     scheduled_after: int | None = None
     over: bool = False
     crashed_at: datetime | None = None

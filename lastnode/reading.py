@@ -199,7 +199,8 @@ def read_patched(kind: Kind, before: Workload, answer: bytes) -> Workload:
 def read_controller(keys: Sequence[str], data: bytes | msgspec.Raw) -> Controller:
     """What controls session pods: nothing but its metadata is read. ``keys``: what of it may name a workload."""
     metadata = decode_deep(_METADATA, data).metadata
-    return Controller(**_identity(metadata), **_links(metadata, _named(metadata, keys)))
+    created_at = utc(metadata.creation_timestamp)
+    return Controller(**_identity(metadata), **_links(metadata, _named(metadata, keys)), created_at=created_at)
 
 
 def read_annotations(data: bytes | msgspec.Raw) -> Mapping[str, str | None]:

@@ -6,6 +6,7 @@ from typing import Final
 from cachetools import TTLCache
 
 from lastnode.attribution import Attribution, Verdict, attribute
+from lastnode.kube.store import ObjectKey
 from lastnode.objects import Linked, Session
 from lastnode.view import View
 
@@ -35,6 +36,13 @@ class Attributing:
             return found
         seen = self._view.seen._replace(controller=lambda _resource, _key: gone)
         return attribute(session, seen, complete=complete)
+
+    def controller_of(self, session: Session) -> Linked | None:
+        """What controls its pod and leads on, where that is seen, or was until lately."""
+        key = ObjectKey(session.namespace, session.controller or "")
+        seen = (self._view.seen.controller(way.through, key) for way in session.ways if way.through)
+        found = next((each for each in seen if each is not None and each.uid == session.controller_uid), None)
+        return found or self._gone.get(session.controller_uid or "")
 
     def again(self, session: Session, found: Attribution) -> Attribution:
         """Attributed once: afterwards the same workload as it is now, unless it is gone or does not opt in any more."""

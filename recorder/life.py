@@ -24,18 +24,20 @@ _BEFORE: Final = timedelta(milliseconds=1)
 
 class Pending(NamedTuple):
     """What has to reach one workload: its UID, placements that are not written down yet, and crashes that take
-    placements back, written down or not; bounded, however long it has to wait."""
+    placements back, written down or not; bounded, however long it has to wait. ``pressing``: the memory has to change,
+    if only in a date."""
 
     uid: str
     memory: Memory = ()
     crashes: frozenset[Crash] = frozenset()
+    pressing: bool = False
 
     def plus(self, other: "Pending") -> "Pending":
         """Both; in whatever order things come, the same comes out. Of another workload's nothing is taken over."""
         if self.uid != other.uid:
             return other
         crashes = _latest(_one_each(self.crashes | other.crashes))
-        return Pending(self.uid, memory.merge(self.memory, other.memory), crashes)
+        return Pending(self.uid, memory.merge(self.memory, other.memory), crashes, self.pressing or other.pressing)
 
 
 def _one_each(crashes: frozenset[Crash]) -> frozenset[Crash]:
@@ -61,7 +63,7 @@ class Write(Meant):
     GONE = "gone", "the workload does not exist any more"
     REPLACED = "replaced", "the workload is another one of the same name"
     NOT_STICKY = "not_sticky", "the workload has not opted in any more"
-    UNCHANGED = "unchanged", "it says so already"
+    UNCHANGED = "unchanged", "it says so already, at most with a slightly older date (--redate-seconds)"
 
 
 def decide(
@@ -71,11 +73,13 @@ def decide(
     nodes: Mapping[str, Node] | None,
     now: datetime,
     most: int = DEFAULT_RECENT_NODES,
+    redate: timedelta = timedelta(0),
 ) -> Memory | Write:
     """The memory to write, or why there is nothing to write.
 
     ``known``: the memory that ``workload`` carries. ``nodes``: every node by name, for leaving out those that are gone
-    or replaced; None while they are not all known. ``most``: how many entries are kept.
+    or replaced; None while they are not all known. ``most``: how many entries are kept. ``redate``: a memory in which
+    only dates would change, by less, is left as it is.
     """
     if workload is None:
         return Write.GONE
@@ -89,7 +93,10 @@ def decide(
     if nodes is not None:
         merged = memory.prune(merged, nodes)
     merged = memory.bounded(merged, most)
-    if workload.last_node == (merged[0].node if merged else None) and merged == memory.merge(known, now=now):
+    # What is taken back goes at once, even where a later session on the same node says the same.
+    within = timedelta(0) if pending.pressing or kept != known else redate
+    said = memory.tells(memory.merge(known, now=now), merged, within)
+    if said and workload.last_node == (merged[0].node if merged else None):
         return Write.UNCHANGED
     return merged
 
@@ -224,14 +231,25 @@ def awaited_by(session: Session, found: Attribution, node: Node | None) -> tuple
     return (Awaited("nodes", "", session.node or ""),) if node is None and is_ready(session) else ()
 
 
-def news(uid: str, session: Session, node: Node | None, early_crash: timedelta) -> Pending:
+def had_sessions(controller: Linked | None, *memories: Memory) -> bool:
+    """Whether what controls a session's pod may have had one before, such as a Sandbox that was suspended: it is older
+    than the newest placement. The next session's pod has the same name and controller then, and a webhook that sees the
+    same memory as well takes it for one that was refused (extender.holding)."""
+    made = controller.created_at if controller else None
+    dates = [entry.ready_at for entries in memories for entry in entries[:1] if entry.ready_at is not None]
+    return any(made is None or date >= made for date in dates)
+
+
+def news(
+    uid: str, session: Session, node: Node | None, early_crash: timedelta, *, pressing: bool = False
+) -> Pending:  # fmt: skip
     """What has to reach its workload, of that UID: its placement, once it is Ready on ``node``, and its crash."""
-    placed = (_entry(session, node),) if node is not None and is_ready(session) else ()
+    placed = (placement(session, node),) if node is not None and is_ready(session) else ()
     if not has_crashed(session, early_crash) or session.crashed_at is None:
-        return Pending(uid, placed)
+        return Pending(uid, placed, pressing=pressing)
     # A container may be killed and run again within a second. Where both have one date, Ready was later: it is so now.
     at = session.crashed_at - _BEFORE if session.ready_at == session.crashed_at else session.crashed_at
-    return Pending(uid, placed, frozenset({Crash(session.uid, session.crashed_at - early_crash, at)}))
+    return Pending(uid, placed, frozenset({Crash(session.uid, session.crashed_at - early_crash, at)}), pressing)
 
 
 def has_crashed(session: Session, early_crash: timedelta) -> bool:
@@ -239,17 +257,21 @@ def has_crashed(session: Session, early_crash: timedelta) -> bool:
     return bool(early_crash) and session.crashed_at is not None and session.node is not None
 
 
-def _entry(session: Session, node: Node) -> Entry:
+def placement(session: Session, node: Node) -> Entry:
+    """What is remembered of a session that became Ready on that node."""
     return Entry(
         node=node.name, hostname=node.hostname, node_uid=node.uid, ready_at=session.first_ready_at, pod_uid=session.uid
     )
 
 
-def is_written(known: Memory, session: Session, now: datetime) -> bool:
-    """Whether the memory has this session's placement, or a later one that replaced it."""
+def is_written(known: Memory, placed: Entry, now: datetime, redate: timedelta = timedelta(0)) -> bool:
+    """Whether the memory has a session's placement, or a later one that replaced it, or need not have it: see
+    :func:`decide`."""
     believed = [entry for entry in known if not memory.is_ahead(entry, now)]
-    return any(entry.pod_uid == session.uid or _later(entry, session) for entry in believed)
+    if believed and memory.redates(believed[0], placed, redate):
+        return True
+    return any(entry.pod_uid == placed.pod_uid or _later(entry, placed) for entry in believed)
 
 
-def _later(entry: Entry, session: Session) -> bool:
-    return bool(entry.ready_at and session.first_ready_at and entry.ready_at > session.first_ready_at)
+def _later(entry: Entry, other: Entry) -> bool:
+    return bool(entry.ready_at and other.ready_at and entry.ready_at > other.ready_at)

@@ -91,7 +91,7 @@ class Recorder:
         counting = _counting(settings, server, view, session_metrics, journal, nominating, unforeseen)
         sessions = Sessions(
             view, queue.add, recall=cache.recall, ttl=settings.memory_ttl, known=known,
-            early_crash=settings.early_crash_seconds,
+            early_crash=settings.early_crash_seconds, redate=settings.redate,
             verdict=record_metrics.verdict, inquire=counting.inquire, count=counting.count, unforeseen=unforeseen,
         )  # fmt: skip
         sessions.follow()
@@ -102,7 +102,7 @@ class Recorder:
         writer = Writer(
             server, view, sessions, queue, cache, record_metrics,
             leadership=leadership, nodes_known=lambda: watches[0].progress.synced, unforeseen=unforeseen,
-            recent_nodes=settings.recent_nodes,
+            recent_nodes=settings.recent_nodes, redate=settings.redate,
         )  # fmt: skip
         elector = partial(_elector, settings, server, leadership, [sessions.schedule_all, nominating.look_again])
         workers = _workers(settings, counting, writer, nominating, elector)

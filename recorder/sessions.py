@@ -16,6 +16,7 @@ from threading import Lock
 from typing import Final
 
 import msgspec
+from cachetools import TTLCache
 
 from lastnode.attribution import Attribution, Awaited, Verdict
 from lastnode.kube.store import ObjectKey
@@ -31,17 +32,22 @@ from recorder.life import (
     Pending,
     awaited_by,
     dated,
+    had_sessions,
     has_crashed,
     is_of_interest,
     is_ready,
     is_written,
     matters,
     news,
+    placement,
     said,
 )
 
 # Of one workload. Only a standby comes near it: what the leader may not write stays pending here for ever.
 MOST_DUE: Final = 1000
+# Workloads whose latest placement was not worth a write; where more come back within minutes, one that crashes may
+# leave its node in the memory.
+MOST_UNSAID: Final = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +60,8 @@ class Sessions:
 
     ``recall``: what is written on a workload. ``ttl``: seconds that it counts. ``known``: whether every resource was
     listed once. ``early_crash``: a session that fails so many seconds after it became Ready, or sooner, takes its
-    placement back; 0: none does. ``now``: the time of day.
+    placement back; 0: none does. ``redate``: seconds that a memory's dates may be behind, see :func:`life.decide`.
+    ``now``: the time of day.
     """
 
     view: View
@@ -64,6 +71,7 @@ class Sessions:
     ttl: float
     known: Callable[[], bool]
     early_crash: float = 0.0
+    redate: float = 0.0
     verdict: Callable[[Verdict], None] = lambda _: None
     inquire: Callable[[Life], None] = lambda _: None
     count: Callable[[Life], None] = lambda _: None
@@ -72,10 +80,14 @@ class Sessions:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self._early_crash = timedelta(seconds=self.early_crash)
+        self._early_crash, self._redate = timedelta(seconds=self.early_crash), timedelta(seconds=self.redate)
         self._lives: dict[str, Life] = {}  # pod UID -> a session that is not Ready yet, or waits for something
         self._waiting = Awaiting()
         self._pending: dict[WorkloadKey, Pending] = {}
+        # What a memory that stayed as it was does not tell: a crash of that session, or an older one, has to know it.
+        self._unsaid: TTLCache[WorkloadKey, Pending] = TTLCache(
+            MOST_UNSAID, self.redate + self.early_crash, timer=self.clock
+        )
         self._due: dict[WorkloadKey, deque[Life]] = {}  # Ready, and not written yet
         self._attributing = Attributing(self.view, self.known, self.clock)
         self._complete = False  # whether everything was listed once, and who waited for that was looked at
@@ -117,12 +129,14 @@ class Sessions:
         for key in self.unwritten() if keys is None else keys:
             self.schedule(key)
 
-    def settle(self, key: WorkloadKey, written: Pending, *, ours: bool) -> bool:
+    def settle(self, key: WorkloadKey, written: Pending, *, ours: bool, said: bool = True) -> bool:
         """``written`` needs no more work, and its sessions are counted where that is this replica's part (``ours``).
-        False when something newer came meanwhile, which stays pending."""
+        ``said``: the workload has all of it. False when something newer came meanwhile, which stays pending."""
         with self._lock:
             if self._pending.get(key) == written:
                 del self._pending[key]
+                if not said:
+                    self._unsaid[key] = written
             if key in self._pending:
                 return False
             due = self._due.pop(key, ())
@@ -176,7 +190,13 @@ class Sessions:
     def _on_workload(self, before: Workload | None, after: Workload | None) -> None:
         # Another replica may have written it, which is for the writer to find out.
         changed = before or after
-        if changed is not None and self.pending(changed.workload_key):
+        if changed is None:
+            return
+        with self._lock:
+            if before is None or after is None or before.packed_nodes != after.packed_nodes:
+                self._unsaid.pop(changed.workload_key, None)  # it went beside what is there no more, or was forgotten
+            pending = changed.workload_key in self._pending
+        if pending:
             self.schedule(changed.workload_key)
 
     def _on_awaited(self, resource: str, before: Linked | Node | None, after: Linked | Node | None) -> None:
@@ -249,16 +269,23 @@ class Sessions:
             self._lives.pop(session.uid, None)
         if found.workload is None:
             return None
-        key, uid = found.workload.workload_key, found.workload.uid
-        if node is not None and is_ready(session) and life.counts:
-            self._is_due(life, found.workload, node)
-        self._pending[key] = self._pending.get(key, Pending(uid)).plus(news(uid, session, node, self._early_crash))
-        return key
+        self._add_news(life, found.workload, node)
+        return found.workload.workload_key
 
-    def _is_due(self, life: Life, workload: Workload, node: Node) -> None:
+    def _add_news(self, life: Life, workload: Workload, node: Node | None) -> None:
+        key, uid, session = workload.workload_key, workload.uid, life.session
+        unsaid = self._unsaid.pop(key, Pending(uid))
+        controller = self._attributing.controller_of(session)
+        pressing = is_ready(session) and had_sessions(controller, self.recall(workload), unsaid.memory)
+        if node is not None and is_ready(session) and life.counts:
+            self._is_due(life, workload, node, timedelta(0) if pressing else self._redate)
+        known = unsaid.plus(self._pending.get(key, Pending(uid)))
+        self._pending[key] = known.plus(news(uid, session, node, self._early_crash, pressing=pressing))
+
+    def _is_due(self, life: Life, workload: Workload, node: Node, redate: timedelta) -> None:
         """It is to be counted once it is written, unless somebody has done both before this replica saw it."""
         life.counts, life.node, memory = False, node, self.recall(workload)
-        if life.late and is_written(memory, life.session, self.now()):
+        if life.late and is_written(memory, placement(life.session, node), self.now(), redate):
             return
         if life.expected is None:
             others = tuple(entry for entry in memory if entry.pod_uid != life.session.uid)

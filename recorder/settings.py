@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
-from lastnode.contract import DEFAULT_RECENT_NODES, MOST_RECENT_NODES
+from lastnode.contract import DEFAULT_RECENT_NODES, DEFAULT_REDATE_SECONDS, MOST_RECENT_NODES
 from lastnode.daemon.settings import Bind, CommonSettings, Seconds, listed
 from recorder.why.extenders import NONE
 
@@ -57,6 +57,10 @@ class RecorderSettings(CommonSettings):
     recent_nodes: int = Field(
         DEFAULT_RECENT_NODES, ge=1, le=MOST_RECENT_NODES, description="nodes that a workload's memory holds: the newest"
     )
+    redate_seconds: Seconds = Field(
+        DEFAULT_REDATE_SECONDS, description="a memory that leads to a session's node already is written again when its "
+        "date is so far behind, or a tenth of --memory-ttl; 0: each time"
+    )  # fmt: skip
     schedulers: Annotated[str, BeforeValidator(lambda value: ",".join(listed(value)))] = Field(
         "",
         pattern=r"^[^\s=\\]*$",
@@ -66,6 +70,11 @@ class RecorderSettings(CommonSettings):
         0, ge=0, description="from so many nodes on, have kube-scheduler try a waiting session's node first; 0: never"
     )  # fmt: skip
     writers: int = Field(8, ge=1, le=64, description="workloads written at the same time")
+
+    @property
+    def redate(self) -> float:
+        """Seconds that a memory's dates may be behind: they have to count for nearly the whole TTL."""
+        return min(self.redate_seconds, self.memory_ttl / 10) if self.memory_ttl else self.redate_seconds
 
 
 # For the other programs: see the entry points in pyproject.toml.

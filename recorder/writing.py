@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Any, Final
 
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 class Writer:
     """``run`` goes on in as many threads as shall write at once; the queue keeps one workload in one of them.
 
-    ``recent_nodes``: how many entries a memory keeps.
+    ``recent_nodes``: how many entries a memory keeps. ``redate``: seconds, see :func:`life.decide`.
     """
 
     api: Api
@@ -55,6 +55,7 @@ class Writer:
     leadership: Leadership
     nodes_known: Callable[[], bool]
     recent_nodes: int = DEFAULT_RECENT_NODES
+    redate: float = 0.0
     unforeseen: Unforeseen = Unforeseen()  # noqa: RUF009 (it only logs)
     clock: Callable[[], float] = time.time
 
@@ -113,7 +114,7 @@ class Writer:
         known = self.cache.recall(workload) if workload else ()
         nodes = self.view.nodes_by_name if self.nodes_known() else None
         now = datetime.fromtimestamp(self.clock(), UTC)
-        decision = decide(workload, known, pending, nodes, now, self.recent_nodes)
+        decision = decide(workload, known, pending, nodes, now, self.recent_nodes, timedelta(seconds=self.redate))
         if isinstance(decision, Write):
             return self._settle(key, pending, decision)
         return NOTHING_DONE if workload is None else self._write_memory(workload, decision, pending)
@@ -137,7 +138,8 @@ class Writer:
         self.metrics.write(result)
         self._forget(key)
         ours = result is Write.WRITTEN or self.leadership.held
-        return Done(again=not self.sessions.settle(key, pending, ours=ours))
+        said = result is not Write.UNCHANGED
+        return Done(again=not self.sessions.settle(key, pending, ours=ours, said=said))
 
     def _forget(self, key: WorkloadKey) -> None:
         self._conflicts.pop(key, None)

@@ -7,11 +7,12 @@ import json
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 from extender import prefer_last_node
 from lastnode import memory, reading
-from lastnode.contract import SANDBOX_KIND
+from lastnode.contract import DEFAULT_REDATE_SECONDS, SANDBOX_KIND
 from lastnode.kinds import BUILT_IN, Ways, kind_named
 from lastnode.kube.store import ObjectKey
 from testbed.demo.outcome import Run, outcome_of
@@ -23,6 +24,7 @@ from testbed.workloads import agent_runtime, code_interpreter, sandbox_for
 # On a busy machine a session takes minutes, and to give up loses all that ran before it.
 READY_SECONDS = 300.0
 WRITTEN_SECONDS = 20.0
+_REDATED = timedelta(seconds=DEFAULT_REDATE_SECONDS)
 # So many at most are on their way to a node. On a busy machine a flood of Sandboxes reaches the extender later than
 # their pods reach kube-scheduler, by more than it waits.
 ON_THEIR_WAY = 8
@@ -146,22 +148,28 @@ class Rounds:
         outcome = outcome_of(seen.node, arm.former.get(name, ()))
         arm.former.setdefault(name, []).append(seen.node)
         if arm.sticky:
-            self._await_written(workload, pod)
+            self._await_written(workload, pod, one=arm.at_a_time == 1)
         told = "affinity" in json.loads(pod)["spec"]
         run = Run(arm.name, workload["kind"], name, session, seen.node, outcome, seen.seconds or 0.0)
         return replace(run, pod=seen.key.name, uid=seen.uid, told=told, bound=seen.bound_seconds or 0.0)
 
-    def _await_written(self, workload: Object, data: bytes) -> None:
+    def _await_written(self, workload: Object, data: bytes, *, one: bool) -> None:
+        """Until the workload's memory has that session, or leads to its node with a date that need not be redated:
+        first of all, where ``one`` runs at a time."""
         # By time, not by the pod's UID: of two sessions that became Ready on a node in the same second (the API's
         # resolution) only one is kept, and it need not be the later one.
         pod = reading.read_session(Ways(BUILT_IN), data)
         prefix = kind_named(workload["kind"]).prefix
 
+        def dated(entry: memory.Entry, behind: timedelta) -> bool:
+            if entry.node != pod.node or entry.ready_at is None or pod.ready_at is None:
+                return False
+            return entry.ready_at >= pod.ready_at - behind
+
         def written() -> bool:
             entries = memory.parse(self._sessions.read(workload)["metadata"].get("annotations", {}), prefix)
-            return any(
-                e.node == pod.node and e.ready_at and pod.ready_at and e.ready_at >= pod.ready_at for e in entries
-            )
+            leading = entries[:1] if one else entries
+            return any(dated(entry, timedelta(0)) for entry in entries) or any(dated(e, _REDATED) for e in leading)
 
         self._stack.wait(written, f"the recorder to write down session {pod.key}", WRITTEN_SECONDS)
 

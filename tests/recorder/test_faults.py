@@ -51,7 +51,7 @@ def proxy(plane: Stack) -> Iterator[HttpProxy]:
 def recorder(plane: Stack, proxy: HttpProxy, tmp_path: Path) -> Iterator[Component]:
     """A recorder that reaches the API server only through the proxy."""
     kubeconfig = proxy.kubeconfig(tmp_path / "kubeconfig")
-    flags = ["--kubeconfig", str(kubeconfig), "--page-size", "3"]
+    flags = ["--kubeconfig", str(kubeconfig), "--page-size", "3", "--redate-seconds", "0"]
     component = plane.start_recorder(*flags, name=f"recorder-{time.monotonic_ns()}")
     yield component
     proxy.fault = None

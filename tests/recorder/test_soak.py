@@ -53,7 +53,7 @@ def proxy(plane: Stack) -> Iterator[HttpProxy]:
 @pytest.fixture
 def recorder(plane: Stack, proxy: HttpProxy, tmp_path: Path) -> Iterator[Component]:
     kubeconfig = proxy.kubeconfig(tmp_path / "kubeconfig")
-    flags = ["--kubeconfig", str(kubeconfig), "--page-size", "5"]
+    flags = ["--kubeconfig", str(kubeconfig), "--page-size", "5", "--redate-seconds", "0"]
     component = plane.start_recorder(*flags, name=f"recorder-{time.monotonic_ns()}")
     yield component
     proxy.fault = None

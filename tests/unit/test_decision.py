@@ -49,10 +49,10 @@ def workload(uid: str = "u", sticky: bool = True, annotations: dict[str, str | N
 
 
 def decide(
-    target: Workload | None, known: memory.Memory, pending: Pending, nodes: dict[str, Node] | None
+    target: Workload | None, known: memory.Memory, pending: Pending, nodes: dict[str, Node] | None, redate: int = 0
 ) -> dict[str, str | None] | Write:
-    """The decision, as the annotations that come of it."""
-    decision = decisions.decide(target, known, pending, nodes, NOW)
+    """The decision, as the annotations that come of it; ``redate``: seconds."""
+    decision = decisions.decide(target, known, pending, nodes, NOW, redate=timedelta(seconds=redate))
     return decision if isinstance(decision, Write) else render(decision)
 
 
@@ -201,6 +201,42 @@ def test_an_entry_ahead_of_the_clock_gives_way_and_is_not_written_again_and_agai
     assert decide(target, known(target), Pending("u", PLACED), None) is Write.UNCHANGED
     same_node = msgspec.structs.replace(PLACED[0], node="node-2")
     assert decide(target, (ahead,), Pending("u", (same_node,)), None) == render((same_node,))
+
+
+def test_a_crashed_session_s_entry_gives_way_to_a_later_one_of_its_node_at_once() -> None:
+    crash = Crash(PLACED[0].pod_uid, PLACED[0].ready_at, PLACED[0].ready_at)  # type: ignore[arg-type]
+    later = _later(1).plus(Pending("u", crashes=frozenset({crash})))
+    assert decide(workload(annotations=render(PLACED)), PLACED, later, None, redate=300) == render(later.memory)
+
+
+def _later(seconds: int, on: str = "node-1") -> Pending:
+    ready_at = PLACED[0].ready_at
+    assert ready_at is not None
+    return Pending("u", (Entry(node=on, ready_at=ready_at + timedelta(seconds=seconds), pod_uid="pod-2"),))
+
+
+def test_a_session_that_is_back_soon_writes_nothing_and_any_other_does() -> None:
+    target = workload(annotations=render(PLACED))
+    assert decide(target, PLACED, _later(299), None, redate=300) is Write.UNCHANGED
+    for other in (_later(300), _later(1, "node-2")):
+        assert decide(target, PLACED, other, None, redate=300) == render(memory.merge(PLACED, other.memory))
+    pressing = _later(299)._replace(pressing=True)
+    assert decide(target, PLACED, pressing, None, redate=300) == render(pressing.memory)
+    moved = (msgspec.structs.replace(PLACED[0], node_uid="another"),)
+    assert isinstance(decide(workload(annotations=render(moved)), moved, _later(1), None, redate=300), dict)
+
+
+@given(memories, placements, st.integers(0, 10**6))
+def test_what_is_not_written_tells_the_same_nodes_in_the_same_order_and_hardly_an_older_date(
+    before: memory.Memory, pending: memory.Memory, redate: int
+) -> None:
+    target = workload(annotations=render(before))
+    decision = decide(target, known(target), Pending("u", pending), None, redate)
+    meant = memory.merge(known(target), pending)
+    said = known(target if isinstance(decision, Write) else after(target, decision))
+    assert [entry.node for entry in said] == [entry.node for entry in meant]
+    for old, new in zip(said, meant, strict=True):
+        assert old == new or timedelta(0) <= new.ready_at - old.ready_at < timedelta(seconds=redate)  # type: ignore[operator]
 
 
 @given(placements)

@@ -36,7 +36,7 @@ class World:
     """A view with two nodes and one workload, whose memory a test sets; sessions that follow it, and what they hand
     over: whom to ask about (``asked``), and whom to count (``counted``)."""
 
-    def __init__(self, memory: Memory = (), known: bool = True) -> None:
+    def __init__(self, memory: Memory = (), known: bool = True, redate: float = 0.0) -> None:
         self.memory = memory
         self.known = known
         self.asked: list[str] = []
@@ -50,6 +50,7 @@ class World:
             known=lambda: self.known,
             inquire=lambda life: self.asked.append(life.session.name),
             count=self.counted.append,
+            redate=redate,
             now=lambda: NOW,
         )
         self.sessions.follow()
@@ -80,7 +81,7 @@ class World:
 
 
 def entry(node: Node, pod: str = "before", age: timedelta = timedelta(hours=1)) -> Entry:
-    return Entry(node=node.name, node_uid=node.uid, ready_at=NOW - age, pod_uid=f"uid-{pod}")
+    return Entry(node=node.name, hostname=node.hostname, node_uid=node.uid, ready_at=NOW - age, pod_uid=f"uid-{pod}")
 
 
 def test_what_counts_is_what_was_remembered_when_the_pod_was_bound() -> None:
@@ -155,13 +156,29 @@ def test_what_another_replica_wrote_is_let_go() -> None:
         ((entry(A, "s", timedelta(0)),), 0),  # its own entry
         ((entry(B, "later", timedelta(seconds=-1)),), 0),  # overtaken
         ((entry(B, "earlier"),), 1),
+        ((entry(A, "earlier"),), 1),
     ],
 )
 def test_of_sessions_first_seen_ready_only_those_are_counted_that_nobody_has_written(
     memory: Memory, counted: int
 ) -> None:
-    world = World(memory)
+    world = World(memory, redate=300)
     world.bound("s", ready_at=NOW)
+    world.settle()
+    assert len(world.counted) == counted
+
+
+@pytest.mark.parametrize(("made", "counted"), [(100, 0), (400, 1)], ids=["for this session", "before the one before"])
+def test_a_session_first_seen_ready_that_need_not_be_written_was_counted_by_who_saw_that(
+    made: int, counted: int
+) -> None:
+    world = World((entry(A, "before", timedelta(seconds=299)),), redate=300)
+    box = msgspec.structs.replace(
+        WORKLOAD, name="s", uid="uid-box", resource=SANDBOX_RESOURCE, kind="Sandbox", sticky=False,
+        created_at=NOW - timedelta(seconds=made),
+    )  # fmt: skip
+    world.view.workloads[SANDBOX_RESOURCE].upsert(box)
+    world.bound("s", ready_at=NOW, controller="s", controller_uid=box.uid, controller_group=SANDBOX_GROUP)
     world.settle()
     assert len(world.counted) == counted
 

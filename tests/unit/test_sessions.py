@@ -323,6 +323,51 @@ def test_a_crash_is_pending_whenever_it_comes(events: list[Event]) -> None:
     assert pending.memory in ((), (entry(),))
 
 
+def unsaid() -> Followed:
+    """The session of ALL is not worth a write."""
+    followed = Followed(early_crash=30, redate=300).play(*ALL)
+    assert followed.sessions.settle(W, Pending(workload().uid, (entry(),)), ours=True, said=False)
+    return followed
+
+
+def test_a_session_that_was_not_worth_a_write_is_written_with_the_next_and_can_be_taken_back() -> None:
+    followed = unsaid().play(seen(node("n2")), seen(made(6)), seen(session("s2", "n2", ready=8)))
+    assert followed.pending() == {W: Pending(workload().uid, (entry("s2", "n2", 8), entry()))}
+    assert unsaid().play(seen(crashed())).pending() == {W: Pending(workload().uid, (entry(),), frozenset({CRASH}))}
+
+
+@pytest.mark.parametrize(("second", "pressing"), [(6, False), (5, True), (None, True)])
+def test_a_session_whose_sandbox_may_have_had_one_before_has_to_change_the_memory(
+    second: int | None, pressing: bool
+) -> None:
+    followed = unsaid().play(seen(made(second)), seen(session("s2", ready=8)))
+    assert followed.pending() == {W: Pending(workload().uid, (entry("s2", ready=8),), pressing=pressing)}
+    followed.play(seen(node("n3")), seen(changed(made(9), uid="uid-of-s3", name="s3")), seen(session("s3", "n3", 10)))
+    pending = followed.sessions.pending(W)
+    assert pending is not None
+    assert pending.pressing == pressing
+
+
+def made(second: int | None) -> Controller:
+    """The Sandbox s2, made so many seconds after noon, or nobody knows when."""
+    return changed(sandbox("s2"), created_at=None if second is None else NOON + timedelta(seconds=second))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("change", ["forgotten", "removed", "replaced"])
+def test_what_was_not_worth_a_write_goes_with_the_memory_that_it_went_beside(change: str) -> None:
+    known = changed(workload(), packed_nodes=b"one")
+    followed = Followed(early_crash=30, redate=300).play(*ALL, seen(known))
+    followed.sessions.settle(W, Pending(workload().uid, (entry(),)), ours=True, said=False)
+    if change == "forgotten":
+        followed.play(seen(changed(workload(), "3")))
+    else:
+        followed.play(gone(known), seen(changed(workload(), "3", uid="u2" if change == "replaced" else known.uid)))
+    followed.play(seen(crashed()))
+    pending = followed.sessions.pending(W)
+    assert pending is not None
+    assert pending.memory == ()
+
+
 def test_a_crashed_session_waits_for_its_sandbox_and_its_workload_but_for_no_node() -> None:
     followed = Followed(early_crash=30).play(seen(crashed()))
     assert followed.pending() == {W: None}
