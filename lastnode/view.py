@@ -26,7 +26,7 @@ from lastnode.reading import read_controller, read_node, read_session, read_work
 
 # About 2 KB each: enough for every workload that is active at once, without holding 20,000 parsed memories for ever.
 MAX_MEMORIES: Final = 4096
-# Who follows sessions' pods has time: nobody waits for what it does.
+# Who follows sessions' pods has time. Of what is written nobody has: who knows an old version writes in vain.
 GATHER_SECONDS: Final = 0.02
 # Of workloads that went, a kind; where more go within minutes, of the first it is not known any more.
 MAX_GONE: Final = 10_000
@@ -163,8 +163,7 @@ class View:
         ``sessions``: the pods too (only the recorder needs them). Selectors leave on the server what nobody needs: pods
         of no session, pods that are not bound yet; and of most objects all but metadata.
         """
-        gather = GATHER_SECONDS if sessions else 0.0
-        watch = functools.partial(ListWatch[Any], api, page_size=page_size, observer=observer, gather=gather)
+        watch = functools.partial(ListWatch[Any], api, page_size=page_size, observer=observer)
         made = [watch("nodes", read_node, self.nodes)]
         for resource, kind in self.kinds.items():
             made.append(watch(
@@ -179,7 +178,7 @@ class View:
             made.append(watch(
                 "pods", functools.partial(read_session, self.ways, watch=index), self.sessions,
                 selectors={"labelSelector": str(selector), "fieldSelector": "spec.nodeName!="},
-                mine=functools.partial(_brought_by, index),
+                mine=functools.partial(_brought_by, index), gather=GATHER_SECONDS,
             ))  # fmt: skip
         return made
 
