@@ -90,6 +90,7 @@ class Sessions:
         )
         self._due: dict[WorkloadKey, deque[Life]] = {}  # Ready, and not written yet
         self._attributing = Attributing(self.view, self.known, self.clock)
+        self._since: datetime | None = None  # when that was
         self._complete = False  # whether everything was listed once, and who waited for that was looked at
         self._lock = Lock()
 
@@ -110,7 +111,7 @@ class Sessions:
         if self._complete or not self.known():
             return
         with self._lock:
-            self._complete = True
+            self._complete, self._since = True, self.now()
             ready = self._go_on(self._waiting.everybody())
         self.schedule_all(ready)
 
@@ -278,9 +279,14 @@ class Sessions:
         controller = self._attributing.controller_of(session)
         pressing = is_ready(session) and had_sessions(controller, self.recall(workload), unsaid.memory)
         if node is not None and is_ready(session) and life.counts:
-            self._is_due(life, workload, node, timedelta(0) if pressing else self._redate)
+            self._is_due(life, workload, node, timedelta(0) if pressing or self._is_new(session) else self._redate)
         known = unsaid.plus(self._pending.get(key, Pending(uid)))
         self._pending[key] = known.plus(news(uid, session, node, self._early_crash, pressing=pressing))
+
+    def _is_new(self, session: Session) -> bool:
+        """Whether it became Ready after everything was listed: also where a watch brought that late, as after the API
+        server's restart, nobody has counted it before."""
+        return bool(self._since and session.first_ready_at and session.first_ready_at > self._since)
 
     def _is_due(self, life: Life, workload: Workload, node: Node, redate: timedelta) -> None:
         """It is to be counted once it is written, unless somebody has done both before this replica saw it."""

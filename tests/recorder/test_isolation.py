@@ -42,7 +42,8 @@ def proxy(plane: Stack) -> Iterator[HttpProxy]:
 def space(plane: Stack, proxy: HttpProxy, tmp_path: Path) -> Iterator[Space]:
     """With a recorder that reaches the API server only through the proxy."""
     kubeconfig = proxy.kubeconfig(tmp_path / "kubeconfig")
-    recorder = plane.start_recorder("--kubeconfig", str(kubeconfig), name=f"recorder-{time.monotonic_ns()}")
+    flags = ["--kubeconfig", str(kubeconfig), "--redate-seconds", "0"]
+    recorder = plane.start_recorder(*flags, name=f"recorder-{time.monotonic_ns()}")
     yield Space(plane)
     proxy.fault = None
     recorder.kill()

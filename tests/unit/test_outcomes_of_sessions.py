@@ -39,6 +39,7 @@ class World:
     def __init__(self, memory: Memory = (), known: bool = True, redate: float = 0.0) -> None:
         self.memory = memory
         self.known = known
+        self.now = NOW
         self.asked: list[str] = []
         self.counted: list[Life] = []
         self.view = View()
@@ -51,7 +52,7 @@ class World:
             inquire=lambda life: self.asked.append(life.session.name),
             count=self.counted.append,
             redate=redate,
-            now=lambda: NOW,
+            now=lambda: self.now,
         )
         self.sessions.follow()
         for node in (A, B):
@@ -181,6 +182,22 @@ def test_a_session_first_seen_ready_that_need_not_be_written_was_counted_by_who_
     world.bound("s", ready_at=NOW, controller="s", controller_uid=box.uid, controller_group=SANDBOX_GROUP)
     world.settle()
     assert len(world.counted) == counted
+
+
+def test_a_session_that_became_ready_unseen_while_this_recorder_ran_is_counted_though_it_need_not_be_written() -> None:
+    """As after the API server's restart, when pods are listed anew."""
+    world = World((entry(A, "before", timedelta(seconds=299)),), redate=300)
+    world.now = NOW - timedelta(seconds=1)
+    world.sessions.listed()
+    world.now = NOW
+    box = msgspec.structs.replace(
+        WORKLOAD, name="s", uid="uid-box", resource=SANDBOX_RESOURCE, kind="Sandbox", sticky=False,
+        created_at=NOW - timedelta(seconds=100),
+    )  # fmt: skip
+    world.view.workloads[SANDBOX_RESOURCE].upsert(box)
+    world.bound("s", ready_at=NOW, controller="s", controller_uid=box.uid, controller_group=SANDBOX_GROUP)
+    world.settle()
+    assert world.outcomes() == ["reused"]
 
 
 @pytest.mark.parametrize("known_when_ready", [False, True])
