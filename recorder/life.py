@@ -240,16 +240,14 @@ def had_sessions(controller: Linked | None, *memories: Memory) -> bool:
     return any(made is None or date >= made for date in dates)
 
 
-def news(
-    uid: str, session: Session, node: Node | None, early_crash: timedelta, *, pressing: bool = False
-) -> Pending:  # fmt: skip
+def news(uid: str, session: Session, node: Node | None, early_crash: timedelta) -> Pending:
     """What has to reach its workload, of that UID: its placement, once it is Ready on ``node``, and its crash."""
     placed = (placement(session, node),) if node is not None and is_ready(session) else ()
     if not has_crashed(session, early_crash) or session.crashed_at is None:
-        return Pending(uid, placed, pressing=pressing)
+        return Pending(uid, placed)
     # A container may be killed and run again within a second. Where both have one date, Ready was later: it is so now.
     at = session.crashed_at - _BEFORE if session.ready_at == session.crashed_at else session.crashed_at
-    return Pending(uid, placed, frozenset({Crash(session.uid, session.crashed_at - early_crash, at)}), pressing)
+    return Pending(uid, placed, frozenset({Crash(session.uid, session.crashed_at - early_crash, at)}))
 
 
 def has_crashed(session: Session, early_crash: timedelta) -> bool:

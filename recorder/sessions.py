@@ -90,8 +90,7 @@ class Sessions:
         )
         self._due: dict[WorkloadKey, deque[Life]] = {}  # Ready, and not written yet
         self._attributing = Attributing(self.view, self.known, self.clock)
-        self._since: datetime | None = None  # when that was
-        self._complete = False  # whether everything was listed once, and who waited for that was looked at
+        self._since: datetime | None = None  # when everything was listed, and who waited for that was looked at
         self._lock = Lock()
 
     def follow(self) -> None:
@@ -108,10 +107,10 @@ class Sessions:
 
     def listed(self) -> None:
         """A resource was listed. Once all are, what is not there keeps no session from a later row's workload."""
-        if self._complete or not self.known():
+        if self._since is not None or not self.known():
             return
         with self._lock:
-            self._complete, self._since = True, self.now()
+            self._since = self.now()
             ready = self._go_on(self._waiting.everybody())
         self.schedule_all(ready)
 
@@ -281,7 +280,7 @@ class Sessions:
         if node is not None and is_ready(session) and life.counts:
             self._is_due(life, workload, node, timedelta(0) if pressing or self._is_new(session) else self._redate)
         known = unsaid.plus(self._pending.get(key, Pending(uid)))
-        self._pending[key] = known.plus(news(uid, session, node, self._early_crash, pressing=pressing))
+        self._pending[key] = known.plus(news(uid, session, node, self._early_crash)._replace(pressing=pressing))
 
     def _is_new(self, session: Session) -> bool:
         """Whether it became Ready after everything was listed: also where a watch brought that late, as after the API

@@ -161,9 +161,9 @@ class Stack:
         samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, value in samples}
 
-    def journal(self, pod_uid: str = "") -> list[SessionRecord]:
-        """What the recorder says about a session, or about all that it keeps."""
-        return JOURNAL.decode(fetch(f"{self.recorder_url}/sessions?pod_uid={pod_uid}", seconds=10)).sessions
+    def journal(self, pod_uid: str = "", url: str = "") -> list[SessionRecord]:
+        """What the recorder, or another one at that url, says about a session, or about all that it keeps."""
+        return JOURNAL.decode(fetch(f"{url or self.recorder_url}/sessions?pod_uid={pod_uid}", seconds=10)).sessions
 
     def wait(self, reached: Callable[[], bool], what: str, within: float = 30.0) -> None:
         """Poll until `reached`. Raises LocalError, with the end of every log, when it takes longer than that."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import urllib.request
 from functools import partial
 
 import pytest
 
 from lastnode.contract import DEFAULT_REDATE_SECONDS
-from lastnode.outcome import JOURNAL
 from testbed.stack import Stack
 from tests.recorder.space import Space, moment
 from tests.recorder.test_crash import crash
@@ -26,8 +24,7 @@ def entries(space: Space) -> list[tuple[str, str]]:
 
 def counted(space: Space, url: str) -> list[str]:
     """The workload's sessions that this replica has counted."""
-    with urllib.request.urlopen(f"{url}/sessions?pod_uid=", timeout=10) as answer:
-        records = JOURNAL.decode(answer.read()).sessions
+    records = space.stack.journal(url=url)
     return [each.pod for each in records if (each.namespace, each.workload) == (space.name, "w")]
 
 

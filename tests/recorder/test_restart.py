@@ -33,8 +33,9 @@ class Restartable:
 
 
 @pytest.fixture
-def recorder(plane: Stack) -> Iterator[Restartable]:
-    recorder = Restartable(plane)
+def recorder(plane: Stack, request: pytest.FixtureRequest) -> Iterator[Restartable]:
+    """With the flags that a test asks for."""
+    recorder = Restartable(plane, *getattr(request, "param", ()))
     yield recorder
     recorder.component.kill()
 
@@ -64,10 +65,11 @@ def tells(space: Space, name: str, wanted: memory.Memory, redate: int) -> Callab
     return reached
 
 
-@pytest.mark.parametrize("redate", [0, 300])
-def test_killed_at_any_point_it_ends_at_the_merge_of_the_whole_history(space: Space, plane: Stack, redate: int) -> None:
+@pytest.mark.parametrize(("recorder", "redate"), [(("--redate-seconds=0",), 0), ((), 300)], indirect=["recorder"])
+def test_killed_at_any_point_it_ends_at_the_merge_of_the_whole_history(
+    space: Space, recorder: Restartable, redate: int
+) -> None:
     """With dates that are behind by less than ``redate``, where that is allowed."""
-    recorder = Restartable(plane, f"--redate-seconds={redate}")
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     dice = random.Random(seed)
@@ -90,7 +92,6 @@ def test_killed_at_any_point_it_ends_at_the_merge_of_the_whole_history(space: Sp
     for name in names:
         wanted = memory.merge(history[name])
         space.stack.wait(tells(space, name, wanted, redate), f"the memory of {name}, seed {seed}")
-    recorder.component.kill()
 
 
 def _nothing_older(after: list[Object], before: list[Object]) -> None:

@@ -68,6 +68,15 @@ class World:
         self.view.sessions.upsert(session)
         return session
 
+    def found_ready(self, made: int) -> None:
+        """A session of a Sandbox that was made so many seconds ago."""
+        box = msgspec.structs.replace(
+            WORKLOAD, name="s", uid="uid-box", resource=SANDBOX_RESOURCE, kind="Sandbox", sticky=False,
+            created_at=NOW - timedelta(seconds=made),
+        )  # fmt: skip
+        self.view.workloads[SANDBOX_RESOURCE].upsert(box)
+        self.bound("s", ready_at=NOW, controller="s", controller_uid=box.uid, controller_group=SANDBOX_GROUP)
+
     def ready(self, session: Session) -> None:
         self.view.sessions.upsert(msgspec.structs.replace(session, ready_at=NOW))
 
@@ -174,12 +183,7 @@ def test_a_session_first_seen_ready_that_need_not_be_written_was_counted_by_who_
     made: int, counted: int
 ) -> None:
     world = World((entry(A, "before", timedelta(seconds=299)),), redate=300)
-    box = msgspec.structs.replace(
-        WORKLOAD, name="s", uid="uid-box", resource=SANDBOX_RESOURCE, kind="Sandbox", sticky=False,
-        created_at=NOW - timedelta(seconds=made),
-    )  # fmt: skip
-    world.view.workloads[SANDBOX_RESOURCE].upsert(box)
-    world.bound("s", ready_at=NOW, controller="s", controller_uid=box.uid, controller_group=SANDBOX_GROUP)
+    world.found_ready(made=made)
     world.settle()
     assert len(world.counted) == counted
 
@@ -190,12 +194,7 @@ def test_a_session_that_became_ready_unseen_while_this_recorder_ran_is_counted_t
     world.now = NOW - timedelta(seconds=1)
     world.sessions.listed()
     world.now = NOW
-    box = msgspec.structs.replace(
-        WORKLOAD, name="s", uid="uid-box", resource=SANDBOX_RESOURCE, kind="Sandbox", sticky=False,
-        created_at=NOW - timedelta(seconds=100),
-    )  # fmt: skip
-    world.view.workloads[SANDBOX_RESOURCE].upsert(box)
-    world.bound("s", ready_at=NOW, controller="s", controller_uid=box.uid, controller_group=SANDBOX_GROUP)
+    world.found_ready(made=100)
     world.settle()
     assert world.outcomes() == ["reused"]
 
